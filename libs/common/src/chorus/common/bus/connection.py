@@ -1,0 +1,178 @@
+"""The connection to NATS: nats-py's client with its measured traps closed.
+
+- A payload within the server's limit whose headers push it over makes the server cut the client off,
+  and nats-py then never reconnects: our own cap, below the server's, counts both.
+- A publish or request that the server refuses is answered by nothing at all, and a request waits for
+  its time-out: the refusal arrives apart, as an error of the connection, and is matched by subject here.
+- Reconnecting goes on for ever, with a jitter; when nats-py still closes for good, the owner is told.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from chorus.common.contracts.wire import MAX_MESSAGE_BYTES
+from chorus.common.errors import Misconfigured, NotPermitted, TooLarge, Unavailable
+
+CONNECT_WITHIN = 10.0  # seconds; a service that finds no bus says so and ends, its supervisor tries again
+RECONNECT_WAIT = (0.5, 1.0)  # seconds between attempts, anything in between
+PING_EVERY = 10  # seconds; two unanswered pings mean that the server is gone
+PENDING_BYTES = 2 * 1024 * 1024  # what may wait to be sent during an outage
+
+REFUSED = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
+
+log = structlog.get_logger()
+
+
+class Connection(Client):
+    """A NATS client that fails fast and says why. Make one with `connect`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._refusals: dict[str, set[asyncio.Future[None]]] = {}
+
+    async def publish(
+        self, subject: str, payload: bytes = b"", reply: str = "", headers: dict[str, str] | None = None
+    ) -> None:
+        """Publish. Raises `TooLarge` over `MAX_MESSAGE_BYTES`, headers included."""
+        size = len(payload) + sum(len(k) + len(v) + 4 for k, v in (headers or {}).items())
+        if size > MAX_MESSAGE_BYTES:
+            raise TooLarge(
+                f"A message of {size // 1024} KiB is over the limit of {MAX_MESSAGE_BYTES // 1024} KiB. "
+                "Send it as a file."
+            )
+        await super().publish(subject, payload, reply, headers)
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 5.0,  # noqa: ASYNC109 - the base class's
+        old_style: bool = False,
+        headers: dict[str, Any] | None = None,
+    ) -> Msg:
+        """Request. Raises `NotPermitted` as soon as the server refuses, not when the time is up."""
+        with self.refusal_of(subject) as refusal:
+            answer = asyncio.ensure_future(super().request(subject, payload, timeout, old_style, headers))
+            try:
+                await asyncio.wait({answer, refusal}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not answer.done():
+                    answer.cancel()
+            if refusal.done():
+                refusal.result()
+            return await answer
+
+    async def listen(self, subject: str, **options: Any) -> Subscription:
+        """Subscribe, and know on return that the server has taken it. Raises `NotPermitted`."""
+        with self.refusal_of(subject) as refusal:
+            subscription = await self.subscribe(subject, **options)
+            await self.flush()
+            if refusal.done():
+                refusal.result()
+        return subscription
+
+    @contextmanager
+    def refusal_of(self, subject: str) -> Generator[asyncio.Future[None]]:
+        """A future that fails with `NotPermitted` when the server refuses this subject meanwhile."""
+        refusal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._refusals.setdefault(subject, set()).add(refusal)
+        try:
+            yield refusal
+        finally:
+            self._refusals[subject].discard(refusal)
+            if not self._refusals[subject]:
+                del self._refusals[subject]
+            if not refusal.cancel():
+                refusal.exception()  # seen, so that asyncio does not warn of it
+
+    async def on_error(self, error: Exception) -> None:
+        """nats-py's error callback: refusals go to who waits for them, all else to the log."""
+        refused = REFUSED.search(str(error))
+        if refused is None:
+            log.warning("bus error", error=str(error) or type(error).__name__)
+            return
+        deed, subject = refused[1].lower(), refused[2]
+        told = NotPermitted(f"This NATS user may not {_VERBS[deed]} {subject!r}.", code="bus_not_permitted")
+        # nats-py lower-cases the server's text, so subjects are compared without case.
+        waiting = {f for s, fs in self._refusals.items() if s.lower() == subject.lower() for f in fs}
+        log.warning("bus refused", deed=deed, subject=subject, awaited=bool(waiting))
+        for refusal in waiting:
+            if not refusal.done():
+                refusal.set_exception(told)
+
+
+_VERBS = {"publish": "publish to", "subscription": "subscribe to"}
+
+
+@asynccontextmanager
+async def connect(
+    url: str, *, user: str, nkey_file: Path | None, on_closed: Callable[[str], None]
+) -> AsyncGenerator[Connection]:
+    """Connect as `user`, whose inboxes are `_INBOX.<user>.>`; on leaving, send what waits and close.
+
+    `on_closed` is called if the connection ends for good while it is in use.
+    Raises `Unavailable` when no server answers within `CONNECT_WITHIN` seconds.
+    """
+    connection = Connection()
+    leaving = False
+
+    async def closed() -> None:
+        if not leaving:
+            on_closed(f"the connection to NATS closed for good: {connection.last_error}")
+
+    async def disconnected() -> None:
+        if not leaving:
+            log.warning("bus disconnected", error=str(connection.last_error or "") or None)
+
+    async def reconnected() -> None:
+        log.info("bus reconnected", server=_shown(connection))
+
+    try:
+        async with asyncio.timeout(CONNECT_WITHIN):
+            await connection.connect(
+                url.split(","),
+                name=user,
+                nkeys_seed=str(nkey_file) if nkey_file else None,
+                inbox_prefix=f"_INBOX.{user}".encode(),
+                error_cb=connection.on_error,
+                closed_cb=closed,
+                disconnected_cb=disconnected,
+                reconnected_cb=reconnected,
+                connect_timeout=3,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=random.uniform(*RECONNECT_WAIT),  # pyright: ignore[reportArgumentType] - int, it says
+                ping_interval=PING_EVERY,
+                max_outstanding_pings=2,
+                pending_size=PENDING_BYTES,
+            )
+    except TimeoutError:
+        because = f" ({connection.last_error})" if connection.last_error else ""
+        raise Unavailable(
+            f"No NATS server lets {user} in at {url}{because}. Is it running, and are CHORUS_NATS_URL and "
+            "CHORUS_NATS_NKEY_FILE right?",
+            code="bus_unavailable",
+        ) from None
+    except OSError as error:
+        raise Misconfigured(f"CHORUS_NATS_NKEY_FILE: {error.filename} cannot be read.") from None
+    try:
+        yield connection
+    finally:
+        leaving = True
+        if connection.is_connected:
+            await connection.flush()
+        await connection.close()
+
+
+def _shown(connection: Connection) -> str | None:
+    server = connection.connected_url
+    return f"{server.hostname}:{server.port}" if server else None

@@ -1,0 +1,41 @@
+"""What travels in message headers: errors in ADR-32's words, ids, deadlines, credit.
+
+nats-py keeps headers in a plain dict: names are case-sensitive, values are strings.
+"""
+
+from collections.abc import Mapping
+
+from chorus.common.errors import ChorusError, from_status
+
+ERROR = "Nats-Service-Error"
+ERROR_STATUS = "Nats-Service-Error-Code"
+ERROR_CODE = "Chorus-Error-Code"
+ERROR_PARAM = "Chorus-Error-Param"
+
+REQUEST_ID = "X-Request-Id"
+DEADLINE = "X-Deadline"  # Unix time in milliseconds
+CREDIT = "X-Credit"
+
+STATUS = "Status"  # set by the server: 503 means that nobody listens
+NO_RESPONDERS = "503"
+
+
+def of_error(error: ChorusError) -> dict[str, str]:
+    """The headers that tell a peer what went wrong; the body stays empty."""
+    headers = {ERROR: error.message, ERROR_STATUS: str(error.status), ERROR_CODE: error.code}
+    if error.param:
+        headers[ERROR_PARAM] = error.param
+    return headers
+
+
+def error_in(headers: Mapping[str, str] | None) -> ChorusError | None:
+    """The error a reply carries, if it carries one."""
+    if not headers or ERROR not in headers:
+        return None
+    status = headers.get(ERROR_STATUS, "500")
+    return from_status(
+        int(status) if status.isdigit() else 500,
+        headers[ERROR],
+        headers.get(ERROR_CODE),
+        headers.get(ERROR_PARAM),
+    )

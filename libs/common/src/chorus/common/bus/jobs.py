@@ -1,0 +1,189 @@
+"""The worker's end of a work queue: one message at a time, kept alive while it is worked on.
+
+    worker = JobWorker(connection, TRAIN, TRAINER_CONSUMER, handle, slots=1, ack_wait=60.0, grace=20.0)
+    async with worker: ...
+
+A message is fetched only when a slot is free, so that none waits here while another worker is idle.
+While it is handled, the server hears from us every quarter of `ack_wait`. The handler says what becomes
+of the message. On stop, nothing more is fetched, handlers see `delivery.stopping` and get `grace`
+seconds to hand their job back, and what still runs then is cancelled and comes back after `ack_wait`.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Self
+
+import structlog
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import TimeoutError as NatsTimeout
+
+from chorus.common.bus.connection import Connection
+from chorus.common.errors import ChorusError, Unavailable
+
+FETCH_FOR = 5.0  # seconds; a fetch that spans a restart of the server is lost until its time is up
+PAUSE = 1.0  # seconds after a fetch that failed at once
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Done:
+    """The job has ended, one way or another: remove the message."""
+
+
+@dataclass(frozen=True)
+class HandBack:
+    """Somebody should do it again, after `delay` seconds."""
+
+    delay: float = 0.0
+
+
+@dataclass(frozen=True)
+class LeaveAlone:
+    """Another worker has it now: even an acknowledgement of ours would be taken for theirs."""
+
+
+Outcome = Done | HandBack | LeaveAlone
+
+
+class Delivery:
+    """One message in hand."""
+
+    def __init__(self, message: Msg, stopping: asyncio.Event) -> None:
+        self._message = message
+        self.stopping = stopping
+        self.data = message.data
+        self.subject = message.subject
+        self.number = message.metadata.num_delivered
+        """1 for the first delivery."""
+
+    async def settle(self, outcome: Outcome) -> None:
+        """Tell the server what becomes of the message."""
+        match outcome:
+            case Done():
+                await self._message.ack_sync(timeout=5)
+            case HandBack(delay):
+                await self._message.nak(delay=delay or None)
+            case LeaveAlone():
+                pass
+
+    async def keep_alive(self) -> None:
+        """Tell the server that it is being worked on."""
+        await self._message.in_progress()
+
+
+Handle = Callable[[Delivery], Awaitable[Outcome]]
+
+
+class JobWorker:
+    """Fetches and handles messages while its context is entered."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        stream: str,
+        consumer: str,
+        handle: Handle,
+        *,
+        slots: int,
+        ack_wait: float,
+        grace: float,
+        on_failed: Callable[[str], None],
+    ) -> None:
+        self._connection = connection
+        self._stream = stream
+        self._consumer = consumer
+        self._handle = handle
+        self._slots = asyncio.Semaphore(slots)
+        self._beat = ack_wait / 4
+        self._grace = grace
+        self._on_failed = on_failed
+        self._stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        js = self._connection.jetstream()
+        try:
+            await js.consumer_info(self._stream, self._consumer)
+        except NatsError as error:
+            raise Unavailable(
+                f"The queue {self._stream}/{self._consumer} is missing ({error}). Run `chorus provision`.",
+                code="not_provisioned",
+            ) from None
+        self._subscription = await js.pull_subscribe_bind(self._consumer, self._stream)
+        self._fetching = asyncio.create_task(self._fetch_for_ever(), name=f"fetch {self._stream}")
+        self._fetching.add_done_callback(self._fetching_ended)
+        return self
+
+    def _fetching_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            self._on_failed(f"fetching from {self._stream} failed: {task.exception()}")
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._fetching.cancel()
+        await asyncio.wait([self._fetching])
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._grace)
+        left = list(self._tasks)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        with suppress(NatsError):  # before the connection is drained: a drain after a fetch hangs 30 s
+            await self._subscription.unsubscribe()
+
+    async def _fetch_for_ever(self) -> None:
+        while True:
+            await self._slots.acquire()
+            message = await self._fetch()
+            if message is None:
+                self._slots.release()
+                continue
+            task = asyncio.create_task(self._work(message), name=f"job {message.subject}")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: self._slots.release())
+
+    async def _fetch(self) -> Msg | None:
+        """The next message, or None after a while without one."""
+        try:
+            return (await self._subscription.fetch(1, timeout=FETCH_FOR))[0]
+        except NatsTimeout:
+            return None
+        except NatsError as error:
+            log.warning("fetch failed", stream=self._stream, error=str(error))
+            await asyncio.sleep(PAUSE)
+            return None
+
+    async def _work(self, message: Msg) -> None:
+        delivery = Delivery(message, self._stopping)
+        try:
+            async with self._kept_alive(delivery):
+                outcome = await self._handle(delivery)
+        except ChorusError as error:
+            log.warning("job not handled", subject=message.subject, error=error.message, code=error.code)
+            outcome = HandBack(delay=min(300.0, 2.0**delivery.number))
+        except Exception:
+            log.exception("job handler failed", subject=message.subject)
+            outcome = HandBack(delay=min(300.0, 2.0**delivery.number))
+        try:
+            await delivery.settle(outcome)
+        except NatsError as error:  # it will be delivered again, and its entry tells that it is done
+            log.warning("job not settled", subject=message.subject, error=str(error))
+
+    @asynccontextmanager
+    async def _kept_alive(self, delivery: Delivery) -> AsyncGenerator[None]:
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(self._beat)
+                with suppress(NatsError):  # during an outage; the claim fences what this may cost
+                    await delivery.keep_alive()
+
+        beating = asyncio.create_task(beat(), name=f"heartbeat {delivery.subject}")
+        try:
+            yield
+        finally:
+            beating.cancel()

@@ -1,0 +1,213 @@
+"""Answering over the bus: an ADR-32 service that serves many requests at a time and stops cleanly.
+
+    responder = Responder(connection, identity, slots=64, backlog=256, grace=20.0)
+    responder.answer("import", datasets.IMPORT, ImportFile, handle)          one reply
+    responder.stream("generate", generation.GENERATE, Generate, handle)      a stream of replies
+    async with responder: ...
+
+A task for each request, at most `slots` at work and `backlog` waiting; one more is told `busy` at once.
+A handler's `ChorusError` goes back as headers; anything else is logged here and told as an internal
+error, so that nobody outside reads our insides. Leaving the context stops in three beats: endpoints are
+drained, requests in hand get `grace` seconds, the rest is cancelled and told so.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import structlog
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+from pydantic import BaseModel
+
+from chorus.common.bus import headers as h
+from chorus.common.bus.connection import Connection
+from chorus.common.bus.discovery import INFO, PING, STATS, Identity, Listing
+from chorus.common.bus.replies import ReaderGone, ReplyStream
+from chorus.common.contracts.permissions import QUEUE_GROUP
+from chorus.common.contracts.wire import decode, encode
+from chorus.common.errors import Cancelled, ChorusError, Conflict, InternalError, TimedOut, Unavailable
+from chorus.common.telemetry.logging import bind
+from chorus.common.telemetry.metrics import RequestMetrics
+
+log = structlog.get_logger()
+
+Question = TypeVar("Question", bound=BaseModel)
+Work = Callable[[Any, Msg], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class _Endpoint:
+    listing: Listing
+    question: type[BaseModel]
+    work: Work
+    cancel: str | None
+
+
+class Responder:
+    """Serves endpoints while its context is entered."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        identity: Identity,
+        metrics: RequestMetrics,
+        *,
+        slots: int,
+        backlog: int,
+        grace: float,
+    ) -> None:
+        self._connection = connection
+        self._identity = identity
+        self._metrics = metrics
+        self._slots = asyncio.Semaphore(slots)
+        self._most = slots + backlog
+        self._grace = grace
+        self._endpoints: list[_Endpoint] = []
+        self._subscriptions: list[Subscription] = []
+        self._tasks: dict[str, asyncio.Task[None]] = {}  # by request id
+        self._stopping = False
+
+    def answer(
+        self,
+        name: str,
+        subject: str,
+        question: type[Question],
+        handle: Callable[[Question], Awaitable[BaseModel]],
+    ) -> None:
+        """Serve a subject whose questions have one answer."""
+
+        async def work(asked: Question, message: Msg) -> None:
+            await self._connection.publish(message.reply, encode(await handle(asked)))
+
+        self._add(name, subject, question, work, cancel=None)
+
+    def stream(
+        self,
+        name: str,
+        subject: str,
+        question: type[Question],
+        handle: Callable[[Question, ReplyStream], Awaitable[None]],
+        *,
+        cancel: str,
+    ) -> None:
+        """Serve a subject whose questions have a stream of replies; `<cancel>.<request id>` stops one."""
+
+        async def work(asked: Question, message: Msg) -> None:
+            credit = (message.headers or {}).get(h.CREDIT) == "1"
+            replies = ReplyStream(self._connection, message.reply, credit=credit)
+            await handle(asked, replies)
+            await replies.end()
+
+        self._add(name, subject, question, work, cancel=cancel)
+
+    def _add(
+        self, name: str, subject: str, question: type[BaseModel], work: Work, cancel: str | None
+    ) -> None:
+        schema = {"request_schema": json.dumps(question.model_json_schema(), separators=(",", ":"))}
+        self._endpoints.append(_Endpoint(Listing(name, subject, QUEUE_GROUP, schema), question, work, cancel))
+
+    # --- life ------------------------------------------------------------------------------------
+    async def __aenter__(self) -> Self:
+        listen = self._connection.listen
+        for endpoint in self._endpoints:
+            if endpoint.cancel:
+                self._subscriptions.append(await listen(f"{endpoint.cancel}.*", cb=self._on_cancel))
+            receive = self._receiver(endpoint)
+            subject = endpoint.listing.subject
+            self._subscriptions.append(await listen(subject, queue=QUEUE_GROUP, cb=receive))
+        for verb in (PING, INFO, STATS):
+            for subject in self._identity.subjects(verb):
+                self._subscriptions.append(await listen(subject, cb=self._discoverer(verb)))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with suppress(NatsError):  # without a connection there is nothing left to drain
+            await asyncio.gather(*(subscription.drain() for subscription in self._subscriptions))
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=self._grace)
+        self._stopping = True
+        left = list(self._tasks.values())
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    # --- requests --------------------------------------------------------------------------------
+    def _receiver(self, endpoint: _Endpoint) -> Callable[[Msg], Awaitable[None]]:
+        async def receive(message: Msg) -> None:
+            request_id = (message.headers or {}).get(h.REQUEST_ID) or message.reply
+            if not request_id:
+                log.warning("request without a reply subject", subject=message.subject)
+            elif request_id in self._tasks:
+                twice = Conflict(
+                    "A request with this X-Request-Id is being served.", code="request_id_in_use"
+                )
+                await self._refuse(message, twice)
+            elif len(self._tasks) >= self._most:
+                endpoint.listing.tally.add(time.perf_counter(), "busy")
+                await self._refuse(message, Unavailable("Too many requests at once. Try again.", code="busy"))
+            else:
+                task = asyncio.create_task(self._serve(endpoint, message), name=f"request {request_id}")
+                self._tasks[request_id] = task
+                task.add_done_callback(lambda _: self._tasks.pop(request_id, None))
+
+        return receive
+
+    async def _serve(self, endpoint: _Endpoint, message: Msg) -> None:
+        """One request, from the queue to its last reply."""
+        name, started = endpoint.listing.name, time.perf_counter()
+        error: ChorusError | None = None
+        with bind(endpoint=name, request=(message.headers or {}).get(h.REQUEST_ID)):
+            try:
+                async with self._slots:
+                    self._check_deadline(message)
+                    await endpoint.work(decode(endpoint.question, message.data), message)
+            except asyncio.CancelledError:
+                error = self._why_cancelled()
+            except ChorusError as raised:
+                error = raised
+            except NatsError as raised:
+                log.warning("reply not sent", error=str(raised))
+                error = ReaderGone("The reply could not be sent.")
+            except Exception:
+                log.exception("request failed")
+                error = InternalError("Something went wrong on our side. The log has the details.")
+            endpoint.listing.tally.add(started, error.code if error else None)
+            self._metrics.ended(name, error.code if error else "ok", time.perf_counter() - started)
+            if error and not isinstance(error, ReaderGone):
+                await self._refuse(message, error)
+
+    def _why_cancelled(self) -> ChorusError:
+        """Cut off by our own stop, the same request may be tried elsewhere; by its asker, it is over."""
+        if self._stopping:
+            return Unavailable("The service stopped before it was done. Try again.", code="shutting_down")
+        return Cancelled("Stopped, as asked.")
+
+    def _check_deadline(self, message: Msg) -> None:
+        """A request whose asker has given up meanwhile is not worth starting."""
+        deadline = (message.headers or {}).get(h.DEADLINE, "")
+        if deadline.isdigit() and int(deadline) < time.time() * 1000:
+            raise TimedOut("The request waited past its deadline.", code="deadline_passed")
+
+    async def _refuse(self, message: Msg, error: ChorusError) -> None:
+        with suppress(NatsError):  # who asked may be gone, and the connection too
+            await self._connection.publish(message.reply, headers=h.of_error(error))
+
+    async def _on_cancel(self, message: Msg) -> None:
+        task = self._tasks.get(message.subject.rsplit(".", 1)[-1])
+        if task is not None:
+            task.cancel()
+
+    # --- discovery -------------------------------------------------------------------------------
+    def _discoverer(self, verb: str) -> Callable[[Msg], Awaitable[None]]:
+        async def discover(message: Msg) -> None:
+            if message.reply:
+                body = self._identity.answer(verb, [endpoint.listing for endpoint in self._endpoints])
+                await self._connection.publish(message.reply, json.dumps(body).encode())
+
+        return discover

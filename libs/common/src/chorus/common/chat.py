@@ -1,0 +1,134 @@
+"""From a chat to tokens: one way for training and for serving, so that a model is asked as it was taught.
+
+A chat is rendered by the tokenizer's own template, or by a plain one where it has none, and is tokenised
+piece by piece: each assistant reply, with the end-of-turn token that closes it, is a piece of its own.
+What trains differs from what serves only in the mask that says which pieces are to be learned.
+
+Nothing here imports a model library: a tokenizer of `transformers` fits the protocol below.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chorus.common.contracts.datasets import Turn
+from chorus.common.errors import InvalidInput
+
+PLAIN_TEMPLATE = (
+    "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}"
+    "{{ eos_token if m['role'] == 'assistant' else '' }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
+"""For a base model without a template. It uses only tokens the model has: vLLM serves no added ones."""
+
+
+class Tokenizer(Protocol):
+    """What is needed of a tokenizer."""
+
+    chat_template: Any
+    all_special_tokens: list[str]
+    eos_token: str
+    eos_token_id: int
+
+    def apply_chat_template(
+        self, conversation: list[dict[str, str]], *, tokenize: bool, add_generation_prompt: bool
+    ) -> Any:
+        """Render a chat as text (`tokenize=False`)."""
+        ...
+
+    def encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
+        """Text as token ids."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A chat as token ids; `learn[i]` says whether token i is part of a reply to learn."""
+
+    ids: list[int]
+    learn: list[bool]
+
+
+def prepare(tokenizer: Tokenizer) -> None:
+    """Give a tokenizer without a template the plain one. Do this once, after loading it."""
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+
+
+def template_sha256(tokenizer: Tokenizer) -> str:
+    """Hash of the template: an adapter is served only with the template it was trained with."""
+    return hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()
+
+
+def prompt_tokens(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[int]:
+    """The chat so far, and the words that make the model answer."""
+    tokens = _pieces(tokenizer, turns)
+    text = _render(tokenizer, turns, answer_next=True)
+    return tokens.ids + tokenizer.encode(text[len(_render(tokenizer, turns)) :], add_special_tokens=False)
+
+
+def example_tokens(tokenizer: Tokenizer, turns: Sequence[Turn]) -> Tokens:
+    """A whole chat with every assistant reply to be learned.
+
+    A lone assistant turn is plain text: no template, all of it learned, closed by the end token.
+    """
+    if len(turns) == 1 and turns[0].role == "assistant":
+        text = _defused(tokenizer, turns[0].content)
+        ids = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
+        return Tokens(ids, [True] * len(ids))
+    return _pieces(tokenizer, turns)
+
+
+def _pieces(tokenizer: Tokenizer, turns: Sequence[Turn]) -> Tokens:
+    """The chat, cut before and after each reply, each piece tokenised on its own."""
+    ids: list[int] = []
+    learn: list[bool] = []
+    done = ""
+    for index, turn in enumerate(turns):
+        if turn.role != "assistant":
+            continue
+        asked = _render(tokenizer, turns[:index], answer_next=True)
+        answered = _render(tokenizer, turns[: index + 1])
+        if not asked.startswith(done) or not answered.startswith(asked):
+            raise InvalidInput(
+                "This base's chat template rewrites earlier messages: only chats with one reply fit it.",
+                code="template_rewrites_history",
+            )
+        reply, rest = _split_after_end(tokenizer, answered[len(asked) :])
+        for text, learned in ((asked[len(done) :], False), (reply, True), (rest, False)):
+            piece = tokenizer.encode(text, add_special_tokens=False)
+            ids += piece
+            learn += [learned] * len(piece)
+        done = answered
+    tail = tokenizer.encode(_render(tokenizer, turns)[len(done) :], add_special_tokens=False)
+    return Tokens(ids + tail, learn + [False] * len(tail))
+
+
+def _split_after_end(tokenizer: Tokenizer, text: str) -> tuple[str, str]:
+    """A reply up to and with its end token, and what the template puts after it.
+
+    A template that closes a reply in another way keeps all of it: then that is what ends the reply.
+    """
+    reply, end, rest = text.rpartition(tokenizer.eos_token)
+    return (reply + end, rest) if end else (text, "")
+
+
+def _render(tokenizer: Tokenizer, turns: Sequence[Turn], *, answer_next: bool = False) -> str:
+    if not turns and not answer_next:
+        return ""
+    messages = [{"role": turn.role, "content": _worded(tokenizer, turn)} for turn in turns]
+    rendered: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer_next)
+    return rendered
+
+
+def _worded(tokenizer: Tokenizer, turn: Turn) -> str:
+    content = f"{turn.name}: {turn.content}" if turn.name else turn.content
+    return _defused(tokenizer, content)
+
+
+def _defused(tokenizer: Tokenizer, text: str) -> str:
+    """Text in which nothing reads as a control token: nobody ends the model's turn by typing its name."""
+    for token in tokenizer.all_special_tokens:
+        text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text

@@ -1,0 +1,122 @@
+"""Which NATS user may do what: least privilege, from the first day, on one machine too.
+
+A service may subscribe only to what it serves and to its own inboxes, so that nobody reads another's
+replies; answering is allowed by `allow_responses`, so that nobody can write into an inbox unasked; only
+the provisioner creates anything. Requests are served through queue groups only (`… q`): a plain
+subscription that would listen in on them is denied.
+"""
+
+from dataclasses import dataclass, field
+
+from chorus.common.contracts import datasets, generation, training
+from chorus.common.contracts.topology import (
+    DATASETS,
+    DLQ,
+    EVENTS,
+    JOBS,
+    MODELS,
+    SETTINGS,
+    TRAIN,
+    TRAINER_CONSUMER,
+)
+
+QUEUE_GROUP = "q"
+
+DISCOVERY = tuple(f"$SRV.{verb}{rest}" for verb in ("PING", "INFO", "STATS") for rest in ("", ".>"))
+
+
+@dataclass(frozen=True)
+class Responses:
+    """How many replies to one request, and for how long (NATS duration)."""
+
+    max: int
+    ttl: str
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """What one user may publish and subscribe to. Inboxes are `_INBOX.<user>.>`."""
+
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+    responses: Responses | None = field(default=None)
+
+
+def _read(bucket: str) -> tuple[str, ...]:
+    """Get a key's value, and list the keys."""
+    return (f"$JS.API.STREAM.INFO.KV_{bucket}", f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.>")
+
+
+def _write(bucket: str) -> tuple[str, ...]:
+    return (*_read(bucket), f"$KV.{bucket}.>")
+
+
+USERS = {
+    "gateway": Permissions(
+        publish=(
+            f"{training.JOBS_SUBJECT}.*",
+            f"{training.CONTROL_SUBJECT}.*",
+            datasets.IMPORT,
+            generation.GENERATE,
+            f"{generation.CANCEL}.*",
+            *_write(JOBS),
+            *_write(MODELS),
+            *_write(SETTINGS),
+        ),
+        subscribe=(f"{training.EVENTS_SUBJECT}.>", f"changed.{JOBS}.>", *DISCOVERY),
+        # One empty reply to each credit request of a stream (`contracts.generation`).
+        responses=Responses(max=1, ttl="10s"),
+    ),
+    "trainer": Permissions(
+        publish=(
+            f"$JS.API.CONSUMER.INFO.{TRAIN}.{TRAINER_CONSUMER}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{TRAIN}.{TRAINER_CONSUMER}",
+            f"$JS.ACK.{TRAIN}.{TRAINER_CONSUMER}.>",
+            f"{training.EVENTS_SUBJECT}.>",
+            "dlq.train.*",
+            *_write(JOBS),
+            *_write(DATASETS),
+            *_write(MODELS),
+            *_write(SETTINGS),
+        ),
+        subscribe=(f"{training.CONTROL_SUBJECT}.*", f"{datasets.IMPORT} {QUEUE_GROUP}", *DISCOVERY),
+        responses=Responses(max=1, ttl="5m"),
+    ),
+    "inference": Permissions(
+        publish=_read(MODELS),
+        subscribe=(
+            f"{generation.GENERATE} {QUEUE_GROUP}",
+            f"{generation.CANCEL}.*",
+            f"changed.{MODELS}.>",
+            *DISCOVERY,
+        ),
+        responses=Responses(max=100_000, ttl="15m"),
+    ),
+    "provisioner": Permissions(publish=("$JS.API.STREAM.>", "$JS.API.CONSUMER.>", "$JS.API.INFO")),
+    "operator": Permissions(
+        publish=(
+            "$SRV.>",
+            "$JS.API.INFO",
+            "$JS.API.STREAM.NAMES",
+            "$JS.API.STREAM.LIST",
+            "$JS.API.STREAM.INFO.>",
+            "$JS.API.STREAM.MSG.GET.>",
+            "$JS.API.DIRECT.GET.>",
+            "$JS.API.CONSUMER.NAMES.>",
+            "$JS.API.CONSUMER.LIST.>",
+            "$JS.API.CONSUMER.INFO.>",
+            # `nats kv watch` and `nats stream view` read through a consumer of their own.
+            *(
+                f"$JS.API.CONSUMER.{verb}.{stream}{rest}"
+                for stream in (EVENTS, DLQ, *(f"KV_{name}" for name in (JOBS, DATASETS, MODELS, SETTINGS)))
+                for verb, rest in (("CREATE", ""), ("CREATE", ".>"), ("DELETE", ".*"), ("MSG.NEXT", ".*"))
+            ),
+            "$JS.FC.>",
+            generation.GENERATE,
+            f"{generation.CANCEL}.*",
+            f"{training.CONTROL_SUBJECT}.*",
+        ),
+        subscribe=("evt.>", "changed.>", "train.>", "$JS.EVENT.>", "$SRV.>"),
+        responses=Responses(max=1, ttl="10s"),
+    ),
+}

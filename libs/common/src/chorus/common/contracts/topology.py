@@ -1,0 +1,107 @@
+"""The streams, consumers and key-value buckets that hold Chorus's state. `chorus provision` makes them so.
+
+Every bucket republishes what it has stored to `changed.<bucket>.<key>`, with the value and its revision:
+who wants to know of changes subscribes there. That costs no consumer, survives a restart of the server,
+and needs no right to create anything (a watch does, and that right lets its holder read the whole
+account: nats-server#8274).
+"""
+
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DiscardPolicy,
+    RePublish,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
+
+from chorus.common.contracts.training import JOBS_SUBJECT
+
+MINUTE, DAY = 60.0, 86400.0  # seconds
+MIB = 1024 * 1024
+
+TRAIN, EVENTS, DLQ = "TRAIN", "EVENTS", "DLQ"
+TRAINER_CONSUMER = "trainer"
+
+JOBS, DATASETS, MODELS, SETTINGS = "jobs", "datasets", "models", "settings"
+
+JOBS_PER_GUILD = 3
+"""Queued and running together. One more is refused at once, with the error `queue_full`."""
+
+STREAMS = (
+    StreamConfig(
+        name=TRAIN,
+        description="Training jobs, until one worker has ended them",
+        subjects=[f"{JOBS_SUBJECT}.*"],
+        retention=RetentionPolicy.WORK_QUEUE,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        discard_new_per_subject=True,
+        max_msgs_per_subject=JOBS_PER_GUILD,
+        max_bytes=64 * MIB,
+        max_msg_size=256 * 1024,
+        duplicate_window=10 * MINUTE,
+    ),
+    StreamConfig(
+        name=EVENTS,
+        description="What happened, for a week",
+        subjects=["evt.>"],
+        storage=StorageType.FILE,
+        max_age=7 * DAY,
+        max_bytes=256 * MIB,
+        duplicate_window=10 * MINUTE,
+    ),
+    StreamConfig(
+        name=DLQ,
+        description="Jobs given up, with the reason",
+        subjects=["dlq.train.*"],
+        storage=StorageType.FILE,
+        max_age=30 * DAY,
+        max_bytes=64 * MIB,
+        duplicate_window=10 * MINUTE,
+    ),
+)
+
+
+def trainer_consumer(ack_wait: float) -> ConsumerConfig:
+    """The queue's one consumer. `ack_wait` in seconds: how long a silent worker keeps its job.
+
+    Deliveries are not limited here: a job that fails again and again is counted in its entry, where
+    progress resets the count, and given up by the trainer. No `backoff`: it would replace `ack_wait`.
+    """
+    return ConsumerConfig(
+        durable_name=TRAINER_CONSUMER,
+        description="Trainers, each fetching one job when it has room",
+        filter_subject=f"{JOBS_SUBJECT}.*",
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=ack_wait,
+        max_deliver=-1,
+        max_ack_pending=64,
+        max_waiting=64,
+    )
+
+
+def _bucket(name: str, description: str, *, history: int, ttl: float | None = None) -> StreamConfig:
+    return StreamConfig(
+        name=f"KV_{name}",
+        description=description,
+        subjects=[f"$KV.{name}.>"],
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.NEW,
+        max_msgs_per_subject=history,
+        max_age=ttl,
+        duplicate_window=2 * MINUTE,
+        allow_rollup_hdrs=True,
+        deny_delete=True,
+        allow_direct=True,
+        republish=RePublish(src=f"$KV.{name}.>", dest=f"changed.{name}.>"),
+    )
+
+
+KV_BUCKETS = (
+    _bucket(JOBS, "Truth about each training job: <guild>.<job>", history=8, ttl=30 * DAY),
+    _bucket(DATASETS, "Dataset versions: <guild>.<name>", history=8),
+    _bucket(MODELS, "Model versions and aliases: <guild>.<name>", history=16),
+    _bucket(SETTINGS, "What a guild has chosen: <guild>", history=8),
+)

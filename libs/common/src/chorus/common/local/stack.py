@@ -1,0 +1,236 @@
+"""The stack, in order: servers, provision, services, console; and down again in reverse.
+
+    async with running(settings, screen) as stack:
+        code = await stack.console()
+
+A part that does not come up ends the start with its own words; everything already started is stopped.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from chorus.common.base_model import STARTER
+from chorus.common.local.folder import DataFolder
+from chorus.common.local.keys import nats_users, s3_credentials
+from chorus.common.local.process import Process, Program
+from chorus.common.local.screen import Screen
+from chorus.common.local.servers import HOST, WEED_PORTS, free_ports, nats_command, nats_config, weed_command
+from chorus.common.provision import ProvisionSettings, provision
+from chorus.common.settings import PREFIX
+
+SERVICES = ("trainer", "inference")
+STOP_SERVICE, STOP_SERVER = 25.0, 10.0  # seconds until a part that was asked to stop is killed
+READY_SERVER = 30.0  # seconds
+
+
+class StackSettings(BaseSettings):
+    """What may be chosen for a stack on one machine. Everything else is passed on to the services."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+
+    data: Path = Path(".chorus")
+    """Folder for everything that is kept: models, jobs, objects, keys, logs."""
+    base_model: str = STARTER
+    """The base model: `starter`, a local folder, or a model of the Hugging Face hub."""
+    nats_port: int = Field(default=0, ge=0, le=65535)
+    """Where NATS listens; 0 takes any free port."""
+    ready_within: float = Field(default=600.0, gt=0)
+    """Seconds a service may take to become ready; a large base model takes a while to load."""
+    ack_wait: float = Field(default=60.0, ge=1)
+    """Seconds that a silent worker keeps its job."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where everything listens. Every address is on loopback."""
+
+    nats: int
+    nats_monitor: int
+    weed: tuple[int, ...]
+    health: Mapping[str, int]
+
+    @classmethod
+    def chosen(cls, settings: StackSettings) -> "Addresses":
+        """Free ports for all, but for those that were asked for."""
+        names = (*SERVICES, "gateway")
+        ports = free_ports(2 + len(WEED_PORTS) + len(names))
+        weed_end = 2 + len(WEED_PORTS)
+        return cls(
+            nats=settings.nats_port or ports[0],
+            nats_monitor=ports[1],
+            weed=tuple(ports[2:weed_end]),
+            health=dict(zip(names, ports[weed_end:], strict=True)),
+        )
+
+
+class Stack:
+    """Chorus on one machine. Make it with `running`."""
+
+    def __init__(
+        self, settings: StackSettings, folder: DataFolder, screen: Screen, stack: AsyncExitStack
+    ) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._screen = screen
+        self._stack = stack
+        self._users = {user.name: user for user in nats_users(folder.keys)}
+        self._s3 = s3_credentials(folder.keys)
+        self.addresses = Addresses.chosen(settings)
+        self.processes: list[Process] = []
+
+    async def start(self) -> None:
+        """Start all but the console, and wait until each part is ready."""
+        await self._bring_up([self._nats(), self._weed()], STOP_SERVER)
+        with self._screen.step("provision"):
+            await provision(self._provision_settings())
+        await self._bring_up([self._service(name) for name in SERVICES], STOP_SERVICE)
+
+    async def _bring_up(self, programs: Sequence[Program], grace: float) -> None:
+        """Start programs side by side; they will be stopped side by side, too."""
+        processes = [Process(program, self._folder.logs / f"{program.name}.log") for program in programs]
+        self.processes += processes
+
+        async def stop() -> None:
+            await asyncio.gather(*(process.stop(grace) for process in processes))
+
+        self._stack.push_async_callback(stop)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for process in processes:
+                    group.create_task(self._bring_up_one(process))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _bring_up_one(self, process: Process) -> None:
+        with self._screen.step(process.program.name):
+            await process.start()
+            await process.until_ready()
+
+    # --- what runs -------------------------------------------------------------------------------
+    def _nats(self) -> Program:
+        config = self._folder.nats / "nats-server.conf"
+        ports = self.addresses
+        config.write_text(
+            nats_config(
+                list(self._users.values()),
+                port=ports.nats,
+                monitor_port=ports.nats_monitor,
+                store=self._folder.nats / "jetstream",
+            )
+        )
+        return Program(
+            name="nats",
+            command=nats_command(config),
+            ready_url=f"http://{HOST}:{ports.nats_monitor}/healthz",
+            environment={},
+            folder=self._folder.nats,
+            ready_within=READY_SERVER,
+        )
+
+    def _weed(self) -> Program:
+        return Program(
+            name="s3",
+            command=weed_command(self._folder.s3, self.addresses.weed),
+            ready_url=f"http://{HOST}:{self.addresses.weed[0]}/",
+            environment={
+                "AWS_ACCESS_KEY_ID": self._s3.access_key,
+                "AWS_SECRET_ACCESS_KEY": self._s3.secret_key,
+            },
+            folder=self._folder.s3,
+            ready_within=READY_SERVER,
+            any_answer=True,
+        )
+
+    def _service(self, name: str) -> Program:
+        return Program(
+            name=name,
+            command=[sys.executable, "-m", f"chorus.{name}"],
+            ready_url=f"http://{HOST}:{self.addresses.health[name]}/readyz",
+            environment=self.environment(name),
+            folder=Path.cwd(),
+            ready_within=self._settings.ready_within,
+        )
+
+    def environment(self, user: str) -> dict[str, str]:
+        """What a process that acts as `user` needs to find and open everything."""
+        settings = {
+            "NATS_URL": f"nats://{HOST}:{self.addresses.nats}",
+            "NATS_NKEY_FILE": str(self._users[user].seed_file),
+            "S3_ENDPOINT": f"http://{HOST}:{self.addresses.weed[0]}",
+            "S3_ACCESS_KEY": self._s3.access_key,
+            "S3_SECRET_KEY": self._s3.secret_key,
+            "HEALTH_PORT": str(self.addresses.health.get(user, 0)),
+            "CACHE": str(self._folder.cache),
+            "ACK_WAIT": str(self._settings.ack_wait),
+        }
+        return {f"{PREFIX}{name}": value for name, value in settings.items()}
+
+    def _provision_settings(self) -> ProvisionSettings:
+        given = self.environment("provisioner")
+        return ProvisionSettings.model_validate({k.removeprefix(PREFIX).lower(): v for k, v in given.items()})
+
+    # --- the console -----------------------------------------------------------------------------
+    async def console(self) -> int:
+        """Run the gateway's console in this terminal until it ends; returns its exit code.
+
+        It stays in the launcher's process group: Ctrl-C reaches both, and both know what to do.
+        """
+        with (self._folder.logs / "gateway.log").open("wb") as log:
+            child = await asyncio.create_subprocess_exec(
+                *[sys.executable, "-m", "chorus.gateway"],
+                stderr=log,
+                env={**os.environ, **self.environment("gateway"), f"{PREFIX}CONSOLE": "true"},
+            )
+        self._stack.push_async_callback(_end, child)
+        return await child.wait()
+
+    def notes(self) -> list[str]:
+        """What else to know."""
+        told = [f"base model  {self._settings.base_model}", f"data        {self._folder.root}"]
+        if self._settings.base_model == STARTER:
+            told[0] += "  (a toy that knows only what you train it on; CHORUS_BASE_MODEL names a real one)"
+        return told
+
+    def summary(self) -> list[tuple[str, str, str]]:
+        """What runs where: name, address, log file."""
+        here = self.addresses
+        where = {"nats": f"nats://{HOST}:{here.nats}", "s3": f"http://{HOST}:{here.weed[0]}"}
+        return [
+            (
+                process.program.name,
+                where.get(process.program.name)
+                or f"http://{HOST}:{here.health[process.program.name]}/metrics",
+                str(process.log),
+            )
+            for process in self.processes
+        ]
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """The console ends by itself on Ctrl-C and at the end of its input; otherwise it is asked to."""
+    if child.returncode is None:
+        child.terminate()
+        try:
+            await asyncio.wait_for(child.wait(), STOP_SERVER)
+        except TimeoutError:
+            child.kill()
+
+
+@asynccontextmanager
+async def running(settings: StackSettings, screen: Screen) -> AsyncGenerator[Stack]:
+    """The whole stack, ready; stopped on leaving, whatever happened."""
+    folder = DataFolder(settings.data)
+    with folder.held():
+        async with AsyncExitStack() as stack:
+            local = Stack(settings, folder, screen, stack)
+            await local.start()
+            yield local
+            screen.stopping()

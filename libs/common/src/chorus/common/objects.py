@@ -1,0 +1,145 @@
+"""Objects in S3: immutable bytes under a key that starts with the guild, hashed on the way in and out.
+
+Any S3 server will do. A put is atomic by S3's own rule; a download becomes a file in one step, after its
+hash was checked, so that nobody ever meets half of one. The client is synchronous and runs in threads.
+"""
+
+import asyncio
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+import structlog
+import urllib3
+from minio import Minio
+from minio.error import MinioException, S3Error
+from urllib3.exceptions import HTTPError
+
+from chorus.common.contracts.storage import ObjectRef
+from chorus.common.errors import ChorusError, InternalError, Misconfigured, NotFound, Unavailable
+from chorus.common.settings import CommonSettings
+
+CHUNK = 1024 * 1024  # bytes read at a time
+CONNECT_WITHIN, READ_WITHIN = 3.0, 60.0  # seconds
+RETRIES = urllib3.Retry(total=4, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504])
+
+log = structlog.get_logger()
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class CorruptObject(InternalError):
+    """The bytes are not those that were stored. Not retryable: they have to be made again."""
+
+    default_code = "object_corrupt"
+
+
+class ObjectStore:
+    """One S3 server. Make it with `open_store`."""
+
+    def __init__(self, client: Minio) -> None:
+        self._client = client
+
+    async def put(self, bucket: str, key: str, data: bytes) -> ObjectRef:
+        """Store bytes that fit in memory."""
+        ref = ObjectRef(bucket=bucket, key=key, size=len(data), sha256=hashlib.sha256(data).hexdigest())
+        await self._call(self._client.put_object, bucket, key, BytesIO(data), len(data))
+        return ref
+
+    async def put_file(self, bucket: str, key: str, path: Path) -> ObjectRef:
+        """Store a file of any size."""
+        sha256 = await asyncio.to_thread(file_sha256, path)
+        await self._call(self._client.fput_object, bucket, key, str(path))
+        size = path.stat().st_size  # noqa: ASYNC240 - one system call
+        return ObjectRef(bucket=bucket, key=key, size=size, sha256=sha256)
+
+    async def get(self, ref: ObjectRef) -> bytes:
+        """Bytes that fit in memory, checked."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "object"
+            await self.get_file(ref, path)
+            return path.read_bytes()
+
+    async def get_file(self, ref: ObjectRef, path: Path) -> None:
+        """Download to `path`, which appears only when whole and checked. Raises `CorruptObject`."""
+        await self._call(self._download, ref, path)
+
+    def _download(self, ref: ObjectRef, path: Path) -> None:
+        response = self._client.get_object(ref.bucket, ref.key)
+        digest, size = hashlib.sha256(), 0
+        partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with partial.open("wb") as file:
+                while chunk := response.read(CHUNK):
+                    size += len(chunk)
+                    digest.update(chunk)
+                    file.write(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            if (size, digest.hexdigest()) != (ref.size, ref.sha256):
+                raise CorruptObject(f"{ref.bucket}/{ref.key} is not what was stored: its hash differs.")
+            partial.rename(path)
+        finally:
+            partial.unlink(missing_ok=True)
+            response.close()
+            response.release_conn()
+
+    async def ensure_buckets(self, names: tuple[str, ...]) -> None:
+        """Make the buckets that are missing."""
+        for name in names:
+            if not await self._call(self._client.bucket_exists, name):
+                await self._call(self._client.make_bucket, name)
+
+    async def _call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run the client's blocking call in a thread; its errors come out as ours."""
+        try:
+            return await asyncio.to_thread(work, *args, **kwargs)
+        except S3Error as error:
+            raise _told(error) from None
+        except (HTTPError, MinioException) as error:
+            log.warning("object store unreachable", error=str(error))
+            raise Unavailable(
+                "The object store does not answer. Try again in a moment.", code="objects_unavailable"
+            ) from None
+
+
+def _told(error: S3Error) -> ChorusError:
+    """What S3 said, in our words; keys of other guilds never appear, since nobody can name them."""
+    if error.code in {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}:
+        return NotFound(
+            f"The object {error.bucket_name}/{error.object_name} does not exist.", code="no_object"
+        )
+    if error.code in {"AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId"}:
+        return Misconfigured(f"CHORUS_S3_ACCESS_KEY, CHORUS_S3_SECRET_KEY: S3 refuses them ({error.code}).")
+    return Unavailable(f"The object store failed ({error.code}). Try again.", code="objects_unavailable")
+
+
+def open_store(settings: CommonSettings) -> ObjectStore:
+    """The store that the settings name. Connects on first use."""
+    address = urlsplit(settings.s3_endpoint)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise Misconfigured(f"CHORUS_S3_ENDPOINT: {settings.s3_endpoint!r} is not http(s)://host:port.")
+    pool = urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=CONNECT_WITHIN, read=READ_WITHIN), maxsize=16, retries=RETRIES
+    )
+    client = Minio(
+        endpoint=address.netloc,
+        access_key=settings.s3_access_key.get_secret_value() or None,
+        secret_key=settings.s3_secret_key.get_secret_value() or None,
+        secure=address.scheme == "https",
+        region=settings.s3_region,
+        http_client=pool,
+    )
+    return ObjectStore(client)
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file's bytes, read piece by piece."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""What a service shows of itself: logs, metrics, and whether it is alive and ready."""

@@ -1,0 +1,1 @@
+"""The commands' ports, met over the bus and S3."""

@@ -1,0 +1,26 @@
+"""A command: its name, its parameters, what it does, and how to explain it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.replies import Reply
+
+Run = Callable[[Context, Any], Awaitable[Reply]]
+"""Takes the command's own parameters; `table.run` has just read them as such."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One line of the table."""
+
+    name: str
+    run: Run
+    parameters: type[Parameters]
+    text_field: str | None
+    """The parameter that takes the text after the command."""
+    usage: str
+    summary: str
+    examples: tuple[str, ...] = ()

@@ -1,0 +1,42 @@
+"""`!models` and `!use`: which voices there are, and which of them speaks."""
+
+from pydantic import Field
+
+from chorus.common.contracts.models import BASE, parse_model
+from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.jobs import NoParameters
+from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.replies import Card, Reply, Text
+
+
+class Use(Parameters):
+    """What `!use` takes."""
+
+    model: str = Field(description="`name`, `name@3`, `name@previous`, or `base`")
+
+
+async def models(ctx: Context, _: NoParameters) -> Reply:
+    """List the guild's models, newest version first."""
+    records = await ctx.chorus.models.all(ctx.guild)
+    voice = await ctx.chorus.models.voice(ctx.guild)
+    rows = []
+    for record in records:
+        for version in reversed(record.versions):
+            aliases = ", ".join(name for name, at in record.aliases.items() if at == version.version)
+            speaks = voice == record.name and record.aliases.get("prod") == version.version
+            made = f"{version.created_at:%Y-%m-%d %H:%M} UTC"
+            name = f"{record.name}@{version.version}"
+            rows.append(("→" if speaks else "", name, aliases, version.dataset, made))
+    rows.append(("→" if voice is None else "", BASE, "", "", ""))
+    footer = "→ answers. Choose another with !use."
+    return Card("Models", ("", "model", "also", "trained on", "made"), rows, footer)
+
+
+async def use(ctx: Context, asked: Use) -> Reply:
+    """Have a model answer from now on."""
+    if asked.model == BASE:
+        await ctx.chorus.models.use_base(ctx.guild)
+        return Text("The base model answers now.")
+    name, selector = parse_model(asked.model)
+    chosen = await ctx.chorus.models.use(ctx.guild, name, selector)
+    return Text(f"{chosen} answers now.")

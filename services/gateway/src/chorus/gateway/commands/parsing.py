@@ -1,0 +1,126 @@
+"""From a line of text to a command's parameters.
+
+    !train "some words" positive=False epochs=3
+    !train file='my data.json'
+    !ask what is "the rule" about a=b?
+
+`key=value` is an option only where the command has that option; everything else is the command's text,
+kept as it was written. One pair of quotes around the whole text is taken off, phones' curly ones too.
+"""
+
+import difflib
+import re
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from chorus.common.errors import InvalidInput
+
+QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»"}
+APOSTROPHES = "'‘"  # that open nothing when nothing closes them: 'tis
+_OPTION = re.compile(r"(?:^|(?<=\s))([A-Za-z_]+)=")
+
+
+class Parameters(BaseModel):
+    """A command's parameters. The field that `takes_text` names takes the text; others are options."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+P = TypeVar("P", bound=Parameters)
+
+
+def bind(model: type[P], text_field: str | None, argument: str) -> P:
+    """Read a command's parameters. Raises `InvalidInput` that says which one is wrong, and why."""
+    options = set(model.model_fields) - {text_field}
+    values, text = _take_options(argument.strip(), options)
+    if text and text_field is None:
+        raise InvalidInput(f"Nothing is expected here, but there is {text!r}.", code="unexpected_text")
+    if text and text_field is not None:
+        _refuse_mistyped_option(text, options)
+        values[text_field] = _unquoted(text)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        name = str(first["loc"][0])
+        if first["type"] == "missing":
+            raise InvalidInput(f"`{name}` is missing.", code="missing_parameter", param=name) from None
+        raise InvalidInput(
+            f"`{name}` cannot be {str(first['input'])!r}: {first['msg'][:1].lower()}{first['msg'][1:]}.",
+            code="invalid_parameter",
+            param=name,
+        ) from None
+
+
+def _take_options(argument: str, options: set[str]) -> tuple[dict[str, Any], str]:
+    """The options, and the text without them."""
+    values: dict[str, Any] = {}
+    text, at = "", 0
+    if _opens(argument, 0):  # nothing inside the leading quotes is an option
+        at = _closing(argument, 0) + 1
+        text = argument[:at]
+    while found := _OPTION.search(argument, at):
+        name = found[1].lower()
+        if name not in options:
+            text += argument[at : found.end()]
+            at = found.end()
+            continue
+        text += argument[at : found.start()]
+        if name in values:
+            raise InvalidInput(f"`{name}` is given twice.", code="given_twice", param=name)
+        values[name], at = _value(argument, found.end())
+    return values, (text + argument[at:]).strip()
+
+
+def _value(argument: str, start: int) -> tuple[str, int]:
+    """The value that starts here, and where it ends."""
+    if _opens(argument, start):
+        end = _closing(argument, start)
+        return argument[start + 1 : end], end + 1
+    word = re.match(r"\S*", argument[start:])
+    value = word[0] if word else ""
+    return value, start + len(value)
+
+
+def _opens(text: str, at: int) -> bool:
+    """Whether quotes open here."""
+    mark = text[at : at + 1]
+    if mark not in QUOTES or not mark:
+        return False
+    return mark not in APOSTROPHES or _end_of_quotes(text, at) is not None
+
+
+def _end_of_quotes(text: str, start: int) -> int | None:
+    """Where quotes that open at `start` close: at their mark before a space or the end."""
+    mark = QUOTES[text[start]]
+    ends = (at for at in range(start + 1, len(text)) if text[at] == mark)
+    return next((at for at in ends if at + 1 == len(text) or text[at + 1].isspace()), None)
+
+
+def _closing(text: str, start: int) -> int:
+    end = _end_of_quotes(text, start)
+    if end is None:
+        raise InvalidInput(
+            f"The quotes that open with {text[start]} are never closed.", code="unclosed_quotes"
+        )
+    return end
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if _opens(text, 0) and _closing(text, 0) == len(text) - 1 else text
+
+
+def _refuse_mistyped_option(text: str, options: set[str]) -> None:
+    """`fiel=x.json` is no text to learn: better to ask than to train on it."""
+    for word in text.split():
+        name, equals, _ = word.partition("=")
+        near = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.7)
+        if equals and name.isidentifier() and (near or word == text):
+            hint = f" Did you mean `{near[0]}=`?" if near else ""
+            known = ", ".join(f"`{option}=`" for option in sorted(options)) or "none"
+            raise InvalidInput(
+                f"There is no option `{name}=` here.{hint} Options: {known}.",
+                code="unknown_option",
+                param=name,
+            )

@@ -1,0 +1,1 @@
+"""Where commands come from and replies go to: one package a medium."""

@@ -1,0 +1,7 @@
+"""The console: Chorus in a terminal, or from a script on standard input.
+
+lines      where lines come from: a prompt with history, or a file
+render     replies as text on a terminal
+files      `file=PATH`, on one's own disk
+repl       read, run, show; again
+"""

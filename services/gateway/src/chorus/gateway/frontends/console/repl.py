@@ -1,0 +1,43 @@
+"""The console's loop: read a line, run it to its end, show what comes of it, read the next."""
+
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from rich.console import Console
+
+from chorus.common.contracts.names import LOCAL
+from chorus.gateway.commands.context import Chorus, Context, Session
+from chorus.gateway.commands.table import COMMANDS, PREFIX, run
+from chorus.gateway.frontends.console.files import LocalFiles
+from chorus.gateway.frontends.console.lines import scripted, typed
+from chorus.gateway.frontends.console.render import Renderer
+
+WELCOME = "Ask something, or type !help. Ctrl-D ends."
+
+
+async def converse(chorus: Chorus, *, max_upload: int, history: Path) -> int:
+    """Run the console until its input ends; returns 0 if every command worked, else 1."""
+    session, files = Session(), LocalFiles(max_upload)
+    console = Console(soft_wrap=True)
+    renderer = Renderer(console)
+    failed = False
+    async for line in _lines(console, history):
+        ctx = Context(
+            chorus=chorus,
+            guild=LOCAL,
+            user=LOCAL,
+            session=session,
+            files=files,
+            key=uuid.uuid4().hex,
+        )
+        failed |= not await renderer.show(await run(ctx, line))
+    return int(failed)
+
+
+def _lines(console: Console, history: Path) -> AsyncIterator[str]:
+    if not sys.stdin.isatty():
+        return scripted()
+    console.print(WELCOME, style="dim")
+    return typed([f"{PREFIX}{name}" for name in COMMANDS], history)

@@ -1,0 +1,1 @@
+"""Many voices on one engine: answers questions with the base model or a guild's adapter."""

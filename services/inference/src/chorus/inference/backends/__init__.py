@@ -1,0 +1,1 @@
+"""What answers: vLLM. Imported by `app` alone."""

@@ -1,0 +1,1 @@
+"""What trains: torch, transformers' model code and peft. Imported by the training process alone."""

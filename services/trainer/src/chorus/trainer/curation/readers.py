@@ -1,0 +1,110 @@
+"""Readers: the text of a file in, examples out, one after the other.
+
+    conversation JSON   [{"user": "…", "bot": "…"}, …]
+    messages JSONL      {"messages": [{"role": "user", "content": "…"}, …]}   a line each
+    plain text          paragraphs, parted by empty lines
+
+A record that cannot be used is passed over with a reason, and counted; a file that is not what it looks
+like ends the reading with an error that says where.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from chorus.common.contracts.datasets import Turn
+from chorus.common.errors import InvalidInput
+
+TEXT_PIECE = 2000  # characters of plain text in one example, cut at a paragraph's end where there is one
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """A record that was read but cannot be learned from."""
+
+    reason: str
+
+
+Read = list[Turn] | Dropped
+
+
+class _Pair(BaseModel):
+    """A question and its answer."""
+
+    model_config = ConfigDict(extra="ignore")
+    user: str
+    bot: str
+
+
+class _Chat(BaseModel):
+    """One line of a messages file."""
+
+    model_config = ConfigDict(extra="ignore")
+    messages: list[Turn]
+
+
+def read_pairs(text: str) -> Iterator[Read]:
+    """Conversation JSON: a list of `{"user": …, "bot": …}`."""
+    try:
+        records = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise broken_json(error, error.lineno, error.colno) from None
+    for number, record in enumerate(records, start=1):
+        try:
+            pair = _Pair.model_validate(record)
+        except ValidationError:
+            raise InvalidInput(
+                f'Entry {number} is not like the others: each needs the texts "user" and "bot".',
+                code="wrong_shape",
+            ) from None
+        yield _checked([Turn(role="user", content=pair.user), Turn(role="assistant", content=pair.bot)])
+
+
+def read_messages(text: str) -> Iterator[Read]:
+    """Messages JSONL: one chat a line, as many services export them."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            chat = _Chat.model_validate(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise broken_json(error, number, error.colno) from None
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            raise InvalidInput(
+                f"Line {number}: `{where}` is missing or wrong. Each line needs "
+                '{"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}.',
+                code="wrong_shape",
+            ) from None
+        yield _checked(chat.messages)
+
+
+def read_text(text: str) -> Iterator[Read]:
+    """Plain text, in pieces of whole paragraphs."""
+    piece = ""
+    for paragraph in re.split(r"\n\s*\n", text.strip()):
+        for part in (paragraph[at : at + TEXT_PIECE] for at in range(0, len(paragraph), TEXT_PIECE)):
+            if piece and len(piece) + len(part) > TEXT_PIECE:
+                yield [Turn(role="assistant", content=piece)]
+                piece = ""
+            piece = f"{piece}\n\n{part}" if piece else part
+    yield [Turn(role="assistant", content=piece)]
+
+
+def broken_json(error: json.JSONDecodeError, line: int, column: int) -> InvalidInput:
+    """What is wrong with JSON, and where."""
+    return InvalidInput(f"Line {line}, column {column}: this is not JSON ({error.msg}).", code="broken_json")
+
+
+def _checked(turns: list[Turn]) -> Read:
+    """The chat up to its last reply, if there is anything to learn from it."""
+    while turns and turns[-1].role != "assistant":
+        turns = turns[:-1]
+    if not turns:
+        return Dropped("no reply to learn")
+    if any(not turn.content.strip() for turn in turns):
+        return Dropped("empty message")
+    return turns

@@ -1,0 +1,21 @@
+"""The trainer's settings."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from chorus.common.base_model import STARTER
+from chorus.common.settings import CommonSettings
+
+
+class TrainerSettings(CommonSettings):
+    """What the trainer needs to know beside what every service does."""
+
+    base_model: str = STARTER
+    """The base model that adapters are trained on: `starter`, a local folder, or a model of the hub."""
+    job_slots: int = Field(default=1, ge=1, le=16)
+    """Trainings at the same time."""
+    ack_wait: float = Field(default=60.0, ge=1)
+    """Seconds that a silent worker keeps its job; the queue was provisioned with it."""
+    cache: Path = Path(".chorus/cache")
+    """Folder for work in hand; what is left in it may be deleted."""

@@ -1,0 +1,263 @@
+"""One job, from its message in the queue to what becomes of it.
+
+    message → claim → fetch the data → train in a child process → publish → settle
+
+The worker watches three things while the child trains: the child, the job's entry (somebody may have
+cancelled it, or another worker may have taken it over), and its own service (which may be stopping).
+"""
+
+import asyncio
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+from nats.aio.msg import Msg
+
+from chorus.common.bus.claims import Claim, ClaimLost
+from chorus.common.bus.connection import Connection
+from chorus.common.bus.jobs import Delivery, Done, HandBack, LeaveAlone, Outcome
+from chorus.common.bus.state import Bucket
+from chorus.common.contracts.datasets import Example
+from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.models import ModelRecord
+from chorus.common.contracts.training import JobError, JobRecord, JobResult, JobState, TrainJob
+from chorus.common.contracts.wire import decode, now
+from chorus.common.errors import Cancelled, ChorusError, Conflict, InternalError, InvalidInput
+from chorus.common.objects import ObjectStore
+from chorus.common.telemetry.logging import bind
+from chorus.trainer.metrics import TrainerMetrics
+from chorus.trainer.training.journal import Journal
+from chorus.trainer.training.process import training_process
+from chorus.trainer.training.publish import announce, manifest_of, upload
+from chorus.trainer.training.report import Failed, Order, Stage, Step, Trained
+
+ATTEMPTS = 3  # without progress, then the job is given up
+LOOK_EVERY = 5.0  # seconds between looks at the entry while the child trains
+RETRY_AFTER = 2.0  # seconds, doubled with each attempt
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Where jobs, models and their bytes are kept."""
+
+    jobs: Bucket[JobRecord]
+    models: Bucket[ModelRecord]
+    settings: Bucket[GuildSettings]
+    objects: ObjectStore
+
+
+class JobRunner:
+    """Runs one job after the other for one worker."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        stores: Stores,
+        metrics: TrainerMetrics,
+        *,
+        worker: str,
+        base: str,
+        folder: Path,
+    ) -> None:
+        self._connection = connection
+        self._stores = stores
+        self._metrics = metrics
+        self._worker = worker
+        self._base = base
+        self._folder = folder
+        self._look: dict[str, asyncio.Event] = {}
+
+    async def on_control(self, message: Msg) -> None:
+        """Somebody says that a job's entry has changed: look at it now."""
+        if (look := self._look.get(message.subject.rsplit(".", 1)[-1])) is not None:
+            look.set()
+
+    async def handle(self, delivery: Delivery) -> Outcome:
+        """What becomes of one message."""
+        try:
+            job = decode(TrainJob, delivery.data)
+        except InvalidInput as error:
+            await self._give_up(delivery, error.message)
+            return Done()
+        with bind(job=job.job, guild=job.guild):
+            claim = await self._claim(job)
+            if claim is None:
+                return Done()
+            journal = Journal(self._connection, claim)
+            try:
+                return await self._run_claimed(journal, claim, delivery)
+            except ClaimLost:
+                log.warning("claim lost; another worker has the job")
+                return LeaveAlone()
+
+    # --- 1. claim --------------------------------------------------------------------------------
+    async def _claim(self, job: TrainJob) -> Claim[JobRecord] | None:
+        """Take the job's entry, unless it has ended. A message from elsewhere gets its entry here."""
+        first = JobRecord(state=JobState.QUEUED, job=job, updated_at=now())
+        for _ in range(ATTEMPTS):
+            entry = await self._stores.jobs.get(first.key)
+            try:
+                if entry is None:
+                    entry = await self._stores.jobs.create(first.key, first)
+                if entry.value.state.final:
+                    return None
+                taken = entry.value.model_copy(
+                    update={
+                        "worker": self._worker,
+                        "attempt": entry.value.attempt + 1,
+                        "updated_at": now(),
+                        **({"state": JobState.RUNNING} if entry.value.state is JobState.QUEUED else {}),
+                    }
+                )
+                held = await self._stores.jobs.update(entry, taken)
+            except Conflict:
+                continue
+            return Claim(self._stores.jobs, held, partial(_same_claim, taken))
+        raise Conflict(f"Job {job.job} changes too often to be claimed.", code="changed_meanwhile")
+
+    # --- 2. run, and watch -----------------------------------------------------------------------
+    async def _run_claimed(self, journal: Journal, claim: Claim[JobRecord], delivery: Delivery) -> Outcome:
+        record = claim.record
+        if record.state is JobState.CANCELLING:
+            await journal.cancelled()
+            return Done()
+        if record.attempt > ATTEMPTS:
+            error = JobError(code="gave_up", message=f"It failed {ATTEMPTS} times, and was given up.")
+            await self._give_up(delivery, record.stage or error.message)
+            await journal.failed(error)
+            return Done()
+        started = time.monotonic()
+        log.info("job claimed", attempt=record.attempt)
+        training = asyncio.create_task(self._train(journal, record.job), name="train")
+        watching = asyncio.create_task(self._until_unwanted(claim), name="watch entry")
+        stopping = asyncio.create_task(delivery.stopping.wait(), name="watch stop")
+        try:
+            await asyncio.wait({training, watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            outcome = await self._settle(journal, training, watching)
+        finally:
+            for task in (training, watching, stopping):
+                task.cancel()
+            await asyncio.wait({training, watching, stopping})
+        self._metrics.job_ended(str(claim.record.state), time.monotonic() - started)
+        return outcome
+
+    async def _until_unwanted(self, claim: Claim[JobRecord]) -> None:
+        """Return when the job is cancelled. Raises `ClaimLost` when another worker has it."""
+        job = claim.record.job.job
+        look = self._look[job] = asyncio.Event()
+        try:
+            while (await claim.refresh()).state is not JobState.CANCELLING:
+                look.clear()
+                try:
+                    async with asyncio.timeout(LOOK_EVERY):
+                        await look.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            del self._look[job]
+
+    async def _settle(
+        self, journal: Journal, training: asyncio.Task[JobResult], watching: asyncio.Task[None]
+    ) -> Outcome:
+        """Whichever of the three came first decides."""
+        if training.done():
+            return await self._settle_training(journal, training)
+        training.cancel()  # ends the child and frees its memory
+        await asyncio.wait({training})
+        if watching.done():
+            watching.result()
+            await journal.cancelled()
+            return Done()
+        await journal.hand_back("waiting for a trainer", counts=False)
+        return HandBack()
+
+    async def _settle_training(self, journal: Journal, training: asyncio.Task[JobResult]) -> Outcome:
+        attempt = journal.record.attempt
+        try:
+            await journal.succeeded(training.result())
+        except ClaimLost:
+            raise
+        except Cancelled:
+            await journal.cancelled()
+        except (ChorusError, OSError) as error:
+            if isinstance(error, ChorusError) and not (error.retryable or isinstance(error, InternalError)):
+                await journal.failed(JobError(code=error.code, message=error.message, param=error.param))
+                return Done()
+            log.warning("attempt failed", attempt=attempt, error=str(error))
+            await journal.hand_back(f"trying again: {error}", counts=True)
+            return HandBack(delay=RETRY_AFTER * 2.0**attempt)
+        return Done()
+
+    async def _give_up(self, delivery: Delivery, reason: str) -> None:
+        """Keep the message among the dead letters, where an operator finds it with its reason."""
+        guild = delivery.subject.rsplit(".", 1)[-1]
+        await self._connection.jetstream().publish(
+            f"dlq.train.{guild}", delivery.data, headers={"X-Dlq-Reason": reason}
+        )
+        log.error("job given up", reason=reason)
+
+    # --- 3. train --------------------------------------------------------------------------------
+    async def _train(self, journal: Journal, job: TrainJob) -> JobResult:
+        """The work itself."""
+        if job.base not in {None, self._base}:
+            raise InvalidInput(
+                f"This Chorus trains on {self._base!r}, not on {job.base!r}.",
+                code="unknown_base",
+                param="base",
+            )
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=f"{job.job}-") as name:
+            folder = Path(name)
+            await journal.stage("fetching the data")
+            examples = folder / "examples.jsonl"
+            await self._stores.objects.get_file(job.examples, examples)
+            out = folder / "adapter"
+            out.mkdir()
+            order = Order(
+                base=self._base, examples=str(examples), out=str(out), hyperparameters=job.hyperparameters
+            )
+            trained = await self._follow(journal, order, folder)
+            await journal.commit("publishing")
+            manifest = manifest_of(job, trained, out, _contributors(examples))
+            ref = await upload(self._stores.objects, manifest, out)
+            version, in_use = await announce(self._stores.models, self._stores.settings, manifest, ref)
+        return JobResult(
+            model=f"{job.model}@{version}",
+            in_use=in_use,
+            loss_before=trained.evaluation.loss_before,
+            loss_after=trained.evaluation.loss_after,
+            held_out=trained.evaluation.held_out,
+            steps=trained.steps,
+            seconds=trained.seconds,
+        )
+
+    async def _follow(self, journal: Journal, order: Order, folder: Path) -> Trained:
+        """Run the child to its end, and pass on what it tells."""
+        async with training_process(order, folder) as process:
+            async for report in process.reports():
+                match report:
+                    case Stage(text=text):
+                        await journal.stage(text)
+                    case Step(progress=progress):
+                        self._metrics.stepped(progress)
+                        await journal.progress(progress)
+                    case Failed(code=code, message=message):
+                        raise InvalidInput(message, code=code)
+                    case Trained():
+                        return report
+        raise InternalError("The training process ended without a result.")
+
+
+def _same_claim(taken: JobRecord, now: JobRecord) -> bool:
+    """Whether the entry is still held by the claim that wrote `taken`."""
+    return (now.worker, now.attempt) == (taken.worker, taken.attempt)
+
+
+def _contributors(path: Path) -> list[str]:
+    """Everybody whose words are in the data."""
+    with path.open("rb") as lines:
+        return sorted({who for line in lines for who in Example.model_validate_json(line).contributors})
