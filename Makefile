@@ -1,0 +1,53 @@
+# Chorus: the repository's verbs. `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow test-system check fix bench docs lock starter clean setup setup-dev
+
+help:  ## list these verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: setup  ## start everything on this machine and open the console
+	@$(BIN)/chorus up
+
+test: setup-dev  ## all tests that need neither root nor many minutes
+	@$(BIN)/python -m pytest -m "not slow and not system" $(ARGS)
+
+test-slow: setup-dev  ## the tests that take minutes
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-system: setup-dev  ## the tests that need Debian packages
+	@$(BIN)/python -m pytest -m system $(ARGS)
+
+check: setup-dev  ## style, types, walls between packages
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/basedpyright --level error
+	@$(BIN)/lint-imports
+
+fix: setup-dev  ## mend what can be mended by itself
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: setup-dev  ## all benchmarks, or one: make bench NAME=startup
+	@$(BIN)/python -m tests.benchmarks $(NAME)
+
+docs: setup-dev  ## write the generated documents: docs/asyncapi.yaml, docs/settings.md
+	@$(BIN)/python scripts/make_docs.py
+
+lock: setup-dev  ## write requirements/*.lock anew
+	@$(BIN)/python scripts/lock.py
+
+starter: setup-dev  ## train the starter model anew
+	@$(BIN)/python scripts/build_starter.py
+
+clean:  ## delete the environment, caches and this machine's data
+	rm -rf .venv .chorus .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+setup:
+	@$(PYTHON) scripts/setup.py </dev/null
+
+setup-dev:
+	@$(PYTHON) scripts/setup.py --dev </dev/null

