@@ -1,4 +1,4 @@
-"""Set up Chorus in `.venv`: what `make` does before anything else. Needs only Python 3.11 and its own library.
+"""Set up Chorus in `.venv`: what `make` does before anything else. Needs only Python 3.11.
 
     python3 scripts/setup.py          what runs
     python3 scripts/setup.py --dev    and what checks and tests need
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,14 +77,12 @@ def bring_up_to(lock: Path) -> None:
     packages = [line for line in lock.read_text().splitlines() if not line.startswith("#")]
     with Step(f"packages of {lock.name}", count=len(packages)):
         big = [package for package in packages if package.split("==")[0] in BIG]
-        in_parallel(
-            lambda: install_big(big), lambda: install([name for name in packages if name not in big])
-        )
+        in_parallel(lambda: install_big(big), lambda: install([name for name in packages if name not in big]))
     stamp.write_text(wanted)
 
 
 def install_big(packages: list[str]) -> None:
-    """torch first: its CPU build is on some machines' own index, else on PyTorch's."""
+    """Torch first: its CPU build is on some machines' own index, else on PyTorch's."""
     for package in [name for name in packages if name.startswith("torch==")]:
         try:
             install([package])
@@ -124,16 +122,18 @@ def run(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         words = (done.stderr or done.stdout).strip().splitlines()[-6:]
-        raise SetupFailed("\n  ".join(["pip said:", *words, "Is the package index reachable? Then run again."]))
+        raise SetupFailed(
+            "\n  ".join(["pip said:", *words, "Is the package index reachable? Then run again."])
+        )
 
 
-def in_parallel(*works: "object") -> None:
+def in_parallel(*works: Callable[[], None]) -> None:
     """Both at once; the first failure counts."""
-    failures: list[BaseException] = []
+    failures: list[SetupFailed] = []
 
-    def guarded(work: "object") -> None:
+    def guarded(work: Callable[[], None]) -> None:
         try:
-            work()  # type: ignore[operator]
+            work()
         except SetupFailed as failure:
             failures.append(failure)
 

@@ -30,8 +30,6 @@ class Facts(BaseModel):
     """What people are told it is."""
     remembers: int | None = Field(default=None, ge=0)
     """How many earlier messages it can make use of; none stated, as many as fit."""
-    learning_rate: float | None = Field(default=None, gt=0)
-    """A peak learning rate that was measured to suit adapters on it."""
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,11 @@
 
 import asyncio
 
-from transformers import AutoTokenizer
-
 from chorus.common import base_model
 from chorus.common.bus.connection import connect
 from chorus.common.bus.discovery import Identity
 from chorus.common.bus.responder import Responder
 from chorus.common.bus.state import open_bucket
-from chorus.common.chat import prepare
 from chorus.common.contracts.generation import CANCEL, GENERATE, Generate
 from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.topology import MODELS
@@ -31,8 +28,6 @@ async def build(service: Service, settings: InferenceSettings) -> None:
     """Start the engine on the base model, follow the models there are, answer `infer.v1.*`."""
     # The engine first, while nothing is connected: loading blocks the loop, and a bus kept waiting gives up.
     base = base_model.find(settings.base_model)
-    tokenizer = AutoTokenizer.from_pretrained(base.folder)
-    prepare(tokenizer)
     from chorus.inference.backends import vllm  # seconds to import: not before the settings are known good
 
     engine = vllm.start(base.folder, settings)
@@ -46,7 +41,7 @@ async def build(service: Service, settings: InferenceSettings) -> None:
     )
     service.health.checks["nats"] = lambda: None if connection.is_connected else "not connected"
 
-    served = Served(base.id, tokenizer, engine.max_rank)
+    served = Served(base.id, engine.tokenizer, engine.max_rank)
     shelf = Shelf(open_store(settings), engine, served, settings.cache / "adapters")
     catalogue = Catalogue(await open_bucket(connection, MODELS, ModelRecord))
     service.background("follow models", catalogue.follow(shelf.prepare))

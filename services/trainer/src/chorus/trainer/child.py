@@ -19,8 +19,8 @@ from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from chorus.common import base_model
-from chorus.common.chat import Tokenizer, Tokens, example_tokens, prepare, prompt_tokens, template_sha256
-from chorus.common.contracts.datasets import Example
+from chorus.common.chat import Tokens, example_tokens, prepare, prompt_tokens, template_sha256
+from chorus.common.contracts.datasets import Example, Turn
 from chorus.common.contracts.models import Evaluation, Probe, token_hash
 from chorus.common.errors import ChorusError
 from chorus.trainer.backends import precision
@@ -29,7 +29,15 @@ from chorus.trainer.backends.lora import LoraModel
 from chorus.trainer.training.recipe import EXAMPLE_TOKENS, choose, held_out
 from chorus.trainer.training.report import Failed, Order, Stage, Step, Trained
 
-PROBES = 3  # examples whose prompts prove that serving asks as training taught
+PROBES = (
+    [Turn(role="user", content="Hello!")],
+    [
+        Turn(role="user", content="Wie spät ist es? 🕰", name="u1"),
+        Turn(role="assistant", content="Spät."),
+        Turn(role="user", content="Danke!", name="u2"),
+    ],
+)
+"""Prompts that prove, token by token, that serving asks as training taught."""
 
 REPORTS = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
 
@@ -68,7 +76,6 @@ def train(order: Order) -> Trained:
         order.hyperparameters,
         lengths=[len(each.ids) for each in tokens],
         hidden_size=config["hidden_size"],
-        suited_rate=base.facts.learning_rate,
     )
     chosen = precision.detect()
     print(f"precision {chosen.why}; recipe {recipe}", file=sys.stderr)
@@ -90,7 +97,10 @@ def train(order: Order) -> Trained:
         rank=recipe.rank,
         chat_template_sha256=template_sha256(tokenizer),
         eos_token_ids=[tokenizer.eos_token_id],
-        probes=[_probe(tokenizer, example) for example in examples[:PROBES]],
+        probes=[
+            Probe(messages=turns, prompt_sha256=token_hash(prompt_tokens(tokenizer, turns)))
+            for turns in PROBES
+        ],
         evaluation=Evaluation(
             loss_before=before, loss_after=after, held_out=bool(check), examples=len(judged)
         ),
@@ -111,15 +121,9 @@ def _fitted(tokens: Tokens) -> Tokens:
     return Tokens(tokens.ids[-EXAMPLE_TOKENS:], tokens.learn[-EXAMPLE_TOKENS:])
 
 
-def _probe(tokenizer: Tokenizer, example: Example) -> Probe:
-    """The example's question, and the tokens it must become wherever this adapter is served."""
-    turns = example.messages[:-1] or example.messages
-    return Probe(messages=turns, prompt_sha256=token_hash(prompt_tokens(tokenizer, turns)))
-
-
 def _end_with_parent() -> None:
     """Standard input is a pipe from the parent, into which nothing is ever written."""
-    sys.stdin.buffer.read()
+    os.read(0, 1)
     os._exit(1)
 
 

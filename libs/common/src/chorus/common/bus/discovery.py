@@ -61,6 +61,7 @@ class Listing:
             "last_error": done.last_error,
             "processing_time": done.nanoseconds,
             "average_processing_time": done.nanoseconds // max(1, done.requests),
+            "data": {},
         }
 
 

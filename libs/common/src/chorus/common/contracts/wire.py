@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, ValidationError
+from pydantic_core import ErrorDetails
 
 from chorus.common.errors import InvalidInput
 
@@ -61,8 +62,8 @@ def decode(model: type[Message], data: bytes) -> Message:
         if problems[0]["type"] == "json_invalid":
             reason = problems[0]["msg"].removeprefix("Invalid JSON: ")
             raise InvalidInput(f"The message is not JSON: {reason}.", code="not_json") from None
-        told = "; ".join(f"`{'.'.join(map(str, p['loc']))}`: {_lower_first(p['msg'])}" for p in problems[:5])
-        param = ".".join(map(str, problems[0]["loc"])) or None
+        told = "; ".join(f"`{_where(problem)}`: {_lower_first(problem['msg'])}" for problem in problems[:5])
+        param = _where(problems[0])
         raise InvalidInput(
             f"The message does not fit: {told}.", code="invalid_message", param=param
         ) from None
@@ -71,6 +72,11 @@ def decode(model: type[Message], data: bytes) -> Message:
 def now() -> datetime:
     """The time, in UTC."""
     return datetime.now(UTC)
+
+
+def _where(problem: ErrorDetails) -> str:
+    """The field at fault; the message as a whole has the name that JSON path has for it."""
+    return ".".join(map(str, problem["loc"])) or "$"
 
 
 def _lower_first(text: str) -> str:

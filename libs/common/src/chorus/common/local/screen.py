@@ -52,13 +52,13 @@ class Screen:
         """What runs where, and what else to know."""
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for column in ("what", "where", "log"):
-            table.add_column(column, overflow="fold")
+            table.add_column(column, no_wrap=True)
         for row in rows:
             table.add_row(*row)
         self._console.print()
         self._console.print(table)
         for note in notes:
-            self._console.print(note)
+            self._console.print(note, soft_wrap=True)
         self._console.print()
 
     def stopping(self) -> None:

@@ -7,10 +7,11 @@ A part that does not come up ends the start with its own words; everything alrea
 """
 
 import asyncio
+import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,10 +89,14 @@ class Stack:
 
     async def start(self) -> None:
         """Start all but the console, and wait until each part is ready."""
+        await self.start_servers()
+        await self._bring_up([self._service(name) for name in SERVICES], STOP_SERVICE)
+
+    async def start_servers(self) -> None:
+        """Start NATS and S3, with all that the services need in them."""
         await self._bring_up([self._nats(), self._weed()], STOP_SERVER)
         with self._screen.step("provision"):
             await provision(self._provision_settings())
-        await self._bring_up([self._service(name) for name in SERVICES], STOP_SERVICE)
 
     async def _bring_up(self, programs: Sequence[Program], grace: float) -> None:
         """Start programs side by side; they will be stopped side by side, too."""
@@ -113,6 +118,17 @@ class Stack:
         with self._screen.step(process.program.name):
             await process.start()
             await process.until_ready()
+
+    @contextmanager
+    def announced(self) -> Generator[None]:
+        """Say in `stack.json` where everything is, for programs that join, while it is there."""
+        path = self._folder.root / "stack.json"
+        where = {name: url for name, url, _ in self.summary()}
+        path.write_text(json.dumps({**where, "keys": str(self._folder.keys)}, indent=2) + "\n")
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
     # --- what runs -------------------------------------------------------------------------------
     def _nats(self) -> Program:
@@ -194,24 +210,26 @@ class Stack:
 
     def notes(self) -> list[str]:
         """What else to know."""
-        told = [f"base model  {self._settings.base_model}", f"data        {self._folder.root}"]
-        if self._settings.base_model == STARTER:
-            told[0] += "  (a toy that knows only what you train it on; CHORUS_BASE_MODEL names a real one)"
-        return told
+        base = self._settings.base_model
+        toy = ", a toy; CHORUS_BASE_MODEL names a real one" if base == STARTER else ""
+        operator = f"--nkey {_shown(self._users['operator'].seed_file)} --inbox-prefix _INBOX.operator"
+        return [
+            f"base model  {base}{toy}",
+            f"data        {_shown(self._folder.root)}",
+            f"operate     nats --server nats://{HOST}:{self.addresses.nats} {operator}",
+        ]
 
     def summary(self) -> list[tuple[str, str, str]]:
         """What runs where: name, address, log file."""
         here = self.addresses
         where = {"nats": f"nats://{HOST}:{here.nats}", "s3": f"http://{HOST}:{here.weed[0]}"}
-        return [
-            (
-                process.program.name,
-                where.get(process.program.name)
-                or f"http://{HOST}:{here.health[process.program.name]}/metrics",
-                str(process.log),
-            )
-            for process in self.processes
-        ]
+        where |= {name: f"http://{HOST}:{port}/metrics" for name, port in here.health.items()}
+        return [(name, address, _shown(self._folder.logs / f"{name}.log")) for name, address in where.items()]
+
+
+def _shown(path: Path) -> str:
+    """A path as a person here would type it."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 async def _end(child: asyncio.subprocess.Process) -> None:
@@ -231,6 +249,8 @@ async def running(settings: StackSettings, screen: Screen) -> AsyncGenerator[Sta
     with folder.held():
         async with AsyncExitStack() as stack:
             local = Stack(settings, folder, screen, stack)
-            await local.start()
+            with screen.starting():
+                await local.start()
+            stack.enter_context(local.announced())
             yield local
             screen.stopping()

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import structlog
 
+from chorus.common.chat import Tokenizer, prepare
 from chorus.common.errors import InternalError, InvalidInput, Misconfigured, Unavailable
 from chorus.inference.generation.ports import Adapter, Piece, Work
 from chorus.inference.settings import InferenceSettings
@@ -20,6 +21,7 @@ os.environ.update(VLLM_NO_USAGE_STATS="1", DO_NOT_TRACK="1", HF_HUB_DISABLE_TELE
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
 
 import torch
+from transformers import AutoTokenizer
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs.engine import tokens_input
@@ -42,6 +44,8 @@ class VllmEngine:
         self._engine = engine
         self._defaults = _defaults(folder)
         self._lora: dict[str, LoRARequest] = {}
+        self.tokenizer: Tokenizer = AutoTokenizer.from_pretrained(folder)
+        prepare(self.tokenizer)
         self.window: int = engine.model_config.max_model_len
         self.max_rank = settings.max_rank
 

@@ -1,11 +1,10 @@
 """Which format a file is, by its content: names lie, and files typed by people have none."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from chorus.common.errors import InvalidInput
-from chorus.trainer.curation.readers import Read, broken_json, read_messages, read_pairs, read_text
+from chorus.trainer.curation.readers import Read, parse_json, read_messages, read_pairs, read_text
 
 ACCEPTED = 'a JSON list of {"user": "…", "bot": "…"}, JSON lines of {"messages": […]}, or plain text in UTF-8'
 
@@ -52,10 +51,10 @@ def detect(text: str) -> Format:
 
 def _json_list(text: str) -> Format:
     try:
-        records = json.loads(text)
-    except json.JSONDecodeError as error:
-        if text[1:].lstrip()[:1] in "{]":  # meant as JSON, surely
-            raise broken_json(error, error.lineno, error.colno) from None
+        records = parse_json(text)
+    except InvalidInput:
+        if text[1:].lstrip()[:1] in ("{", "[", "]", ""):  # meant as JSON, surely
+            raise
         return TEXT  # "[12:05] somebody: hello" starts like this, too
     if isinstance(records, list) and records and isinstance(records[0], dict):
         if {"user", "bot"} <= records[0].keys():
@@ -65,14 +64,14 @@ def _json_list(text: str) -> Format:
 
 
 def _json_objects(text: str) -> Format:
-    first = text.splitlines()[0]
     try:
-        record, _ = json.JSONDecoder().raw_decode(text)
-    except json.JSONDecodeError as error:
-        raise broken_json(error, error.lineno, error.colno) from None
-    if "messages" in record and first.rstrip().endswith("}"):
+        record = parse_json(text.splitlines()[0])
+    except InvalidInput:
+        record = parse_json(text)  # one object on several lines, or broken
+        raise _unknown(f"one JSON object on several lines, with {_keys(record)}") from None
+    if "messages" in record:
         return MESSAGES
-    raise _unknown(f"JSON with {_keys(record)}")
+    raise _unknown(f"JSON lines with {_keys(record)}")
 
 
 def _keys(record: dict[str, object]) -> str:

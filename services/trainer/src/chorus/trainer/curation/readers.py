@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -48,10 +49,7 @@ class _Chat(BaseModel):
 
 def read_pairs(text: str) -> Iterator[Read]:
     """Conversation JSON: a list of `{"user": …, "bot": …}`."""
-    try:
-        records = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise broken_json(error, error.lineno, error.colno) from None
+    records: list[object] = parse_json(text)
     for number, record in enumerate(records, start=1):
         try:
             pair = _Pair.model_validate(record)
@@ -69,9 +67,7 @@ def read_messages(text: str) -> Iterator[Read]:
         if not line.strip():
             continue
         try:
-            chat = _Chat.model_validate(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise broken_json(error, number, error.colno) from None
+            chat = _Chat.model_validate(parse_json(line, first_line=number))
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise InvalidInput(
@@ -94,9 +90,15 @@ def read_text(text: str) -> Iterator[Read]:
     yield [Turn(role="assistant", content=piece)]
 
 
-def broken_json(error: json.JSONDecodeError, line: int, column: int) -> InvalidInput:
-    """What is wrong with JSON, and where."""
-    return InvalidInput(f"Line {line}, column {column}: this is not JSON ({error.msg}).", code="broken_json")
+def parse_json(text: str, *, first_line: int = 1) -> Any:
+    """JSON as Python has it. Raises `InvalidInput` that says where it is broken."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where, what = f"Line {first_line + error.lineno - 1}, column {error.colno}", error.msg
+    except RecursionError:
+        where, what = f"Line {first_line}", "nested too deep"
+    raise InvalidInput(f"{where}: this is not JSON ({what}).", code="broken_json")
 
 
 def _checked(turns: list[Turn]) -> Read:

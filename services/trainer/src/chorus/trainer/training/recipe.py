@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass
 from chorus.common.contracts.training import Hyperparameters
 
 EPOCHS = 3  # passes over enough data
-STEPS_AT_LEAST = 200  # optimiser steps: small data is passed over more often until it has had as many
+STEPS_AT_LEAST = 250  # optimiser steps: small data is passed over more often until it has had as many
 EPOCHS_AT_MOST = 400
 STEP_TOKENS = (512, 16384)  # least and most tokens of a step: adapters like small batches
+WHOLE_UP_TO = 4096  # tokens of data that each step takes whole: nothing is learned at the cost of the rest
 ROW_TOKENS = 256  # of a row, unless an example is longer; longer rows are slower on a CPU
 EXAMPLE_TOKENS = 1024  # at most; of longer chats the beginning is left out
 HELD_OUT_FROM = 100  # examples from which on some are kept aside
@@ -44,24 +45,22 @@ class Recipe:
         return self.learning_rate * warm_up * (0.05 + 0.95 * cosine)
 
 
-def choose(
-    wishes: Hyperparameters, *, lengths: list[int], hidden_size: int, suited_rate: float | None
-) -> Recipe:
+def choose(wishes: Hyperparameters, *, lengths: list[int], hidden_size: int) -> Recipe:
     """The recipe for examples of these lengths (tokens) on a base of this width.
 
-    `suited_rate` is a learning rate that was measured to suit the base; without one it follows from the
-    width: 5e-4 x (2000 / hidden) ** 0.78 (Thinking Machines, "LoRA Without Regret", 2025).
+    The learning rate follows from the width: 5e-4 x (2000 / hidden) ** 0.78 (Thinking Machines, "LoRA
+    Without Regret", 2025); on the starter, half to twice of it learns as well (docs/training.md).
     """
     row_tokens = max(ROW_TOKENS, *lengths)
     tokens = sum(lengths)
     epochs = wishes.epochs or EPOCHS
     least, most = STEP_TOKENS
     step_tokens = min(max(epochs * tokens // STEPS_AT_LEAST, least), most)
-    rows_per_step = max(1, step_tokens // row_tokens)
+    rows_per_step = len(lengths) if tokens <= WHOLE_UP_TO else max(1, step_tokens // row_tokens)
     steps_per_epoch = max(1, math.ceil(tokens / (row_tokens * rows_per_step)))
     if wishes.epochs is None:
         epochs = min(max(EPOCHS, math.ceil(STEPS_AT_LEAST / steps_per_epoch)), EPOCHS_AT_MOST)
-    rate = wishes.learning_rate or suited_rate or 5e-4 * (2000 / hidden_size) ** 0.78
+    rate = wishes.learning_rate or 5e-4 * (2000 / hidden_size) ** 0.78
     return Recipe(
         rank=wishes.rank or 16,
         alpha=32,

@@ -127,10 +127,7 @@ class JobRunner:
             await journal.cancelled()
             return Done()
         if record.attempt > ATTEMPTS:
-            error = JobError(code="gave_up", message=f"It failed {ATTEMPTS} times, and was given up.")
-            await self._give_up(delivery, record.stage or error.message)
-            await journal.failed(error)
-            return Done()
+            return await self._fail_for_good(journal, delivery, record.stage or "the worker was lost")
         started = time.monotonic()
         log.info("job claimed", attempt=record.attempt)
         training = asyncio.create_task(self._train(journal, record.job), name="train")
@@ -138,7 +135,7 @@ class JobRunner:
         stopping = asyncio.create_task(delivery.stopping.wait(), name="watch stop")
         try:
             await asyncio.wait({training, watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            outcome = await self._settle(journal, training, watching)
+            outcome = await self._settle(journal, delivery, training, watching)
         finally:
             for task in (training, watching, stopping):
                 task.cancel()
@@ -162,11 +159,15 @@ class JobRunner:
             del self._look[job]
 
     async def _settle(
-        self, journal: Journal, training: asyncio.Task[JobResult], watching: asyncio.Task[None]
+        self,
+        journal: Journal,
+        delivery: Delivery,
+        training: asyncio.Task[JobResult],
+        watching: asyncio.Task[None],
     ) -> Outcome:
         """Whichever of the three came first decides."""
         if training.done():
-            return await self._settle_training(journal, training)
+            return await self._settle_training(journal, delivery, training)
         training.cancel()  # ends the child and frees its memory
         await asyncio.wait({training})
         if watching.done():
@@ -176,7 +177,9 @@ class JobRunner:
         await journal.hand_back("waiting for a trainer", counts=False)
         return HandBack()
 
-    async def _settle_training(self, journal: Journal, training: asyncio.Task[JobResult]) -> Outcome:
+    async def _settle_training(
+        self, journal: Journal, delivery: Delivery, training: asyncio.Task[JobResult]
+    ) -> Outcome:
         attempt = journal.record.attempt
         try:
             await journal.succeeded(training.result())
@@ -189,8 +192,17 @@ class JobRunner:
                 await journal.failed(JobError(code=error.code, message=error.message, param=error.param))
                 return Done()
             log.warning("attempt failed", attempt=attempt, error=str(error))
-            await journal.hand_back(f"trying again: {error}", counts=True)
+            if attempt >= ATTEMPTS:
+                return await self._fail_for_good(journal, delivery, str(error))
+            await journal.hand_back(f"trying again, because: {error}", counts=True)
             return HandBack(delay=RETRY_AFTER * 2.0**attempt)
+        return Done()
+
+    async def _fail_for_good(self, journal: Journal, delivery: Delivery, cause: str) -> Outcome:
+        """A job that kills its workers must not go on for ever."""
+        await self._give_up(delivery, cause)
+        message = f"{ATTEMPTS} attempts failed, and it was given up. The last one: {cause}"
+        await journal.failed(JobError(code="gave_up", message=message))
         return Done()
 
     async def _give_up(self, delivery: Delivery, reason: str) -> None:

@@ -1,0 +1,79 @@
+"""The connection: refusals that say why, a size cap that keeps it alive, and reconnection."""
+
+import time
+
+import pytest
+from nats.errors import NoRespondersError
+
+from chorus.common.bus.connection import connect
+from chorus.common.contracts.wire import MAX_MESSAGE_BYTES
+from chorus.common.errors import NotPermitted, TooLarge, Unavailable
+from chorus.common.local.servers import free_ports
+from tests.support.servers import Servers
+
+
+async def test_a_refused_request_says_why_at_once(servers: Servers) -> None:
+    async with servers.connected("inference") as connection:
+        started = time.monotonic()
+        with pytest.raises(NotPermitted, match=r"may not publish to 'train\.job\.local'") as refused:
+            await connection.request("train.job.local", b"{}", timeout=30)
+        assert refused.value.code == "bus_not_permitted"
+        assert time.monotonic() - started < 5
+
+
+async def test_a_refused_subscription_says_why(servers: Servers) -> None:
+    async with servers.connected("gateway") as connection:
+        with pytest.raises(NotPermitted, match=r"may not subscribe to 'train\.control"):
+            await connection.listen("train.control.*")
+
+
+async def test_a_refused_jetstream_call_says_why(servers: Servers) -> None:
+    async with servers.connected("gateway") as connection:
+        with pytest.raises(NotPermitted):
+            await connection.jetstream().delete_stream("TRAIN")
+
+
+async def test_a_request_that_nobody_serves_fails_at_once(servers: Servers) -> None:
+    async with servers.connected("gateway") as connection:
+        with pytest.raises(NoRespondersError):
+            await connection.request("infer.v1.generate", b"{}", timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("payload", "headers"), [(MAX_MESSAGE_BYTES + 1, {}), (MAX_MESSAGE_BYTES, {"X-Any": "thing"})]
+)
+async def test_too_much_is_refused_here_and_the_connection_lives(
+    servers: Servers, payload: int, headers: dict[str, str]
+) -> None:
+    async with servers.connected("gateway") as connection:
+        with pytest.raises(TooLarge, match="over the limit of 512 KiB"):
+            await connection.publish("infer.v1.generate", b"x" * payload, headers=headers)
+        await connection.flush()
+        assert connection.is_connected
+
+
+async def test_the_largest_message_passes(servers: Servers) -> None:
+    async with servers.connected("operator") as listener, servers.connected("gateway") as connection:
+        heard = await listener.listen("train.>")
+        await connection.publish("train.control.x", b"x" * (MAX_MESSAGE_BYTES - 20), headers={"A": "b"})
+        assert len((await heard.next_msg(timeout=5)).data) == MAX_MESSAGE_BYTES - 20
+
+
+async def test_nobody_reads_anothers_inbox(servers: Servers) -> None:
+    async with servers.connected("inference") as connection:
+        with pytest.raises(NotPermitted):
+            await connection.listen("_INBOX.gateway.>")
+
+
+async def test_without_a_server_it_says_where_it_looked() -> None:
+    url = f"nats://127.0.0.1:{free_ports(1)[0]}"
+    with pytest.raises(Unavailable, match="CHORUS_NATS_URL"):
+        async with connect(url, user="gateway", nkey_file=None, on_closed=lambda _: None, within=0.5):
+            pass
+
+
+async def test_without_a_key_it_is_not_let_in(servers: Servers) -> None:
+    url = servers.settings("gateway").nats_url
+    with pytest.raises(Unavailable, match="No NATS server lets gateway in"):
+        async with connect(url, user="gateway", nkey_file=None, on_closed=lambda _: None, within=0.5):
+            pass

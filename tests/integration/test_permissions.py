@@ -1,0 +1,90 @@
+"""Least privilege, as shipped, on a real server: what each user needs works, what it does not is refused."""
+
+import pytest
+
+from chorus.common.contracts.permissions import USERS
+from chorus.common.errors import NotPermitted
+from tests.support.servers import Servers
+
+# user, what it publishes to, whether it may
+PUBLISH = [
+    ("gateway", "train.job.local", True),
+    ("gateway", "train.control.abc", True),
+    ("gateway", "data.v1.import", True),
+    ("gateway", "infer.v1.generate", True),
+    ("gateway", "infer.v1.cancel.abc", True),
+    ("gateway", "$KV.jobs.local.abc", True),
+    ("gateway", "$KV.datasets.local.abc", False),
+    ("gateway", "evt.trainer.local.abc.message", False),
+    ("gateway", "$JS.API.CONSUMER.MSG.NEXT.TRAIN.trainer", False),
+    ("gateway", "$JS.API.STREAM.CREATE.X", False),
+    ("gateway", "$JS.API.CONSUMER.CREATE.KV_jobs", False),
+    ("gateway", "_INBOX.trainer.abc", False),
+    ("trainer", "$JS.API.CONSUMER.MSG.NEXT.TRAIN.trainer", True),
+    ("trainer", "evt.trainer.local.abc.message", True),
+    ("trainer", "dlq.train.local", True),
+    ("trainer", "$KV.models.local.main", True),
+    ("trainer", "train.job.local", False),
+    ("trainer", "infer.v1.generate", False),
+    ("trainer", "$JS.API.STREAM.DELETE.TRAIN", False),
+    ("trainer", "_INBOX.gateway.abc", False),
+    ("inference", "$JS.API.DIRECT.GET.KV_models.$KV.models.local.main", True),
+    ("inference", "$KV.models.local.main", False),
+    ("inference", "$JS.API.DIRECT.GET.KV_jobs.$KV.jobs.local.abc", False),
+    ("inference", "train.control.abc", False),
+    ("inference", "data.v1.import", False),
+    ("inference", "_INBOX.gateway.abc", False),
+    ("provisioner", "$JS.API.STREAM.CREATE.X", True),
+    ("provisioner", "train.job.local", False),
+    ("provisioner", "$KV.models.local.main", False),
+    ("operator", "infer.v1.generate", True),
+    ("operator", "$SRV.PING", True),
+    ("operator", "$JS.API.STREAM.INFO.TRAIN", True),
+    ("operator", "$KV.models.local.main", False),
+    ("operator", "$JS.API.STREAM.DELETE.TRAIN", False),
+]
+
+# user, what it subscribes to, queue group, whether it may
+SUBSCRIBE = [
+    ("gateway", "evt.trainer.local.abc.*", "", True),
+    ("gateway", "infer.v1.generate", "q", False),
+    ("gateway", "train.control.*", "", False),
+    ("trainer", "train.control.*", "", True),
+    ("trainer", "data.v1.import", "q", True),
+    ("trainer", "data.v1.import", "", False),
+    ("trainer", "train.job.*", "", False),
+    ("trainer", "_INBOX.gateway.>", "", False),
+    ("inference", "infer.v1.generate", "q", True),
+    ("inference", "infer.v1.generate", "", False),
+    ("inference", "infer.v1.cancel.*", "", True),
+    ("inference", "changed.models.>", "", True),
+    ("inference", "changed.jobs.>", "", False),
+    ("inference", "evt.>", "", False),
+    ("provisioner", "evt.>", "", False),
+    ("operator", "evt.>", "", True),
+    ("operator", "_INBOX.gateway.>", "", False),
+]
+
+
+@pytest.mark.parametrize(("user", "subject", "allowed"), PUBLISH)
+async def test_publish(servers: Servers, user: str, subject: str, allowed: bool) -> None:
+    async with servers.connected(user) as connection:
+        with connection.refusal_of(subject) as refusal:
+            # An expectation that cannot hold, so that nothing is stored where it is allowed.
+            await connection.publish(subject, b"", headers={"Nats-Expected-Last-Sequence": "987654321"})
+            await connection.flush()
+            assert refusal.done() is not allowed
+
+
+@pytest.mark.parametrize(("user", "subject", "queue", "allowed"), SUBSCRIBE)
+async def test_subscribe(servers: Servers, user: str, subject: str, queue: str, allowed: bool) -> None:
+    async with servers.connected(user) as connection:
+        if allowed:
+            await connection.listen(subject, queue=queue)
+        else:
+            with pytest.raises(NotPermitted):
+                await connection.listen(subject, queue=queue)
+
+
+def test_every_user_is_in_the_matrix() -> None:
+    assert set(USERS) == {row[0] for row in PUBLISH} == {row[0] for row in SUBSCRIBE}

@@ -1,0 +1,58 @@
+"""Real servers for tests: nats-server with the permissions that ship, and an S3 server."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from chorus.common.bus.connection import Connection, connect
+from chorus.common.local.folder import DataFolder
+from chorus.common.local.process import Process
+from chorus.common.local.screen import Screen
+from chorus.common.local.stack import Stack, StackSettings
+from chorus.common.objects import ObjectStore, open_store
+from chorus.common.settings import PREFIX, CommonSettings
+
+ACK_WAIT = 2.0  # seconds: a dead worker's job comes back soon
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Addresses and keys, in the form in which services get them."""
+
+    stack: Stack
+
+    @property
+    def nats(self) -> Process:
+        """The nats-server."""
+        return self.stack.processes[0]
+
+    def settings(self, user: str) -> CommonSettings:
+        """The settings of a service that acts as `user`."""
+        given = self.stack.environment(user)
+        return CommonSettings.model_validate({k.removeprefix(PREFIX).lower(): v for k, v in given.items()})
+
+    @asynccontextmanager
+    async def connected(self, user: str) -> AsyncIterator[Connection]:
+        """A connection as `user`."""
+        settings = self.settings(user)
+        closed: list[str] = []
+        async with connect(
+            settings.nats_url, user=user, nkey_file=settings.nats_nkey_file, on_closed=closed.append
+        ) as connection:
+            yield connection
+
+    def store(self) -> ObjectStore:
+        """The object store."""
+        return open_store(self.settings("trainer"))
+
+
+@asynccontextmanager
+async def running_servers(folder: Path) -> AsyncIterator[Servers]:
+    """NATS and S3, provisioned, stopped on leaving."""
+    data = DataFolder(folder)
+    with data.held():
+        async with AsyncExitStack() as stack:
+            local = Stack(StackSettings(data=folder, ack_wait=ACK_WAIT), data, Screen(), stack)
+            await local.start_servers()
+            yield Servers(local)
