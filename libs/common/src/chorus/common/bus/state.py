@@ -88,13 +88,14 @@ class Bucket(Generic[Record]):
         """
         for _ in range(CAS_ATTEMPTS):
             entry = await self.get(key)
+            old = entry.value if entry else initial
+            if old is None:
+                raise NotFound(f"{self._name} has no {key}.")
+            new = changed(old)
+            if entry is not None and new == entry.value:
+                return entry
             with suppress(Conflict):
-                if entry is not None:
-                    value = changed(entry.value)
-                    return entry if value == entry.value else await self.update(entry, value)
-                if initial is None:
-                    raise NotFound(f"{self._name} has no {key}.")
-                return await self.create(key, changed(initial))
+                return await (self.update(entry, new) if entry else self.create(key, new))
         raise Conflict(f"{self._name} {key} changes too often to be changed.", code="changed_meanwhile")
 
     async def keys(self, prefix: str = "") -> list[str]:

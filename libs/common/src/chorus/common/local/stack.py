@@ -90,7 +90,7 @@ class Stack:
     async def start(self) -> None:
         """Start all but the console, and wait until each part is ready."""
         await self.start_servers()
-        await self._bring_up([self._service(name) for name in SERVICES], STOP_SERVICE)
+        await self._bring_up([self.service(name) for name in SERVICES], STOP_SERVICE)
 
     async def start_servers(self) -> None:
         """Start NATS and S3, with all that the services need in them."""
@@ -165,7 +165,8 @@ class Stack:
             any_answer=True,
         )
 
-    def _service(self, name: str) -> Program:
+    def service(self, name: str) -> Program:
+        """How one of our services is run here."""
         return Program(
             name=name,
             command=[sys.executable, "-m", f"chorus.{name}"],

@@ -1,0 +1,304 @@
+"""The trainer on real servers: from a job in the queue to a published adapter, whatever dies on the way."""
+
+import asyncio
+import json
+import os
+import signal
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from chorus.common.bus.calls import ask
+from chorus.common.bus.connection import Connection
+from chorus.common.bus.state import open_bucket
+from chorus.common.contracts.datasets import IMPORT, Dataset, Imported, ImportFile
+from chorus.common.contracts.models import MANIFEST, Manifest, ModelRecord, model_key
+from chorus.common.contracts.storage import FILES, MODELS, ObjectRef
+from chorus.common.contracts.topology import JOBS, JOBS_PER_GUILD
+from chorus.common.contracts.topology import MODELS as MODELS_BUCKET
+from chorus.common.contracts.training import Hyperparameters, JobRecord, JobState, TrainJob, job_subject
+from chorus.common.contracts.wire import decode, encode, now
+from chorus.common.errors import Conflict, InvalidInput, NotFound, NotPermitted, QueueFull
+from chorus.common.local.process import Process
+from chorus.gateway.backends.datasets import BusDatasets
+from chorus.gateway.backends.jobs import BusJobs
+from chorus.gateway.commands.ports import Upload
+from tests.support.chorus import session_pids, still_running
+from tests.support.servers import Servers
+
+PAIRS = json.dumps([{"user": "What is the cat called?", "bot": "Bosun."}, {"user": "Wifi?", "bot": "Yes."}])
+# Two answers to one question are never learned by heart: such a training runs to its last epoch.
+ENDLESS = json.dumps([{"user": "Which?", "bot": "This one."}, {"user": "Which?", "bot": "That one."}])
+
+
+class Gateway:
+    """What the gateway does for a guild, over the bus."""
+
+    def __init__(self, servers: Servers, connection: Connection, jobs: BusJobs, guild: str) -> None:
+        self.connection = connection
+        self.datasets = BusDatasets(connection, servers.store())
+        self.jobs = jobs
+        self.guild = guild
+
+    async def dataset(self, text: str = PAIRS, *, positive: bool = True) -> Dataset:
+        upload = Upload("data.json", text.encode())
+        return await self.datasets.add(self.guild, "data", upload, positive=positive, contributor="42")
+
+    async def submit(self, text: str = PAIRS, key: str | None = None, **wishes: object) -> JobRecord:
+        return await self.jobs.submit(
+            await self.dataset(text),
+            "main",
+            Hyperparameters.model_validate(wishes),
+            submitted_by="42",
+            key=key or uuid.uuid4().hex,
+        )
+
+    async def until(self, job: JobRecord, *states: JobState, learning: bool = False) -> JobRecord:
+        """Follow a job until it is in one of these states, or until it makes steps."""
+        async with asyncio.timeout(90), aclosing(self.jobs.follow(self.guild, job.job.job)) as records:
+            async for record in records:
+                if record.state in states or (learning and record.progress):
+                    return record
+        raise AssertionError("the job ended otherwise")
+
+    async def model(self) -> ModelRecord | None:
+        bucket = await open_bucket(self.connection, MODELS_BUCKET, ModelRecord)
+        entry = await bucket.get(model_key(self.guild, "main"))
+        return entry.value if entry else None
+
+
+@pytest.fixture
+async def gateway(servers: Servers, guild: str) -> AsyncIterator[Gateway]:
+    async with servers.connected("gateway") as connection:
+        jobs = BusJobs(connection, await open_bucket(connection, JOBS, JobRecord))
+        yield Gateway(servers, connection, jobs, guild)
+
+
+@asynccontextmanager
+async def a_trainer(servers: Servers, folder: Path) -> AsyncIterator[Process]:
+    process = Process(servers.stack.service("trainer"), folder / "trainer.log")
+    await process.start()
+    try:
+        await process.until_ready()
+        yield process
+    finally:
+        await process.stop(20.0)
+
+
+@pytest.fixture
+async def trainer(servers: Servers, tmp_path: Path) -> AsyncIterator[Process]:
+    """The trainer, as a process of its own."""
+    async with a_trainer(servers, tmp_path) as process:
+        yield process
+
+
+async def test_a_job_becomes_a_model(gateway: Gateway, trainer: Process, servers: Servers) -> None:
+    job = await gateway.submit()
+    states = []
+    async with aclosing(gateway.jobs.follow(gateway.guild, job.job.job)) as records:
+        async for record in records:
+            states.append((record.state, record.stage))
+    assert states[0][0] is JobState.QUEUED
+    assert [stage for _, stage in states if stage in ("learning", "publishing")][-1] == "publishing"
+
+    done = await gateway.jobs.get(gateway.guild, job.job.job)
+    assert done.state is JobState.SUCCEEDED
+    assert done.result is not None
+    assert done.result.model == "main@1"
+    assert done.result.in_use, "a guild's first model answers at once"
+    assert done.result.loss_after < 1 < done.result.loss_before
+    assert not done.result.held_out
+
+    model = await gateway.model()
+    assert model is not None
+    assert model.aliases == {"latest": 1, "prod": 1}
+    store = servers.store()
+    ref = model.versions[0].manifest
+    manifest = decode(Manifest, await store.get(ref))
+    assert (manifest.guild, manifest.name, manifest.base.name) == (gateway.guild, "main", "starter")
+    assert manifest.contributors == ["42"]
+    assert manifest.datasets == [job.job.dataset]
+    assert [file.name for file in manifest.files] == ["adapter_config.json", "adapter_model.safetensors"]
+    for file in manifest.files:
+        key = ref.key.replace(MANIFEST, file.name)
+        await store.get(ObjectRef(bucket=MODELS, key=key, size=file.size, sha256=file.sha256))
+
+
+async def test_a_second_model_waits_to_be_chosen(gateway: Gateway, trainer: Process) -> None:
+    for _ in range(2):
+        done = await gateway.until(await gateway.submit(), JobState.SUCCEEDED)
+    assert done.result is not None
+    assert (done.result.model, done.result.in_use) == ("main@2", False)
+    model = await gateway.model()
+    assert model is not None
+    assert model.aliases == {"latest": 2, "prod": 1}
+
+
+async def test_one_key_is_one_job(gateway: Gateway, trainer: Process) -> None:
+    first, second = await gateway.submit(key="message-1"), await gateway.submit(key="message-1")
+    assert first.job.job == second.job.job
+    await gateway.until(first, JobState.SUCCEEDED)
+    assert len(await gateway.jobs.recent(gateway.guild)) == 1
+
+
+async def test_a_running_job_is_cancelled_at_once(gateway: Gateway, trainer: Process) -> None:
+    job = await gateway.submit(ENDLESS, epochs=1000)
+    await gateway.until(job, learning=True)
+    child = session_pids(trainer.child.pid) - {trainer.child.pid}
+    assert child
+    asked = asyncio.get_running_loop().time()
+    assert (await gateway.jobs.cancel(gateway.guild, job.job.job)).state is JobState.CANCELLING
+    await gateway.until(job, JobState.CANCELLED)
+    assert asyncio.get_running_loop().time() - asked < 5
+    assert not still_running(child), "the training process is gone, and its memory is free"
+    assert await gateway.model() is None
+    with pytest.raises(Conflict) as ended:
+        await gateway.jobs.cancel(gateway.guild, job.job.job)
+    assert ended.value.code == "job_ended"
+
+
+async def test_a_waiting_job_is_cancelled(gateway: Gateway, servers: Servers, tmp_path: Path) -> None:
+    async with a_trainer(servers, tmp_path):
+        dataset = await gateway.dataset()
+    job = await gateway.jobs.submit(dataset, "main", Hyperparameters(), submitted_by="42", key="k")
+    assert (await gateway.jobs.cancel(gateway.guild, job.job.job)).state is JobState.CANCELLED
+    async with a_trainer(servers, tmp_path):  # finds the message, and that there is nothing to do
+        after = await gateway.until(await gateway.submit(), JobState.SUCCEEDED)
+    assert after.result is not None
+    assert after.result.model == "main@1"
+
+
+async def test_a_killed_trainers_job_is_done_by_the_next(
+    gateway: Gateway, servers: Servers, tmp_path: Path
+) -> None:
+    async with a_trainer(servers, tmp_path) as first:
+        job = await gateway.submit(ENDLESS, epochs=120)
+        await gateway.until(job, learning=True)
+        everything = session_pids(first.child.pid)
+        os.kill(first.child.pid, signal.SIGKILL)
+        await first.child.wait()
+    async with a_trainer(servers, tmp_path):
+        done = await gateway.until(job, JobState.SUCCEEDED)
+    assert not still_running(everything), "the training process ends with its parent"
+    assert done.attempt == 2
+    model = await gateway.model()
+    assert model is not None
+    assert len(model.versions) == 1
+
+
+async def test_a_killed_training_process_is_started_again(gateway: Gateway, trainer: Process) -> None:
+    job = await gateway.submit(ENDLESS, epochs=120)
+    await gateway.until(job, learning=True)
+    for pid in session_pids(trainer.child.pid) - {trainer.child.pid}:
+        os.kill(pid, signal.SIGKILL)
+    done = await gateway.until(job, JobState.SUCCEEDED)
+    assert done.attempt == 2
+
+
+async def test_a_stopped_trainer_hands_its_job_back(
+    gateway: Gateway, servers: Servers, tmp_path: Path
+) -> None:
+    async with a_trainer(servers, tmp_path):
+        job = await gateway.submit(ENDLESS, epochs=120)
+        await gateway.until(job, learning=True)
+    waiting = await gateway.jobs.get(gateway.guild, job.job.job)
+    assert (waiting.state, waiting.attempt, waiting.worker) == (JobState.QUEUED, 0, None)
+    async with a_trainer(servers, tmp_path):
+        await gateway.until(job, JobState.SUCCEEDED)
+
+
+async def test_data_that_is_gone_fails_the_job(gateway: Gateway, trainer: Process) -> None:
+    dataset = await gateway.dataset()
+    gone = dataset.examples.model_copy(update={"key": f"{gateway.guild}/gone"})
+    dataset = dataset.model_copy(update={"examples": gone})
+    job = await gateway.jobs.submit(dataset, "main", Hyperparameters(), submitted_by="42", key="k")
+    failed = await gateway.until(job, JobState.FAILED)
+    assert failed.error is not None
+    assert failed.error.code == "no_object"
+
+
+async def test_another_base_is_refused(gateway: Gateway, trainer: Process) -> None:
+    """Submitted by hand, as an operator may: message first, without an entry."""
+    dataset = await gateway.dataset()
+    job = TrainJob(
+        job="a" * 10,
+        guild=gateway.guild,
+        model="main",
+        dataset=dataset.id,
+        examples=dataset.examples,
+        base="other/model",
+        submitted_by="operator",
+        submitted_at=now(),
+    )
+    await gateway.connection.jetstream().publish(job_subject(gateway.guild), encode(job))
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                failed = await gateway.jobs.get(gateway.guild, job.job)
+                if failed.error:
+                    break
+            except NotFound:
+                pass
+            await asyncio.sleep(0.05)
+    assert failed.error.code == "unknown_base"
+    assert "'starter'" in failed.error.message
+
+
+async def test_what_is_no_job_goes_to_the_dead_letters(
+    gateway: Gateway, trainer: Process, servers: Servers
+) -> None:
+    async with servers.connected("operator") as operator:
+        await gateway.connection.jetstream().publish(job_subject(gateway.guild), b"hello")
+        async with asyncio.timeout(20):
+            while True:
+                info = await operator.jetstream().stream_info(
+                    "DLQ", subjects_filter=f"dlq.train.{gateway.guild}"
+                )
+                if info.state.subjects:
+                    break
+                await asyncio.sleep(0.05)
+        letter = await operator.jetstream().get_msg("DLQ", subject=f"dlq.train.{gateway.guild}")
+        assert letter.data == b"hello"
+        assert "not JSON" in (letter.headers or {})["X-Dlq-Reason"]
+
+
+async def test_a_full_queue_is_told_at_once(gateway: Gateway, servers: Servers, tmp_path: Path) -> None:
+    async with a_trainer(servers, tmp_path):
+        dataset = await gateway.dataset()
+
+    async def submit(key: int) -> JobRecord:
+        return await gateway.jobs.submit(dataset, "main", Hyperparameters(), submitted_by="42", key=str(key))
+
+    jobs = [await submit(key) for key in range(JOBS_PER_GUILD)]
+    with pytest.raises(QueueFull):
+        await submit(99)
+    states = {record.state for record in await gateway.jobs.recent(gateway.guild)}
+    assert states == {JobState.QUEUED, JobState.FAILED}
+    for job in jobs:
+        await gateway.jobs.cancel(gateway.guild, job.job.job)
+
+
+async def test_the_same_file_is_one_version(gateway: Gateway, trainer: Process) -> None:
+    first, again = await gateway.dataset(), await gateway.dataset()
+    assert first == again
+    assert (await gateway.dataset(ENDLESS)).version == 2
+    unwanted = await gateway.dataset(positive=False)
+    assert (unwanted.version, unwanted.positive) == (3, 0)
+
+
+async def test_another_guilds_file_is_refused(gateway: Gateway, trainer: Process, servers: Servers) -> None:
+    file = await servers.store().put(FILES, "999/secret", b"theirs")
+    question = ImportFile(guild=gateway.guild, name="data", file=file, filename="f", contributor="42")
+    with pytest.raises(NotPermitted) as refused:
+        await ask(gateway.connection, IMPORT, question, Imported)
+    assert refused.value.code == "other_guild"
+
+
+async def test_a_bad_file_changes_nothing(gateway: Gateway, trainer: Process) -> None:
+    with pytest.raises(InvalidInput) as error:
+        await gateway.dataset("[{]")
+    assert error.value.code == "broken_json"
+    assert (await gateway.dataset()).version == 1
