@@ -114,12 +114,12 @@ class JobWorker:
                 code="not_provisioned",
             ) from None
         self._subscription = await js.pull_subscribe_bind(self._consumer, self._stream)
-        self._fetching = asyncio.create_task(self._fetch_for_ever(), name=f"fetch {self._stream}")
+        self._fetching = asyncio.create_task(self._fetch_until_stopped(), name=f"fetch {self._stream}")
         self._fetching.add_done_callback(self._fetching_ended)
         return self
 
     def _fetching_ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
+        if not task.cancelled() and not self._stopping.is_set():
             self._on_failed(f"fetching from {self._stream} failed: {task.exception()}")
 
     async def __aexit__(self, *_: object) -> None:
@@ -135,8 +135,8 @@ class JobWorker:
         with suppress(NatsError):  # before the connection is drained: a drain after a fetch hangs 30 s
             await self._subscription.unsubscribe()
 
-    async def _fetch_for_ever(self) -> None:
-        while True:
+    async def _fetch_until_stopped(self) -> None:
+        while not self._stopping.is_set():  # nats-py may swallow a cancellation when it loses its server
             await self._slots.acquire()
             message = await self._fetch()
             if message is None:

@@ -19,11 +19,20 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chorus.common.base_model import STARTER
+from chorus.common.errors import Misconfigured
 from chorus.common.local.folder import DataFolder
 from chorus.common.local.keys import nats_users, s3_credentials
 from chorus.common.local.process import Process, Program
 from chorus.common.local.screen import Screen
-from chorus.common.local.servers import HOST, WEED_PORTS, free_ports, nats_command, nats_config, weed_command
+from chorus.common.local.servers import (
+    HOST,
+    WEED_PORTS,
+    free_ports,
+    is_free,
+    nats_command,
+    nats_config,
+    weed_command,
+)
 from chorus.common.provision import ProvisionSettings, provision
 from chorus.common.settings import PREFIX
 
@@ -61,6 +70,11 @@ class Addresses:
     @classmethod
     def chosen(cls, settings: StackSettings) -> "Addresses":
         """Free ports for all, but for those that were asked for."""
+        if settings.nats_port and not is_free(settings.nats_port):
+            raise Misconfigured(
+                f"CHORUS_NATS_PORT: {settings.nats_port} is taken by another program. "
+                "Choose another port, or none: then any free one is taken."
+            )
         names = (*SERVICES, "gateway")
         ports = free_ports(2 + len(WEED_PORTS) + len(names))
         weed_end = 2 + len(WEED_PORTS)

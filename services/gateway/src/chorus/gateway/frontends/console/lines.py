@@ -24,9 +24,11 @@ async def typed(words: list[str], history: Path) -> AsyncIterator[str]:
     while True:
         try:
             with patch_stdout():
-                yield await session.prompt_async(PROMPT)
+                line = await session.prompt_async(PROMPT)
         except (EOFError, KeyboardInterrupt):
             return
+        if text := line.strip():
+            yield text  # outside of the patch: it would eat the colours of what is shown for this line
 
 
 async def scripted() -> AsyncIterator[str]:

@@ -1,0 +1,134 @@
+"""Doubles of the commands' ports, for tests of the commands alone. They keep what they were asked."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from chorus.common.contracts.datasets import Dataset, Turn
+from chorus.common.contracts.generation import Delta, End, Usage
+from chorus.common.contracts.models import ModelRecord
+from chorus.common.contracts.names import job_id
+from chorus.common.contracts.storage import ObjectRef
+from chorus.common.contracts.training import Hyperparameters, JobRecord, JobResult, JobState, TrainJob
+from chorus.common.errors import NotFound
+from chorus.gateway.commands.context import Chorus, Context, Session
+from chorus.gateway.commands.ports import Upload
+
+AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+OBJECT = ObjectRef(bucket="datasets", key="local/x", size=1, sha256="0" * 64)
+RESULT = JobResult(
+    model="main@1", in_use=True, loss_before=5, loss_after=0.1, held_out=False, steps=9, seconds=3
+)
+
+
+class FakeFiles:
+    def __init__(self) -> None:
+        self.files = {"data.json": Upload("data.json", b"[]")}
+
+    async def read(self, name: str) -> Upload:
+        if name not in self.files:
+            raise NotFound(f"There is no file {name}.", code="file_not_found")
+        return self.files[name]
+
+
+class FakeDatasets:
+    def __init__(self) -> None:
+        self.added: list[tuple[str, str, Upload, bool, str]] = []
+
+    async def add(
+        self, guild: str, name: str, upload: Upload, *, positive: bool, contributor: str
+    ) -> Dataset:
+        self.added.append((guild, name, upload, positive, contributor))
+        return Dataset(
+            guild=guild,
+            name=name,
+            version=1,
+            examples=OBJECT,
+            format="plain text",
+            read=3,
+            kept=2,
+            dropped={"empty message": 1},
+            positive=2 if positive else 0,
+            contributors=[contributor],
+            warnings=["little data."],
+            created_at=AT,
+        )
+
+
+class FakeJobs:
+    def __init__(self) -> None:
+        self.records: dict[str, JobRecord] = {}
+
+    async def submit(
+        self, dataset: Dataset, model: str, wishes: Hyperparameters, *, submitted_by: str, key: str
+    ) -> JobRecord:
+        job = TrainJob(
+            job=job_id(dataset.guild, key),
+            guild=dataset.guild,
+            model=model,
+            dataset=dataset.id,
+            examples=dataset.examples,
+            hyperparameters=wishes,
+            submitted_by=submitted_by,
+            submitted_at=AT,
+        )
+        return self.records.setdefault(job.job, JobRecord(state=JobState.QUEUED, job=job, updated_at=AT))
+
+    async def get(self, guild: str, job: str) -> JobRecord:
+        if job not in self.records:
+            raise NotFound(f"There is no job {job}.", code="unknown_job")
+        return self.records[job]
+
+    async def recent(self, guild: str) -> list[JobRecord]:
+        return list(self.records.values())
+
+    async def cancel(self, guild: str, job: str) -> JobRecord:
+        record = await self.get(guild, job)
+        self.records[job] = record.model_copy(update={"state": JobState.CANCELLED})
+        return self.records[job]
+
+    async def follow(self, guild: str, job: str) -> AsyncIterator[JobRecord]:
+        record = await self.get(guild, job)
+        yield record
+        yield record.model_copy(update={"state": JobState.SUCCEEDED, "result": RESULT})
+
+
+class FakeModels:
+    def __init__(self) -> None:
+        self.chosen: str | None = None
+
+    async def all(self, guild: str) -> list[ModelRecord]:
+        return []
+
+    async def voice(self, guild: str) -> str | None:
+        return self.chosen
+
+    async def use(self, guild: str, name: str, selector: str) -> str:
+        self.chosen = name
+        return f"{name}@{selector}"
+
+    async def use_base(self, guild: str) -> None:
+        self.chosen = None
+
+
+class FakeAnswers:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str | None, list[Turn]]] = []
+
+    async def ask(self, guild: str, model: str | None, messages: list[Turn]) -> AsyncIterator[Delta | End]:
+        self.asked.append((guild, model, messages))
+        for i, text in enumerate(("Hel", "lo.")):
+            yield Delta(i=i, text=text)
+        usage = Usage(prompt_tokens=9, completion_tokens=2)
+        yield End(model="starter", finish_reason="stop", usage=usage)
+
+
+class World:
+    """Everything a command may meet, and a context to meet it in."""
+
+    def __init__(self) -> None:
+        self.files, self.datasets, self.jobs = FakeFiles(), FakeDatasets(), FakeJobs()
+        self.models, self.answers, self.session = FakeModels(), FakeAnswers(), Session()
+
+    def context(self, key: str = "message-1") -> Context:
+        chorus = Chorus(self.datasets, self.jobs, self.models, self.answers)
+        return Context(chorus, guild="local", user="42", session=self.session, files=self.files, key=key)

@@ -1,0 +1,140 @@
+"""What each command does, without a bus: a line in, a reply out."""
+
+import pytest
+
+from chorus.common.contracts.generation import Delta
+from chorus.gateway.commands.replies import Card, Problem, Progress, Reply, Stream, Text
+from chorus.gateway.commands.table import COMMANDS, run
+from tests.unit.gateway.fakes import World
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+async def read(reply: Reply) -> str:
+    assert isinstance(reply, Stream)
+    return "".join([piece.text async for piece in reply.pieces if isinstance(piece, Delta)])
+
+
+async def test_training_on_words(world: World) -> None:
+    reply = await run(world.context(), '!train "We meet at eight." model=club epochs=3')
+    assert isinstance(reply, Progress)
+    (job,) = world.jobs.records.values()
+    assert reply.opening.splitlines()[-1] == f"Model training started. Job ID: {job.job.job}"
+    assert "2 examples of plain text, 1 dropped (empty message)" in reply.opening
+    assert "Note: little data." in reply.opening
+    assert (job.job.model, job.job.hyperparameters.epochs, job.job.submitted_by) == ("club", 3, "42")
+    ((guild, name, upload, positive, contributor),) = world.datasets.added
+    assert (guild, name, upload.data, positive, contributor) == (
+        "local", "typed", b"We meet at eight.", True, "42",
+    )  # fmt: skip
+
+
+async def test_training_on_a_file(world: World) -> None:
+    assert isinstance(await run(world.context(), "!train file=data.json"), Progress)
+    assert world.datasets.added[0][1] == "data"
+
+
+async def test_the_same_message_twice_is_one_job(world: World) -> None:
+    await run(world.context("message-7"), "!train words")
+    await run(world.context("message-7"), "!train words")
+    assert len(world.jobs.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("!train", "nothing_to_train_on"),
+        ('!train ""', "nothing_to_train_on"),
+        ("!train words file=data.json", "text_and_file"),
+        ("!train file=other.json", "file_not_found"),
+        ("!train words positive=False", "no_positive_examples"),
+        ("!train words rank=7", "invalid_parameter"),
+        ("!train words model=../x", "invalid_parameter"),
+        ("!job", "missing_parameter"),
+        ("!job 123", "invalid_job_id"),
+        ("!job aaaaaaaaaa", "unknown_job"),
+        ("!use", "missing_parameter"),
+        ("!use a/b", "invalid_model_name"),
+        ("!jobs please", "unexpected_text"),
+        ("!", "unknown_command"),
+        ("!trian", "unknown_command"),
+        ("!help nothing", "unknown_command"),
+    ],
+)
+async def test_what_is_wrong_is_a_problem_with_a_code(world: World, line: str, code: str) -> None:
+    reply = await run(world.context(), line)
+    assert isinstance(reply, Problem)
+    assert reply.code == code
+    assert reply.message.endswith((".", "?"))
+    assert not world.jobs.records
+
+
+async def test_a_near_command_is_suggested(world: World) -> None:
+    reply = await run(world.context(), "!trian x")
+    assert isinstance(reply, Problem)
+    assert "Did you mean !train?" in reply.message
+
+
+async def test_a_fault_of_ours_shows_no_insides(world: World) -> None:
+    world.models = None  # type: ignore[assignment]
+    reply = await run(world.context(), "!models")
+    assert reply == Problem("internal_error", "Something went wrong on our side. The log has the details.")
+
+
+async def test_a_conversation_is_remembered_and_a_question_apart_is_not(world: World) -> None:
+    assert await read(await run(world.context(), "hi")) == "Hello."
+    assert await read(await run(world.context(), "!ask and now?")) == "Hello."
+    assert await read(await run(world.context(), "and then?")) == "Hello."
+    asked = [[turn.content for turn in messages] for _, _, messages in world.answers.asked]
+    assert asked == [["hi"], ["and now?"], ["hi", "Hello.", "and then?"]]
+
+
+async def test_an_answer_that_broke_off_is_not_remembered(world: World) -> None:
+    reply = await run(world.context(), "hi")
+    assert isinstance(reply, Stream)
+    async for _ in reply.pieces:
+        break
+    assert not world.session.turns
+
+
+async def test_the_chosen_voice_answers(world: World) -> None:
+    assert await run(world.context(), "!use main@2") == Text("main@2 answers now.")
+    await read(await run(world.context(), "hi"))
+    await run(world.context(), "!use base")
+    await read(await run(world.context(), "hi"))
+    assert [model for _, model, _ in world.answers.asked] == ["main", None]
+
+
+async def test_jobs_are_shown_and_cancelled(world: World) -> None:
+    assert await run(world.context(), "!jobs") == Text("No jobs yet. Start one with !train.")
+    await run(world.context(), "!train words")
+    (job,) = world.jobs.records
+    shown = await run(world.context(), f"!job {job.upper()}")
+    assert isinstance(shown, Text)
+    assert "queued" in shown.text
+    listed = await run(world.context(), "!jobs")
+    assert isinstance(listed, Card)
+    assert listed.rows[0][0] == job
+    assert await run(world.context(), f"!cancel `{job}`") == Text(f"Job {job} is cancelled.")
+
+
+async def test_help_explains_every_command(world: World) -> None:
+    overview = await run(world.context(), "!help")
+    assert isinstance(overview, Card)
+    assert len(overview.rows) == len(COMMANDS)
+    for name, command in COMMANDS.items():
+        reply = await run(world.context(), f"!help !{name}")
+        assert isinstance(reply, Text)
+        assert command.usage in reply.text
+        for example in command.examples:
+            assert example in reply.text
+
+
+async def test_every_example_in_the_help_is_understood(world: World) -> None:
+    for command in COMMANDS.values():
+        for example in command.examples:
+            reply = await run(world.context(example), example)
+            assert not isinstance(reply, Problem) or reply.code in ("file_not_found", "unknown_job"), example
