@@ -1,0 +1,36 @@
+"""Set-up says what cannot work before minutes have gone into it."""
+
+import sys
+from collections import namedtuple
+
+import pytest
+
+from scripts import setup
+
+Usage = namedtuple("Usage", "total used free")
+Version = namedtuple("Version", "major minor micro releaselevel serial")
+
+
+def test_no_room_is_said_before_anything_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, tmp_path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(setup, "PYTHON", tmp_path / "none")
+    monkeypatch.setattr(setup.shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 10**9))
+    monkeypatch.setattr(setup, "run", lambda command: pytest.fail(f"it runs {command}"))
+    monkeypatch.setattr(sys, "argv", ["setup.py"])
+    assert setup.main() == 1
+    told = capsys.readouterr().err
+    assert "GB of disk are needed" in told
+    assert "1.0 GB are free. Make room." in told
+
+
+def test_another_python_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup.sys, "version_info", Version(3, 9, 2, "final", 0))
+    with pytest.raises(setup.SetupFailed, match=r"Python 3\.11 is needed, this is 3\.9\.2"):
+        setup.check_machine()
+
+
+def test_a_full_disk_on_the_way_is_told_in_pips_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    fails = [sys.executable, "-c", "import sys; sys.exit('ERROR: [Errno 28] No space left on device')"]
+    with pytest.raises(setup.SetupFailed, match="No space left on device"):
+        setup.run(fails)
