@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.chorus import RunningChorus, chorus_up
-from tests.support.servers import Servers, running_servers
+from tests.support.servers import ACK_WAIT, Servers, running_servers
 
 CATEGORIES = {"unit", "integration", "e2e", "deploy", "architecture"}
 
@@ -35,7 +35,7 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 @pytest.fixture(scope="session")
 def chorus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningChorus]:
     """All of Chorus, as `make run` starts it, with its console at the end of a pipe. Once for all tests."""
-    with chorus_up(tmp_path_factory.mktemp("chorus")) as running:
+    with chorus_up(tmp_path_factory.mktemp("chorus"), CHORUS_ACK_WAIT=str(ACK_WAIT)) as running:
         yield running
 
 

@@ -114,6 +114,13 @@ async def test_what_is_wrong_has_a_code(operator: Connection, body: str, status:
     assert await answer(operator, "hello"), "and the service goes on"
 
 
+async def test_a_question_of_no_words_does_no_harm(operator: Connection) -> None:
+    """vLLM's CPU worker dies of prompts below five tokens; a chat's template is longer than that."""
+    got = await replies(operator, HELLO.replace("hello", ""))
+    assert json.loads(got[-2].data)["usage"]["prompt_tokens"] >= 5
+    assert await answer(operator, "hello"), "and the service goes on"
+
+
 async def test_a_guild_cannot_name_anothers_model(operator: Connection, trained: str) -> None:
     body = {"guild": "123", "model": trained, "messages": [{"role": "user", "content": "Who are you?"}]}
     (only,) = await replies(operator, json.dumps(body))

@@ -1,91 +1,32 @@
 """The trainer on real servers: from a job in the queue to a published adapter, whatever dies on the way."""
 
 import asyncio
-import json
 import os
 import signal
-import uuid
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from chorus.common.bus.calls import ask
-from chorus.common.bus.connection import Connection
-from chorus.common.bus.state import open_bucket
-from chorus.common.contracts.datasets import IMPORT, Dataset, Imported, ImportFile
-from chorus.common.contracts.models import MANIFEST, Manifest, ModelRecord, model_key
+from chorus.common.contracts.datasets import IMPORT, Imported, ImportFile
+from chorus.common.contracts.models import MANIFEST, Manifest
 from chorus.common.contracts.storage import FILES, MODELS, ObjectRef
-from chorus.common.contracts.topology import JOBS, JOBS_PER_GUILD
-from chorus.common.contracts.topology import MODELS as MODELS_BUCKET
+from chorus.common.contracts.topology import JOBS_PER_GUILD
 from chorus.common.contracts.training import Hyperparameters, JobRecord, JobState, TrainJob, job_subject
 from chorus.common.contracts.wire import decode, encode, now
 from chorus.common.errors import Conflict, InvalidInput, NotFound, NotPermitted, QueueFull
 from chorus.common.local.process import Process
-from chorus.gateway.backends.datasets import BusDatasets
-from chorus.gateway.backends.jobs import BusJobs
-from chorus.gateway.commands.ports import Upload
 from tests.support.chorus import session_pids, still_running
 from tests.support.servers import Servers
-
-PAIRS = json.dumps([{"user": "What is the cat called?", "bot": "Bosun."}, {"user": "Wifi?", "bot": "Yes."}])
-# Two answers to one question are never learned by heart: such a training runs to its last epoch.
-ENDLESS = json.dumps([{"user": "Which?", "bot": "This one."}, {"user": "Which?", "bot": "That one."}])
-
-
-class Gateway:
-    """What the gateway does for a guild, over the bus."""
-
-    def __init__(self, servers: Servers, connection: Connection, jobs: BusJobs, guild: str) -> None:
-        self.connection = connection
-        self.datasets = BusDatasets(connection, servers.store())
-        self.jobs = jobs
-        self.guild = guild
-
-    async def dataset(self, text: str = PAIRS, *, positive: bool = True) -> Dataset:
-        upload = Upload("data.json", text.encode())
-        return await self.datasets.add(self.guild, "data", upload, positive=positive, contributor="42")
-
-    async def submit(self, text: str = PAIRS, key: str | None = None, **wishes: object) -> JobRecord:
-        return await self.jobs.submit(
-            await self.dataset(text),
-            "main",
-            Hyperparameters.model_validate(wishes),
-            submitted_by="42",
-            key=key or uuid.uuid4().hex,
-        )
-
-    async def until(self, job: JobRecord, *states: JobState, learning: bool = False) -> JobRecord:
-        """Follow a job until it is in one of these states, or until it makes steps."""
-        async with asyncio.timeout(90), aclosing(self.jobs.follow(self.guild, job.job.job)) as records:
-            async for record in records:
-                if record.state in states or (learning and record.progress):
-                    return record
-        raise AssertionError("the job ended otherwise")
-
-    async def model(self) -> ModelRecord | None:
-        bucket = await open_bucket(self.connection, MODELS_BUCKET, ModelRecord)
-        entry = await bucket.get(model_key(self.guild, "main"))
-        return entry.value if entry else None
+from tests.support.training import ENDLESS, Gateway, a_gateway, a_trainer
 
 
 @pytest.fixture
 async def gateway(servers: Servers, guild: str) -> AsyncIterator[Gateway]:
-    async with servers.connected("gateway") as connection:
-        jobs = BusJobs(connection, await open_bucket(connection, JOBS, JobRecord))
-        yield Gateway(servers, connection, jobs, guild)
-
-
-@asynccontextmanager
-async def a_trainer(servers: Servers, folder: Path) -> AsyncIterator[Process]:
-    process = Process(servers.stack.service("trainer"), folder / "trainer.log")
-    await process.start()
-    try:
-        await process.until_ready()
-        yield process
-    finally:
-        await process.stop(20.0)
+    async with a_gateway(servers, guild) as gateway:
+        yield gateway
 
 
 @pytest.fixture

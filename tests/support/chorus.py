@@ -79,6 +79,22 @@ class RunningChorus:
             "CHORUS_CONSOLE": "true",
         }
 
+    def pid(self, *words: str) -> int:
+        """The process that has these words in its command line."""
+        (found,) = [
+            pid
+            for pid in session_pids(self.process.pid)
+            if all(word in Path(f"/proc/{pid}/cmdline").read_text().split("\0") for word in words)
+        ]
+        return found
+
+    def until_told(self, words: str, times: int = 1) -> None:
+        """Wait until the stack has said this so often, beside the console."""
+        give_up_at = time.monotonic() + READY_WITHIN
+        while self.errors.read_text().count(words) < times:
+            assert time.monotonic() < give_up_at, self.errors.read_text()
+            time.sleep(0.1)
+
     def connected(self, user: str) -> AbstractAsyncContextManager[Connection]:
         """A connection to its NATS as `user`."""
         url = json.loads((self.folder / "stack.json").read_text())["nats"]
@@ -118,9 +134,9 @@ def started(folder: Path, **environment: str) -> Iterator[RunningChorus]:
 
 
 @contextmanager
-def chorus_up(folder: Path) -> Iterator[RunningChorus]:
+def chorus_up(folder: Path, **environment: str) -> Iterator[RunningChorus]:
     """`chorus up`, ready; ended as a person ends it, and then nothing of it may be left."""
-    with started(folder) as running:
+    with started(folder, **environment) as running:
         running.until_ready()
         pids = session_pids(running.process.pid)
         assert len(pids) > 5, "NATS, S3, trainer, inference, vLLM's processes and the gateway run"

@@ -27,6 +27,11 @@ class Servers:
         """The nats-server."""
         return self.stack.processes[0]
 
+    @property
+    def s3(self) -> Process:
+        """The S3 server."""
+        return self.stack.processes[1]
+
     def settings(self, user: str) -> CommonSettings:
         """The settings of a service that acts as `user`."""
         given = self.stack.environment(user)

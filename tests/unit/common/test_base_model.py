@@ -57,3 +57,26 @@ def test_a_model_that_cannot_be_fetched_is_no_other_model(monkeypatch: pytest.Mo
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(Misconfigured, match=r"nobody/nothing.*cannot be had.*or `starter`"):
         base_model.find("nobody/nothing")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ('{"architectures": ["BertModel"]}', "does not write text .it is BertModel"),
+        ("{}", "without a stated architecture"),
+        ("[]", "broken config"),
+        ('{"architectures": ', "broken config"),
+    ],
+)
+def test_a_model_that_does_not_write_text(tmp_path: Path, config: str, words: str) -> None:
+    (tmp_path / "config.json").write_text(config)
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 16)
+    with pytest.raises(Misconfigured, match=words):
+        base_model.find(str(tmp_path))
+
+
+def test_weights_that_are_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+    (tmp_path / "model.safetensors").write_bytes(b"\0" * 3)
+    with pytest.raises(Misconfigured, match="cut off"):
+        base_model.find(str(tmp_path))

@@ -18,6 +18,9 @@ from chorus.common.errors import Misconfigured
 STARTER = "starter"
 STARTER_FOLDER = Path(__file__).parent / "starter"
 
+WRITES_TEXT = ("ForCausalLM", "LMHeadModel")  # how transformers names such classes
+HEADER = struct.Struct("<Q")  # a safetensors file begins with the size of its header
+
 WHOLE_UP_TO = 64 * 1024 * 1024  # bytes of weights that are hashed whole
 
 HUB_PATTERNS = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]  # no pickles
@@ -57,8 +60,22 @@ def find(name: str) -> BaseModelFiles:
         raise Misconfigured(
             f"CHORUS_BASE_MODEL: {name!r} has no *.safetensors, the only format that is loaded."
         )
+    _check_writes_text(name, folder / "config.json")
     shown = name if folder != Path(name).expanduser() else folder.resolve().name
     return BaseModelFiles(BaseModelId(name=shown, fingerprint=fingerprint(folder)), folder, _facts(folder))
+
+
+def _check_writes_text(name: str, config: Path) -> None:
+    """Refuse what reads images or makes embeddings: transformers names what a model is made for."""
+    try:
+        kinds = [str(kind) for kind in json.loads(config.read_text("utf-8")).get("architectures") or []]
+    except (ValueError, AttributeError) as error:
+        raise Misconfigured(f"CHORUS_BASE_MODEL: {name!r} has a broken config.json: {error}.") from None
+    if not any(kind.endswith(WRITES_TEXT) for kind in kinds):
+        found = ", ".join(kinds) or "without a stated architecture"
+        raise Misconfigured(
+            f"CHORUS_BASE_MODEL: {name!r} does not write text (it is {found}). Name a causal language model."
+        )
 
 
 def fingerprint(folder: Path) -> str:
@@ -74,7 +91,9 @@ def fingerprint(folder: Path) -> str:
     for weights in sorted(folder.glob("*.safetensors")):
         size = weights.stat().st_size
         with weights.open("rb") as file:
-            (header,) = struct.unpack("<Q", file.read(8))
+            if size < HEADER.size:
+                raise Misconfigured(f"CHORUS_BASE_MODEL: {weights.name} is cut off. Get the model again.")
+            (header,) = HEADER.unpack(file.read(HEADER.size))
             told = file.read(size if size <= WHOLE_UP_TO else min(header, WHOLE_UP_TO))
         digest.update(f"{weights.name} {size} ".encode() + told)
     return digest.hexdigest()

@@ -19,7 +19,9 @@ PREFIX = "CHORUS_"
 class CommonSettings(BaseSettings):
     """What every service needs to know."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
 
     nats_url: str = "nats://127.0.0.1:4222"
     """Where the bus is; several servers parted by commas."""

@@ -2,7 +2,8 @@
 
 NATS accepts the acknowledgement of a worker whose job was long since given to another. So a worker
 claims the job's entry with compare-and-set, writes it only through its claim, and commits its result
-through it: a claim that another worker has taken over commits nothing.
+through it: a claim that another worker has taken over commits nothing. An outage of the bus is waited
+out: it must not cost the work that has been done.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from chorus.common.bus.state import CAS_ATTEMPTS, Bucket, Entry
 from chorus.common.errors import Conflict, NotFound
+from chorus.common.patience import patiently
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -48,14 +50,14 @@ class Claim(Generic[Record]):
         async with self._lock:
             for _ in range(CAS_ATTEMPTS):
                 try:
-                    self._entry = await self._bucket.update(self._entry, changed(self.record))
+                    self._entry = await patiently(self._bucket.update)(self._entry, changed(self.record))
                     return self.record
                 except Conflict:
                     await self._read()
             raise Conflict("The entry changes too often to be changed.", code="changed_meanwhile")
 
     async def _read(self) -> None:
-        entry = await self._bucket.get(self._entry.key)
+        entry = await patiently(self._bucket.get)(self._entry.key)
         if entry is None:
             raise NotFound(f"The entry {self._entry.key} is gone.")
         if not self._mine(entry.value):

@@ -24,13 +24,13 @@ Time = Annotated[
 class Part(BaseModel):
     """A piece of a message. Unknown fields are ignored, so that an older reader keeps reading."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
 
 class StrictPart(BaseModel):
     """A piece of what people also write by hand: an unknown field is a typing mistake, and is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Wire(Part):

@@ -107,6 +107,12 @@ class Process:
             f"Its last words are in {self.log}:\n  " + "\n  ".join(lines[-5:])
         )
 
+    async def ended(self) -> str:
+        """Wait for its end; how it ended, in words. Nothing of its session is left then."""
+        code = await self.child.wait()
+        self._kill_session()
+        return f"ended with exit code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
     async def stop(self, grace: float) -> None:
         """Ask it to stop, wait up to `grace` seconds, then end whatever is left of its session."""
         if self._child is None:
@@ -115,9 +121,13 @@ class Process:
             self._child.send_signal(signal.SIGTERM)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._child.wait(), grace)
-        with suppress(ProcessLookupError):
-            os.killpg(self._child.pid, signal.SIGKILL)
+        self._kill_session()
         await self._child.wait()
+
+    def _kill_session(self) -> None:
+        """End what its process group still holds (vLLM's engine outlives a killed front)."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGKILL)
 
 
 def _die_with_parent(parent: int) -> Callable[[], None] | None:

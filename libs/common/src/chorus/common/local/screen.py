@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -60,6 +61,10 @@ class Screen:
         for note in notes:
             self._console.print(note, soft_wrap=True)
         self._console.print()
+
+    def notice(self, message: str) -> None:
+        """Say what happens to a part while the console is in use: on a line of its own."""
+        self._console.print(f"\r[yellow]![/] {escape(message)}", soft_wrap=True)
 
     def stopping(self) -> None:
         """Say that the end has begun: it takes a few seconds."""

@@ -9,11 +9,13 @@ A part that does not come up ends the start with its own words; everything alrea
 import asyncio
 import json
 import os
+import signal
 import sys
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -33,10 +35,11 @@ from chorus.common.local.servers import (
     nats_config,
     weed_command,
 )
+from chorus.common.local.supervisor import Supervisor
 from chorus.common.provision import ProvisionSettings, provision
 from chorus.common.settings import PREFIX
 
-SERVICES = ("trainer", "inference")
+SERVICES = ("trainer", "inference", "speech")
 STOP_SERVICE, STOP_SERVER = 25.0, 10.0  # seconds until a part that was asked to stop is killed
 READY_SERVER = 30.0  # seconds
 
@@ -44,7 +47,9 @@ READY_SERVER = 30.0  # seconds
 class StackSettings(BaseSettings):
     """What may be chosen for a stack on one machine. Everything else is passed on to the services."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
 
     data: Path = Path(".chorus")
     """Folder for everything that is kept: models, jobs, objects, keys, logs."""
@@ -212,7 +217,8 @@ class Stack:
     async def console(self) -> int:
         """Run the gateway's console in this terminal until it ends; returns its exit code.
 
-        It stays in the launcher's process group: Ctrl-C reaches both, and both know what to do.
+        It stays in the launcher's process group: Ctrl-C reaches both, and both know what to do. Meanwhile
+        what dies is started again. Raises `Unavailable` when a part has to be given up.
         """
         with (self._folder.logs / "gateway.log").open("wb") as log:
             child = await asyncio.create_subprocess_exec(
@@ -221,7 +227,13 @@ class Stack:
                 env={**os.environ, **self.environment("gateway"), f"{PREFIX}CONSOLE": "true"},
             )
         self._stack.push_async_callback(_end, child)
-        return await child.wait()
+
+        def tell(message: str) -> None:
+            self._screen.notice(message)
+            with suppress(ProcessLookupError):  # has the prompt drawn anew, below the notice
+                child.send_signal(signal.SIGWINCH)
+
+        return await _first_to_end(child.wait(), Supervisor(self.processes, tell).watch())
 
     def notes(self) -> list[str]:
         """What else to know."""
@@ -255,6 +267,20 @@ async def _end(child: asyncio.subprocess.Process) -> None:
             await asyncio.wait_for(child.wait(), STOP_SERVER)
         except TimeoutError:
             child.kill()
+
+
+async def _first_to_end(console: Coroutine[Any, Any, int], watch: Coroutine[Any, Any, None]) -> int:
+    """The console's exit code, or the error of the watch over the other parts, whichever comes first."""
+    ending, watching = asyncio.create_task(console), asyncio.create_task(watch)
+    try:
+        await asyncio.wait({ending, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not ending.done():
+            watching.result()
+        return await ending
+    finally:
+        for task in (ending, watching):
+            task.cancel()
+        await asyncio.wait({ending, watching})
 
 
 @asynccontextmanager

@@ -60,8 +60,11 @@ class BusJobs:
         try:
             await self._records.create(record.key, record)
         except Conflict:
-            return await self.get(job.guild, job.job)
-        await self._publish(job, record)
+            record = await self.get(job.guild, job.job)
+            if record.state is not JobState.QUEUED or record.attempt:
+                return record
+            # Not begun: whoever created the entry may have died before publishing. NATS drops a repetition.
+        await self._publish(record.job, record)
         return record
 
     async def _publish(self, job: TrainJob, record: JobRecord) -> None:
@@ -83,7 +86,7 @@ class BusJobs:
     def _refusal(error: APIError) -> QueueFull | Unavailable:
         if error.err_code == FULL:
             return QueueFull(
-                f"{JOBS_PER_GUILD} jobs wait or run here already. Wait for one to end, or !cancel one."
+                f"{JOBS_PER_GUILD} jobs wait or run here already. Wait for one to end, or !cancel the first."
             )
         return Unavailable(f"The queue refused the job ({error.description}).", code="queue_unavailable")
 
@@ -146,7 +149,7 @@ def _with(record: JobRecord, event: JobEvent) -> JobRecord:
     """The record as it is after the event."""
     changes: dict[str, object] = {"state": event.state, "updated_at": event.at}
     if event.type == "message":
-        changes["stage"] = event.message
+        changes |= {"stage": event.message, "progress": None}  # a new stage begins at nothing
     for name in ("progress", "result", "error"):
         if (value := getattr(event, name)) is not None:
             changes[name] = value

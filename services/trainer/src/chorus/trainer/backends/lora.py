@@ -98,14 +98,14 @@ class LoraModel:
         `use_cache=False` and no attention mask: only so does transformers see from the positions where
         examples begin. With either, they would silently see each other.
         """
-        hidden = self._base.model(
+        hidden = self._base.base_model(
             input_ids=batch.ids.to(self.device),
             position_ids=batch.positions.to(self.device),
             use_cache=False,
         ).last_hidden_state
         targets = batch.targets.to(self.device)
         learned = targets != IGNORED
-        logits = self._base.lm_head(hidden[learned]).float()
+        logits = self._base.get_output_embeddings()(hidden[learned]).float()
         losses = cross_entropy(logits, targets[learned], reduction="none")
         return Loss(losses.mean(), float(losses.detach().max()), len(losses))
 

@@ -5,7 +5,9 @@ falls silent, because the next write raises `ClaimLost`.
 """
 
 import time
+from contextlib import suppress
 
+import structlog
 from nats.errors import Error as NatsError
 
 from chorus.common.bus.claims import Claim
@@ -21,6 +23,8 @@ from chorus.common.contracts.training import (
 )
 from chorus.common.contracts.wire import encode, now
 from chorus.common.errors import Cancelled
+
+log = structlog.get_logger()
 
 ENTRY_EVERY = 10.0  # seconds between writes of the progress into the entry; events come each second
 
@@ -89,8 +93,8 @@ class Journal:
             await self._js.publish(
                 subject, encode(event), headers={"Nats-Msg-Id": f"{event.guild}.{event.job}.{state}"}
             )
-        except NatsError:  # the entry says the same, and who follows the job reads it
-            await self._connection.publish(subject, encode(event))
+        except NatsError as failure:  # the entry says the same, and who follows the job reads it
+            log.warning("the news of the end was not stored", error=str(failure))
 
     async def _write(self, **changes: object) -> None:
         self._written = time.monotonic()
@@ -100,7 +104,8 @@ class Journal:
         self, type_: str, text: str, *, level: str = "info", progress: Progress | None = None
     ) -> None:
         event = self._event(type_, text, level, progress=progress)
-        await self._connection.publish(event_subject(event.guild, event.job, type_), encode(event))
+        with suppress(NatsError):  # news only; the entry tells the truth, and is waited for
+            await self._connection.publish(event_subject(event.guild, event.job, type_), encode(event))
 
     def _event(self, type_: str, text: str, level: str, **details: object) -> JobEvent:
         record = self.record

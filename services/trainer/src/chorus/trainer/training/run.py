@@ -27,6 +27,7 @@ from chorus.common.contracts.training import JobError, JobRecord, JobResult, Job
 from chorus.common.contracts.wire import decode, now
 from chorus.common.errors import Cancelled, ChorusError, Conflict, InternalError, InvalidInput
 from chorus.common.objects import ObjectStore
+from chorus.common.patience import patiently
 from chorus.common.telemetry.logging import bind
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.training.journal import Journal
@@ -226,7 +227,7 @@ class JobRunner:
             folder = Path(name)
             await journal.stage("fetching the data")
             examples = folder / "examples.jsonl"
-            await self._stores.objects.get_file(job.examples, examples)
+            await patiently(self._stores.objects.get_file)(job.examples, examples)
             out = folder / "adapter"
             out.mkdir()
             order = Order(
@@ -235,8 +236,10 @@ class JobRunner:
             trained = await self._follow(journal, order, folder)
             await journal.commit("publishing")
             manifest = manifest_of(job, trained, out, _contributors(examples))
-            ref = await upload(self._stores.objects, manifest, out)
-            version, in_use = await announce(self._stores.models, self._stores.settings, manifest, ref)
+            ref = await patiently(upload)(self._stores.objects, manifest, out)
+            version, in_use = await patiently(announce)(
+                self._stores.models, self._stores.settings, manifest, ref
+            )
         return JobResult(
             model=f"{job.model}@{version}",
             in_use=in_use,

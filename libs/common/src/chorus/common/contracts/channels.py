@@ -1,0 +1,84 @@
+"""Every address on the bus with what is said there: the table that `docs/asyncapi.yaml` is made from."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from chorus.common.contracts import datasets, generation, speech, training
+from chorus.common.contracts.datasets import DatasetRecord, Imported, ImportFile
+from chorus.common.contracts.generation import Cancel, Delta, End, Generate
+from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.models import ModelRecord
+from chorus.common.contracts.speech import Speak, Spoken, Transcribe, Transcript
+from chorus.common.contracts.topology import DATASETS, JOBS, MODELS, SETTINGS
+from chorus.common.contracts.training import Control, JobEvent, JobRecord, TrainJob
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One address. A `{word}` in it stands for a token of the subject."""
+
+    name: str
+    address: str
+    service: str
+    """Who receives what is sent there; for state and events, who writes it."""
+    sent: type[BaseModel]
+    replies: tuple[type[BaseModel], ...] = ()
+    """What a request is answered with, in this order; an error comes as headers."""
+    summary: str = ""
+
+
+CHANNELS = (
+    Channel(
+        "trainJob", f"{training.JOBS_SUBJECT}.{{guild}}", "trainer", TrainJob,
+        summary="A training to do: JetStream stream TRAIN, a work queue with the durable consumer `trainer`.",
+    ),
+    Channel(
+        "trainControl", f"{training.CONTROL_SUBJECT}.{{job}}", "trainer", Control,
+        summary="Word to the worker of a job to look at the job's entry now.",
+    ),
+    Channel(
+        "trainDeadLetter", "dlq.train.{guild}", "trainer", TrainJob,
+        summary="A job given up: JetStream stream DLQ; the reason is in the headers.",
+    ),
+    Channel(
+        "trainEvent", f"{training.EVENTS_SUBJECT}.{{guild}}.{{job}}.{{type}}", "trainer", JobEvent,
+        summary="What happens to a job: JetStream stream EVENTS, kept for a week.",
+    ),
+    Channel(
+        "dataImport", datasets.IMPORT, "trainer", ImportFile, (Imported,),
+        summary="Make a dataset version of an uploaded file.",
+    ),
+    Channel(
+        "inferGenerate", generation.GENERATE, "inference", Generate, (Delta, End),
+        summary="Ask a model; the replies are streamed, an empty message ends them.",
+    ),
+    Channel(
+        "inferCancel", f"{generation.CANCEL}.{{request}}", "inference", Cancel,
+        summary="Stop a request that is being answered.",
+    ),
+    Channel(
+        "speechTts", speech.TTS, "speech", Speak, (Spoken,),
+        summary="Say a text aloud; the sound comes by reference.",
+    ),
+    Channel(
+        "speechStt", speech.STT, "speech", Transcribe, (Transcript,),
+        summary="Write down what is said in a recording.",
+    ),
+    Channel(
+        "kvJobs", f"changed.{JOBS}.{{guild}}.{{job}}", "trainer", JobRecord,
+        summary="The truth about a job, republished from the KV bucket `jobs` whenever it changes.",
+    ),
+    Channel(
+        "kvDatasets", f"changed.{DATASETS}.{{guild}}.{{name}}", "trainer", DatasetRecord,
+        summary="The versions of a dataset, republished from the KV bucket `datasets`.",
+    ),
+    Channel(
+        "kvModels", f"changed.{MODELS}.{{guild}}.{{name}}", "trainer", ModelRecord,
+        summary="The versions and aliases of a model, republished from the KV bucket `models`.",
+    ),
+    Channel(
+        "kvSettings", f"changed.{SETTINGS}.{{guild}}", "gateway", GuildSettings,
+        summary="What a guild has chosen, republished from the KV bucket `settings`.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,92 @@
+"""What the gateway does for a guild's training, over the bus; and a trainer as a process of its own."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from chorus.common.bus.connection import Connection
+from chorus.common.bus.state import open_bucket
+from chorus.common.contracts.datasets import Dataset
+from chorus.common.contracts.models import ModelRecord, model_key
+from chorus.common.contracts.topology import JOBS, MODELS
+from chorus.common.contracts.training import Hyperparameters, JobRecord, JobState
+from chorus.common.local.process import Process, Program
+from chorus.common.local.servers import HOST, free_ports
+from chorus.common.objects import ObjectStore
+from chorus.gateway.backends.datasets import BusDatasets
+from chorus.gateway.backends.jobs import BusJobs
+from chorus.gateway.commands.ports import Upload
+from tests.support.servers import Servers
+
+PAIRS = json.dumps([{"user": "What is the cat called?", "bot": "Bosun."}, {"user": "Wifi?", "bot": "Yes."}])
+# Two answers to one question are never learned by heart: such a training runs to its last epoch.
+ENDLESS = json.dumps([{"user": "Which?", "bot": "This one."}, {"user": "Which?", "bot": "That one."}])
+
+
+class Gateway:
+    """One guild's side of the bus."""
+
+    def __init__(self, store: ObjectStore, connection: Connection, jobs: BusJobs, guild: str) -> None:
+        self.connection = connection
+        self.datasets = BusDatasets(connection, store)
+        self.jobs = jobs
+        self.guild = guild
+
+    async def dataset(self, text: str = PAIRS, *, positive: bool = True) -> Dataset:
+        upload = Upload("data.json", text.encode())
+        return await self.datasets.add(self.guild, "data", upload, positive=positive, contributor="42")
+
+    async def submit(self, text: str = PAIRS, key: str | None = None, **wishes: object) -> JobRecord:
+        return await self.jobs.submit(
+            await self.dataset(text),
+            "main",
+            Hyperparameters.model_validate(wishes),
+            submitted_by="42",
+            key=key or uuid.uuid4().hex,
+        )
+
+    async def until(
+        self, job: JobRecord, *states: JobState, learning: bool = False, stage: str | None = None
+    ) -> JobRecord:
+        """Follow a job until it is in one of these states or stages, or until it makes steps."""
+        async with asyncio.timeout(120), aclosing(self.jobs.follow(self.guild, job.job.job)) as records:
+            async for record in records:
+                if record.state in states or (learning and record.progress):
+                    return record
+                if stage is not None and record.stage == stage:
+                    return record
+        raise AssertionError("the job ended otherwise")
+
+    async def model(self) -> ModelRecord | None:
+        bucket = await open_bucket(self.connection, MODELS, ModelRecord)
+        entry = await bucket.get(model_key(self.guild, "main"))
+        return entry.value if entry else None
+
+
+@asynccontextmanager
+async def a_gateway(servers: Servers, guild: str) -> AsyncIterator[Gateway]:
+    async with servers.connected("gateway") as connection:
+        jobs = BusJobs(connection, await open_bucket(connection, JOBS, JobRecord))
+        yield Gateway(servers.store(), connection, jobs, guild)
+
+
+@asynccontextmanager
+async def a_trainer(servers: Servers, folder: Path, name: str = "trainer") -> AsyncIterator[Process]:
+    process = Process(_on_a_port_of_its_own(servers.stack.service("trainer")), folder / f"{name}.log")
+    await process.start()
+    try:
+        await process.until_ready()
+        yield process
+    finally:
+        await process.stop(20.0)
+
+
+def _on_a_port_of_its_own(program: Program) -> Program:
+    """Two trainers at a time cannot share the stack's one port for it."""
+    (port,) = free_ports(1)
+    environment = {**program.environment, "CHORUS_HEALTH_PORT": str(port)}
+    return replace(program, environment=environment, ready_url=f"http://{HOST}:{port}/readyz")
