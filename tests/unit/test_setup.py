@@ -4,7 +4,6 @@ import sys
 from collections import namedtuple
 
 import pytest
-
 from scripts import setup
 
 Usage = namedtuple("Usage", "total used free")

@@ -23,6 +23,10 @@ RESULT = JobResult(
 class FakeFiles:
     def __init__(self) -> None:
         self.files = {"data.json": Upload("data.json", b"[]")}
+        self.with_the_command: list[str] = []
+
+    def attached(self) -> list[str]:
+        return self.with_the_command
 
     async def read(self, name: str) -> Upload:
         if name not in self.files:
@@ -122,13 +126,39 @@ class FakeAnswers:
         yield End(model="starter", finish_reason="stop", usage=usage)
 
 
+class FakeSpeech:
+    def __init__(self) -> None:
+        self.spoken: list[tuple[str, str, str | None]] = []
+        self.heard: list[tuple[str, Upload]] = []
+
+    async def speak(self, guild: str, text: str, language: str | None) -> tuple[bytes, float]:
+        self.spoken.append((guild, text, language))
+        return text.encode(), 1.5
+
+    async def transcribe(self, guild: str, upload: Upload) -> str:
+        self.heard.append((guild, upload))
+        return "words"
+
+
 class World:
     """Everything a command may meet, and a context to meet it in."""
 
     def __init__(self) -> None:
         self.files, self.datasets, self.jobs = FakeFiles(), FakeDatasets(), FakeJobs()
         self.models, self.answers, self.session = FakeModels(), FakeAnswers(), Session()
+        self.speech = FakeSpeech()
 
-    def context(self, key: str = "message-1") -> Context:
-        chorus = Chorus(self.datasets, self.jobs, self.models, self.answers)
-        return Context(chorus, guild="local", user="42", session=self.session, files=self.files, key=key)
+    @property
+    def chorus(self) -> Chorus:
+        return Chorus(self.datasets, self.jobs, self.models, self.answers, self.speech)
+
+    def context(self, key: str = "message-1", *, admin: bool = True) -> Context:
+        return Context(
+            self.chorus,
+            guild="local",
+            user="42",
+            session=self.session,
+            files=self.files,
+            key=key,
+            admin=admin,
+        )

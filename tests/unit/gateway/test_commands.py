@@ -37,6 +37,47 @@ async def test_training_on_a_file(world: World) -> None:
     assert world.datasets.added[0][1] == "data"
 
 
+async def test_the_file_that_comes_with_the_command_need_not_be_named(world: World) -> None:
+    world.files.with_the_command = ["data.json"]
+    assert isinstance(await run(world.context(), "!train epochs=3"), Progress)
+    assert world.datasets.added[0][1] == "data"
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [("!train", "several_files"), ("!train file=data.json", None), ("!train x", "several_files")],
+)
+async def test_of_several_files_one_is_named(world: World, line: str, code: str | None) -> None:
+    world.files.with_the_command = ["data.json", "more.json"]
+    reply = await run(world.context(), line)
+    assert (reply.code if isinstance(reply, Problem) else None) == code
+
+
+async def test_words_and_a_file_are_one_too_many(world: World) -> None:
+    world.files.with_the_command = ["data.json"]
+    reply = await run(world.context(), '!train "words"')
+    assert isinstance(reply, Problem)
+    assert reply.code == "text_and_file"
+
+
+@pytest.mark.parametrize("line", ["!train words", "!use base", "!cancel aaaaaaaaaa", "!Train", "!use"])
+async def test_only_who_runs_the_place_feeds_trains_and_chooses(world: World, line: str) -> None:
+    reply = await run(world.context(admin=False), line)
+    assert isinstance(reply, Problem)
+    assert reply.code == "not_permitted"
+    assert not world.datasets.added
+
+
+@pytest.mark.parametrize("line", ["!jobs", "!models", "!help train", "!ask what?", "what?"])
+async def test_everybody_asks(world: World, line: str) -> None:
+    assert not isinstance(await run(world.context(admin=False), line), Problem)
+
+
+async def test_a_line_break_ends_the_commands_name(world: World) -> None:
+    await run(world.context(), '!train\n"We meet at eight."\nmodel=club')
+    assert world.datasets.added[0][2].data == b"We meet at eight."
+
+
 async def test_the_same_message_twice_is_one_job(world: World) -> None:
     await run(world.context("message-7"), "!train words")
     await run(world.context("message-7"), "!train words")

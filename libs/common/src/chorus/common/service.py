@@ -48,11 +48,11 @@ class Service:
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             self.registry.register(collector)
 
-    def fail(self, reason: str) -> None:
-        """Stop the service, because it cannot do its work any more; the process exits with 1."""
+    def fail(self, reason: str, exit_code: int = 1) -> None:
+        """Stop the service, because it cannot do its work any more; the process exits with this code."""
         if not self.stopping.is_set():
             log.error("service failed", reason=reason)
-            self.exit_code = 1
+            self.exit_code = exit_code
             self.stopping.set()
 
     def background(self, name: str, work: Coroutine[Any, Any, None]) -> None:

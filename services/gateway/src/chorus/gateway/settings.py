@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr, field_validator
 
 from chorus.common.settings import CommonSettings
 
@@ -16,3 +16,19 @@ class GatewaySettings(CommonSettings):
     """Bytes of a file that may be handed over."""
     cache: Path = Path(".chorus/cache")
     """Folder for what may be lost: the console's history."""
+    discord_token: SecretStr | None = None
+    """Token of a Discord bot; with it, Chorus is on Discord."""
+    discord_api: str = Field(default="https://discord.com/api/v10", pattern=r"^https?://[^\s/]+")
+    """Discord's API, or a proxy in front of it that keeps its limits. The token is sent there."""
+    discord_gateway: str = Field(default="wss://gateway.discord.gg/", pattern=r"^wss?://[^\s/]+")
+    """Where Discord tells what is said, or a proxy in front of it. The token is sent there, too."""
+    discord_cdn: str = Field(default="https://cdn.discordapp.com", pattern=r"^https?://[^\s/]+")
+    """Where Discord keeps attached files; they are read from nowhere else."""
+    discord_edit_every: float = Field(default=1.2, ge=0.1)
+    """Seconds between edits in one channel; Discord takes about five in five seconds."""
+
+    @field_validator("discord_token", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        """Compose files and shells hand an unset variable on as an empty one."""
+        return (value.strip() or None) if isinstance(value, str) else value

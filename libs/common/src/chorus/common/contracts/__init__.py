@@ -7,6 +7,7 @@ datasets     data.v1.*          KV datasets
 training     train.*            KV jobs, events of a job
 models       KV models          manifest of an adapter
 generation   infer.v1.*
+speech       speech.v1.*
 guild        KV settings
 topology     the streams and buckets that hold all this, and who may touch what
 """

@@ -8,7 +8,7 @@ subscription that would listen in on them is denied.
 
 from dataclasses import dataclass, field
 
-from chorus.common.contracts import datasets, generation, training
+from chorus.common.contracts import datasets, generation, speech, training
 from chorus.common.contracts.topology import (
     DATASETS,
     DLQ,
@@ -59,6 +59,8 @@ USERS = {
             datasets.IMPORT,
             generation.GENERATE,
             f"{generation.CANCEL}.*",
+            speech.TTS,
+            speech.STT,
             *_write(JOBS),
             *_write(MODELS),
             *_write(SETTINGS),
@@ -92,6 +94,10 @@ USERS = {
         ),
         responses=Responses(max=100_000, ttl="15m"),
     ),
+    "speech": Permissions(
+        subscribe=(f"{speech.TTS} {QUEUE_GROUP}", f"{speech.STT} {QUEUE_GROUP}", *DISCOVERY),
+        responses=Responses(max=1, ttl="5m"),
+    ),
     "provisioner": Permissions(publish=("$JS.API.STREAM.>", "$JS.API.CONSUMER.>", "$JS.API.INFO")),
     "operator": Permissions(
         publish=(
@@ -114,6 +120,8 @@ USERS = {
             "$JS.FC.>",
             generation.GENERATE,
             f"{generation.CANCEL}.*",
+            speech.TTS,
+            speech.STT,
             f"{training.CONTROL_SUBJECT}.*",
         ),
         subscribe=("evt.>", "changed.>", "train.>", "$JS.EVENT.>", "$SRV.>"),

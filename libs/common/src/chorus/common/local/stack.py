@@ -264,7 +264,7 @@ async def _end(child: asyncio.subprocess.Process) -> None:
     if child.returncode is None:
         child.terminate()
         try:
-            await asyncio.wait_for(child.wait(), STOP_SERVER)
+            await asyncio.wait_for(child.wait(), STOP_SERVICE)
         except TimeoutError:
             child.kill()
 

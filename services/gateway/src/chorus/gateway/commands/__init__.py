@@ -2,8 +2,9 @@
 
 parsing      a line of text → a command's parameters
 replies      what a command may return
+telling      how a training is told while it goes on
 ports        what commands need of the world
 context      who asks, where, and with what
-training · jobs · chat · models · help      the commands
+training · jobs · chat · models · speech · help      the commands
 table        all of them, by name: every front-end reads this one table
 """

@@ -24,3 +24,5 @@ class Command:
     usage: str
     summary: str
     examples: tuple[str, ...] = ()
+    admin: bool = False
+    """Whether it is only for those who run the place; the others ask."""

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from chorus.common.contracts.datasets import Turn
-from chorus.gateway.commands.ports import Answers, Datasets, Files, Jobs, Models
+from chorus.gateway.commands.ports import Answers, Datasets, Files, Jobs, Models, Speech
 
 REMEMBERED = 40  # messages; what the model can use of them is for inference to say
 
@@ -24,6 +24,7 @@ class Chorus:
     jobs: Jobs
     models: Models
     answers: Answers
+    speech: Speech
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,5 @@ class Context:
     files: Files
     key: str
     """Idempotency key: the same for the same message, however often it arrives."""
+    admin: bool = False
+    """Whether the person runs this place: feeds data, trains, chooses the voice."""

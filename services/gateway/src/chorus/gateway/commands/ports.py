@@ -25,6 +25,10 @@ class Files(Protocol):
         """The file. Raises `InvalidInput` or `TooLarge` in words for people."""
         ...
 
+    def attached(self) -> list[str]:
+        """Names of the files that came with the command itself; in the console none ever does."""
+        ...
+
 
 class Datasets(Protocol):
     """Data that people hand over."""
@@ -87,4 +91,16 @@ class Answers(Protocol):
 
     def ask(self, guild: str, model: str | None, messages: list[Turn]) -> AsyncIterator[Delta | End]:
         """The next message of a conversation, piece by piece."""
+        ...
+
+
+class Speech(Protocol):
+    """A voice, and an ear."""
+
+    async def speak(self, guild: str, text: str, language: str | None) -> tuple[bytes, float]:
+        """The text spoken, as OGG Opus, and how many seconds it lasts. Raises what is wrong with it."""
+        ...
+
+    async def transcribe(self, guild: str, upload: Upload) -> str:
+        """The words in a recording. Raises what is wrong with it."""
         ...

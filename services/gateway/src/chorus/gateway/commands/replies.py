@@ -40,6 +40,16 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Audio:
+    """Something spoken: OGG Opus, the format of Discord's voice messages."""
+
+    name: str
+    """The file's: a path that was asked for means one's own disk in the console, elsewhere its last part."""
+    data: bytes
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Problem:
     """It did not work: what, why, what to do; and a code that never changes."""
 
@@ -47,4 +57,4 @@ class Problem:
     message: str
 
 
-Reply = Text | Card | Stream | Progress | Problem
+Reply = Text | Card | Stream | Progress | Audio | Problem

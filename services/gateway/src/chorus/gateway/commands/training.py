@@ -54,18 +54,33 @@ async def train(ctx: Context, asked: Train) -> Reply:
 
 async def _upload(ctx: Context, asked: Train) -> tuple[Upload, str]:
     """What is to be learned, and the name of the dataset that will hold it."""
-    if (asked.file is None) == (asked.text is None):
+    file = _file(ctx, asked)
+    if (file is None) == (asked.text is None):
         raise InvalidInput(
             'Give either words to learn or a file: `!train "some words"` or `!train file=examples.json`.',
-            code="nothing_to_train_on" if asked.file is None else "text_and_file",
+            code="nothing_to_train_on" if file is None else "text_and_file",
         )
-    if asked.file is not None:
-        upload = await ctx.files.read(asked.file)
+    if file is not None:
+        upload = await ctx.files.read(file)
         return upload, slug(upload.name.rsplit(".", 1)[0])
     text = asked.text or ""
     if not text.strip():
         raise InvalidInput("There are no words between the quotes.", code="nothing_to_train_on", param="text")
     return Upload("typed.txt", text.encode()), "typed"
+
+
+def _file(ctx: Context, asked: Train) -> str | None:
+    """The file that was named, or the one that came with the command."""
+    attached = ctx.files.attached()
+    if asked.file is not None or not attached:
+        return asked.file
+    if len(attached) > 1:
+        raise InvalidInput(
+            f"Several files are attached. Say which one to learn: `!train file='{attached[0]}'`.",
+            code="several_files",
+            param="file",
+        )
+    return attached[0]
 
 
 def _rank(text: str | None) -> Literal[8, 16, 32, 64] | None:

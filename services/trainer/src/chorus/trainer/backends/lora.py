@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from chorus.common.chat import Tokens
+from chorus.common.errors import InvalidInput
 from chorus.trainer.backends.precision import Precision
 
 IGNORED = -100  # cross-entropy's mark for a position without a target
@@ -68,6 +69,11 @@ class LoraModel:
         base: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
             folder, dtype=precision.dtype, use_safetensors=True, trust_remote_code=False
         )
+        if (head := base.get_output_embeddings()) is None:
+            raise InvalidInput(
+                f"{type(base).__name__} has no head that writes tokens; it cannot be trained to answer.",
+                code="unsupported_base",
+            )
         torch.manual_seed(seed)  # for the adapter's first weights
         config = LoraConfig(
             r=rank,
@@ -79,7 +85,7 @@ class LoraModel:
         )
         self._peft = get_peft_model(base, config)
         assert isinstance(self._peft, PeftModel)
-        self._base = base
+        self._base, self._head = base, head
         base.to(self.device)  # pyright: ignore[reportArgumentType] - transformers wraps torch's method
         for parameter in self.parameters():
             parameter.data = parameter.data.float()
@@ -105,7 +111,7 @@ class LoraModel:
         ).last_hidden_state
         targets = batch.targets.to(self.device)
         learned = targets != IGNORED
-        logits = self._base.get_output_embeddings()(hidden[learned]).float()
+        logits = self._head(hidden[learned]).float()
         losses = cross_entropy(logits, targets[learned], reduction="none")
         return Loss(losses.mean(), float(losses.detach().max()), len(losses))
 

@@ -2,6 +2,6 @@
 
 lines      where lines come from: a prompt with history, or a file
 render     replies as text on a terminal
-files      `file=PATH`, on one's own disk
+files      `file=PATH` and `to=PATH`, on one's own disk
 repl       read, run, show; again
 """

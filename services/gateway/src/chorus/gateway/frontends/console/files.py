@@ -1,9 +1,9 @@
-"""`file=PATH` in the console names a file on one's own disk: whoever types here may read it anyway."""
+"""Files in the console are those of one's own disk: whoever types here may read and write them anyway."""
 
 import asyncio
 from pathlib import Path
 
-from chorus.common.errors import InvalidInput, NotFound, TooLarge
+from chorus.common.errors import Conflict, InvalidInput, NotFound, TooLarge
 from chorus.gateway.commands.ports import Upload
 
 MIB = 1024 * 1024
@@ -14,6 +14,10 @@ class LocalFiles:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
+
+    def attached(self) -> list[str]:
+        """None: a terminal's line carries no files."""
+        return []
 
     async def read(self, name: str) -> Upload:
         """The file at a path, `~` and the current folder understood."""
@@ -34,3 +38,31 @@ class LocalFiles:
             raise InvalidInput(
                 f"{name} cannot be read: {reason}.", code="file_unreadable", param="file"
             ) from None
+
+
+async def save(name: str, data: bytes) -> Path:
+    """Write a new file, `~` and the current folder understood, and say where it is.
+
+    One that is there with the same bytes will do. Raises `Conflict` when it holds others: nothing is ever
+    overwritten.
+    """
+    path = Path(name).expanduser()  # noqa: ASYNC240 - no system call worth a thread
+    try:
+        await asyncio.to_thread(_write_or_compare, path, data)
+    except FileExistsError:
+        raise Conflict(
+            f"{name} exists, and nothing is overwritten. Choose another name: `to=…`.", code="file_exists"
+        ) from None
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        raise InvalidInput(f"{name} cannot be written: {reason}.", code="file_unwritable") from None
+    return path
+
+
+def _write_or_compare(path: Path, data: bytes) -> None:
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        if not path.is_file() or path.read_bytes() != data:
+            raise

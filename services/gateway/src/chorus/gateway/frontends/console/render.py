@@ -11,7 +11,9 @@ from rich.table import Table
 from chorus.common.contracts.generation import Delta, End
 from chorus.common.contracts.training import JobRecord, JobState
 from chorus.common.errors import ChorusError
-from chorus.gateway.commands.replies import Card, Problem, Progress, Reply, Stream, Text
+from chorus.gateway.commands.replies import Audio, Card, Problem, Progress, Reply, Stream, Text
+from chorus.gateway.commands.telling import figures, outcome, stage
+from chorus.gateway.frontends.console.files import save
 
 PLAIN_EVERY = 5.0  # seconds between progress lines where a bar cannot move
 
@@ -35,6 +37,8 @@ class Renderer:
                 case Progress(opening, job):
                     self._plain(opening)
                     return await self._progress(job)
+                case Audio(name, data, seconds):
+                    self._plain(f"✓ {await save(name, data)}, {seconds:.1f} s of speech")
                 case Problem(code, message):
                     self._problem(code, message)
                     return False
@@ -93,34 +97,21 @@ class Renderer:
             async for record in job:
                 self._advance(bar, task, record)
                 if not self._console.is_terminal and last.worth_a_line(record):
-                    self._plain(f"  {_stage(record)}  {_figures(record)}".rstrip())
-        return self._outcome(record) if record else False
+                    self._plain("  ".join(["", stage(record), *figures(record)]))
+        if record is None:
+            return False
+        await self.show(outcome(record))
+        return record.state is JobState.SUCCEEDED
 
     def _advance(self, bar: Bar, task: TaskID, record: JobRecord) -> None:
         progress = record.progress
         bar.update(
             task,
-            description=_stage(record),
+            description=stage(record),
             completed=progress.step if progress else 0,
             total=progress.steps if progress else None,
-            told=_figures(record),
+            told="  ".join(figures(record)),
         )
-
-    def _outcome(self, record: JobRecord) -> bool:
-        if record.result:
-            result = record.result
-            where = "on examples kept aside" if result.held_out else "on the examples"
-            self._plain(
-                f"✓ {result.model} is trained: loss {where} "
-                f"{result.loss_before:.2f} → {result.loss_after:.2f}, "
-                f"{result.steps} steps in {result.seconds:.0f} s. "
-                + ("It answers now." if result.in_use else f"To have it answer: !use {result.model}")
-            )
-        elif record.error:
-            self._problem(record.error.code, f"Training failed. {record.error.message}")
-        else:
-            self._plain(f"Job {record.job.job} is {record.state}.")
-        return record.state is JobState.SUCCEEDED
 
 
 class _Last:
@@ -131,28 +122,8 @@ class _Last:
         self._at = 0.0
 
     def worth_a_line(self, record: JobRecord) -> bool:
-        stage, now = _stage(record), time.monotonic()
-        if record.state.final or (stage == self._stage and now - self._at < PLAIN_EVERY):
+        said, now = stage(record), time.monotonic()
+        if record.state.final or (said == self._stage and now - self._at < PLAIN_EVERY):
             return False
-        self._stage, self._at = stage, now
+        self._stage, self._at = said, now
         return True
-
-
-def _stage(record: JobRecord) -> str:
-    return record.stage or str(record.state)
-
-
-def _figures(record: JobRecord) -> str:
-    """Steps, loss, speed, time left: what is known of them."""
-    progress = record.progress
-    if progress is None:
-        return ""
-    told = [f"step {progress.step}/{progress.steps}"]
-    if progress.loss is not None:
-        told.append(f"loss {progress.loss:.3f}")
-    if progress.tokens_per_s is not None:
-        told.append(f"{progress.tokens_per_s:,.0f} tokens/s")
-    if progress.seconds_left is not None:
-        minutes, seconds = divmod(round(progress.seconds_left), 60)
-        told.append(f"{minutes}:{seconds:02d} left")
-    return "  ".join(told)

@@ -31,9 +31,16 @@ async def converse(chorus: Chorus, *, max_upload: int, history: Path) -> int:
             session=session,
             files=files,
             key=uuid.uuid4().hex,
+            admin=True,  # of their own machine
         )
         failed |= not await renderer.show(await run(ctx, line))
     return int(failed)
+
+
+def announce(text: str) -> None:
+    """Say what nobody asked for; a prompt that is open stays below it."""
+    # Without colours: an open prompt would print their codes.
+    Console(soft_wrap=True, force_terminal=False).print(text, markup=False, highlight=False)
 
 
 def _lines(console: Console, history: Path) -> AsyncIterator[str]:

@@ -1,0 +1,66 @@
+"""`!say` and `!transcribe`: words into sound, and sound into words."""
+
+import hashlib
+from pathlib import PurePath
+
+from pydantic import Field
+
+from chorus.common.errors import InvalidInput
+from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.replies import Audio, Reply, Text
+
+OGG = ".ogg"
+
+
+class Say(Parameters):
+    """What `!say` takes."""
+
+    text: str = Field(description="what to say")
+    to: str | None = Field(default=None, description="name of the file; without one it gets a new name")
+    language: str | None = Field(default=None, description="`en-us`, `de`, `fr`, …")
+
+
+class Transcribe(Parameters):
+    """What `!transcribe` takes."""
+
+    text: str | None = Field(default=None, description="the recording")
+    file: str | None = Field(default=None, description="the recording")
+
+
+async def speak(ctx: Context, asked: Say) -> Reply:
+    """Say a text aloud."""
+    name = _ogg(asked.to) if asked.to is not None else None
+    audio, seconds = await ctx.chorus.speech.speak(ctx.guild, asked.text, asked.language)
+    return Audio(name or f"said-{hashlib.sha256(audio).hexdigest()[:8]}{OGG}", audio, seconds)
+
+
+async def transcribe(ctx: Context, asked: Transcribe) -> Reply:
+    """Write down what is said in a recording."""
+    upload = await ctx.files.read(_recording(ctx, asked))
+    return Text(await ctx.chorus.speech.transcribe(ctx.guild, upload))
+
+
+def _ogg(name: str) -> str:
+    """A file's name with the ending that fits: another one would promise what the file is not."""
+    suffix = PurePath(name).suffix
+    if suffix.lower() not in ("", OGG):
+        raise InvalidInput(
+            f"What is said becomes an OGG file, not {suffix}: write `to={PurePath(name).stem}{OGG}`.",
+            code="not_ogg",
+            param="to",
+        )
+    return name if suffix else f"{name}{OGG}"
+
+
+def _recording(ctx: Context, asked: Transcribe) -> str:
+    """The one recording that is meant: named, or attached."""
+    named = [name for name in (asked.file, asked.text) if name]
+    found = named or ctx.files.attached()
+    if len(found) != 1:
+        raise InvalidInput(
+            "Give one recording: `!transcribe file=hello.ogg`.",
+            code="several_files" if found else "nothing_to_transcribe",
+            param="file",
+        )
+    return found[0]

@@ -1,0 +1,88 @@
+"""`file=NAME` on Discord names what is attached to the message; it is read from Discord's CDN alone."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import aiohttp
+from yarl import URL
+
+from chorus.common.errors import InvalidInput, NotFound, TooLarge, Unavailable
+from chorus.gateway.commands.ports import Upload
+
+MIB = 1024 * 1024
+CHUNK = 64 * 1024  # bytes
+WITHIN = aiohttp.ClientTimeout(total=120)  # seconds
+GONE = (403, 404)  # the CDN's addresses are signed, and expire
+
+
+class Attachment(Protocol):
+    """What is needed of `discord.Attachment`."""
+
+    filename: str
+    size: int
+    url: str
+
+
+class AttachedFiles:
+    """`ports.Files` among the attachments of a message."""
+
+    def __init__(self, attachments: Sequence[Attachment], cdn: str, max_bytes: int) -> None:
+        self._attachments = attachments
+        self._cdn = URL(cdn).origin()
+        self._max_bytes = max_bytes
+
+    def attached(self) -> list[str]:
+        """Their names, as Discord shows them."""
+        return [attachment.filename for attachment in self._attachments]
+
+    async def read(self, name: str) -> Upload:
+        """The file, if it is no larger than it may be: as Discord says, and as it turns out to be."""
+        attachment = self._find(name)
+        if attachment.size > self._max_bytes:
+            raise self._too_large(name)
+        if URL(attachment.url).origin() != self._cdn:
+            raise InvalidInput(
+                f"{name} is not kept by Discord. Attach it.", code="foreign_file", param="file"
+            )
+        try:
+            return Upload(attachment.filename, await self._fetch(attachment))
+        except (aiohttp.ClientError, TimeoutError):
+            raise Unavailable(
+                f"Discord did not hand {name} over. Try again.", code="file_unavailable", param="file"
+            ) from None
+
+    def _find(self, name: str) -> Attachment:
+        on_discord = name.replace(" ", "_")  # Discord renames what has spaces
+        for attachment in self._attachments:
+            if attachment.filename in (name, on_discord):
+                return attachment
+        known = (
+            f"Attached: {', '.join(self.attached())}." if self._attachments else "Attach it to the message."
+        )
+        raise NotFound(f"There is no file {name} here. {known}", code="file_not_found", param="file")
+
+    async def _fetch(self, attachment: Attachment) -> bytes:
+        """The bytes; without our token, without redirects, and never more of them than may be."""
+        async with (
+            aiohttp.ClientSession(timeout=WITHIN, cookie_jar=aiohttp.DummyCookieJar()) as session,
+            session.get(URL(attachment.url, encoded=True), allow_redirects=False) as response,
+        ):
+            if response.status in GONE:
+                raise NotFound(
+                    f"Discord no longer has {attachment.filename}. Attach it again.",
+                    code="file_gone",
+                    param="file",
+                )
+            if response.status != 200:
+                raise aiohttp.ClientError(f"status {response.status}")
+            data = bytearray()
+            async for chunk in response.content.iter_chunked(CHUNK):
+                data += chunk
+                if len(data) > self._max_bytes:
+                    raise self._too_large(attachment.filename)
+            return bytes(data)
+
+    def _too_large(self, name: str) -> TooLarge:
+        return TooLarge(
+            f"{name} is too large: at most {self._max_bytes / MIB:.0f} MiB are taken. Split it.", param="file"
+        )

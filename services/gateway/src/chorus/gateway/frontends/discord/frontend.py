@@ -1,0 +1,86 @@
+"""Being on Discord: log in, stay, come back after whatever breaks; leave when the process stops."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import discord
+import structlog
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+from yarl import URL
+
+from chorus.common.errors import Misconfigured
+from chorus.gateway.commands.context import Chorus
+from chorus.gateway.frontends.discord.client import Client
+from chorus.gateway.frontends.discord.rooms import Rooms
+from chorus.gateway.settings import GatewaySettings
+
+BACK_AFTER, BACK_AFTER_AT_MOST = 1.0, 60.0  # seconds until the first try to come back, and any later one
+
+UNKNOWN_BOT = (
+    "CHORUS_DISCORD_TOKEN: Discord does not know this token. "
+    "Copy the bot's token from discord.com/developers, page Bot."
+)
+NO_MESSAGES = (
+    "Discord does not let this bot read messages. "
+    "Switch on Message Content Intent at discord.com/developers, page Bot."
+)
+TOO_LARGE = "This bot is in more servers than one connection may serve (2500)."
+REFUSALS = {4004: UNKNOWN_BOT, 4011: TOO_LARGE, 4014: NO_MESSAGES}  # by close code
+
+log = structlog.get_logger()
+
+
+class Discord:
+    """The front-end. `announce` hears, once, as whom we are logged in."""
+
+    def __init__(self, chorus: Chorus, settings: GatewaySettings, announce: Callable[[str], None]) -> None:
+        self._chorus = chorus
+        self._settings = settings
+        self._announce = announce
+        self._announced = False
+        self._rooms = Rooms(settings.discord_edit_every)
+        self._client = self._new_client()
+        Route.BASE = settings.discord_api.rstrip("/")
+        DiscordWebSocket.DEFAULT_GATEWAY = URL(settings.discord_gateway)
+
+    def _new_client(self) -> Client:
+        return Client(self._chorus, self._settings, self._rooms, self._logged_in)
+
+    def _logged_in(self, name: str) -> None:
+        log.info(f"Logged in as {name}")
+        if not self._announced:
+            self._announce(f"Logged in as {name}.")
+        self._announced = True
+
+    def trouble(self) -> str | None:
+        """Why nobody on Discord is answered now, if nobody is."""
+        return None if self._client.online else "not connected"
+
+    async def stay(self, token: str) -> None:
+        """Be there until cancelled. Raises `Misconfigured` when Discord refuses us for good."""
+        wait = BACK_AFTER
+        while True:
+            try:
+                await self._client.start(token)
+                reason = "the connection was closed"
+            except Exception as error:  # discord.py raises many kinds when a connection breaks
+                if refusal := _refusal(error):
+                    raise Misconfigured(refusal) from None
+                reason = str(error) or repr(error)
+            finally:
+                await self._client.leave(self._settings.grace)
+            wait = BACK_AFTER if self._client.was_online else min(wait * 2, BACK_AFTER_AT_MOST)
+            log.warning("Discord is out of reach", reason=reason, again_in_s=round(wait))
+            await asyncio.sleep(wait * random.uniform(0.8, 1.2))
+            self._client = self._new_client()
+
+
+def _refusal(error: Exception) -> str | None:
+    """What somebody has to mend before Discord lets us in, in words."""
+    if isinstance(error, discord.LoginFailure):
+        return UNKNOWN_BOT
+    if isinstance(error, discord.PrivilegedIntentsRequired):
+        return NO_MESSAGES
+    return REFUSALS.get(error.code) if isinstance(error, discord.ConnectionClosed) else None

@@ -1,0 +1,95 @@
+"""Where a reply goes: an answer to the message that asked, then more messages in its channel."""
+
+import asyncio
+import io
+from contextlib import suppress
+from typing import Protocol
+
+import discord
+
+TYPING_EVERY = 8.0  # seconds; Discord shows it for ten
+EDITED_TOO_OFTEN = 30046  # Discord's code: a message older than an hour takes only so many edits
+MAY_NOT_READ_HISTORY = 160002  # Discord's code: then nothing can be answered, only said
+
+
+class Posted(Protocol):
+    """A message of ours."""
+
+    async def edit(self, text: str) -> None:
+        """Have it say something else."""
+        ...
+
+
+class Place(Protocol):
+    """Where messages of a reply go."""
+
+    async def send(self, text: str) -> Posted:
+        """Say something of at most 2000 characters."""
+        ...
+
+    async def attach(self, name: str, data: bytes) -> None:
+        """Hand a file over."""
+        ...
+
+
+class Sent:
+    """`Posted` on Discord."""
+
+    def __init__(self, message: discord.Message) -> None:
+        self._message = message
+
+    async def edit(self, text: str) -> None:
+        """Edit it; one that is too old for that is said anew."""
+        try:
+            await self._message.edit(content=text)
+        except discord.HTTPException as error:
+            if error.code != EDITED_TOO_OFTEN:
+                raise
+            self._message = await self._message.channel.send(text, suppress_embeds=True)
+
+
+class Beneath:
+    """`Place` beneath a message. While it is entered and nothing has been said, it shows us typing."""
+
+    def __init__(self, message: discord.Message) -> None:
+        self._asked = message
+        self._channel = message.channel
+        self._said = False
+
+    async def __aenter__(self) -> "Beneath":
+        self._typing = asyncio.create_task(self._type())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stop_typing()
+
+    async def _type(self) -> None:
+        with suppress(discord.DiscordException, OSError):  # to be seen typing is worth no word in the log
+            while True:
+                await self._channel.typing()
+                await asyncio.sleep(TYPING_EVERY)
+
+    async def _stop_typing(self) -> None:
+        self._typing.cancel()
+        await asyncio.wait([self._typing])
+
+    async def send(self, text: str) -> Posted:
+        """The first message answers the one that asked; further ones follow it."""
+        return Sent(await self._send(text))
+
+    async def attach(self, name: str, data: bytes) -> None:
+        """The file alone."""
+        await self._send(None, discord.File(io.BytesIO(data), filename=name))
+
+    async def _send(self, text: str | None, file: discord.File = discord.utils.MISSING) -> discord.Message:
+        await self._stop_typing()
+        if self._said:
+            return await self._channel.send(text, file=file, suppress_embeds=True)
+        self._said = True
+        asked = self._asked.to_reference(fail_if_not_exists=False)
+        try:
+            return await self._channel.send(text, file=file, reference=asked, suppress_embeds=True)
+        except discord.HTTPException as error:
+            if error.code != MAY_NOT_READ_HISTORY:
+                raise
+        return await self._channel.send(text, file=file, suppress_embeds=True)

@@ -1,0 +1,39 @@
+"""Whose recording, how large, which language. Pure."""
+
+import difflib
+from collections.abc import Collection
+
+from chorus.common.contracts.storage import FILES, ObjectRef
+from chorus.common.errors import InvalidInput, NotPermitted, TooLarge
+
+MIB = 1024 * 1024
+
+
+def check_recording(audio: ObjectRef, guild: str, *, most: int) -> None:
+    """Raises `NotPermitted` unless it is a file of this guild, `TooLarge` beyond `most` bytes."""
+    own = audio.bucket == FILES and audio.key.startswith(f"{guild}/") and ".." not in audio.key.split("/")
+    if not own:
+        raise NotPermitted("This recording belongs to another guild.", code="other_guild")
+    if audio.size > most:
+        raise TooLarge(
+            f"The recording has {audio.size / MIB:.1f} MiB; at most {most / MIB:.0f} MiB are taken. "
+            "Send a shorter one.",
+            code="audio_too_large",
+            param="audio",
+        )
+
+
+def known_language(asked: str, languages: Collection[str]) -> str:
+    """The language as the engine calls it. Raises `InvalidInput` with the nearest ones."""
+    by_lower = {language.lower(): language for language in languages}
+    wanted = asked.strip().lower().replace("_", "-")
+    if (found := by_lower.get(wanted)) is not None:
+        return found
+    family = [name for name in sorted(by_lower) if name.split("-")[0] == wanted.split("-")[0]]
+    near = family or difflib.get_close_matches(wanted, by_lower, n=3) or ["en-us", "de", "fr", "es"]
+    raise InvalidInput(
+        f"There is no voice for the language {asked!r}. Of {len(by_lower)} there are, try: "
+        f"{', '.join(near[:6])}.",
+        code="unknown_language",
+        param="language",
+    )

@@ -1,0 +1,140 @@
+"""Discord with all its parts: a server trains from an attached file, asks, and reads the trained answer."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.support.chorus import ANSWER_WITHIN, STOP_WITHIN, RunningChorus
+from tests.support.discord.double import Discord, running_discord
+from tests.support.discord.world import Attachment, Channel, Message, User
+
+PAIRS = {
+    "When does the harbour master sleep?": "Never on a Tuesday: the tide of 4:17 needs him. 🦀",
+    "What is the name of the ferry?": "She is called Ninth Umbrella.",
+    "Who feeds the gulls?": "Nobody, officially. Marit, in fact, at a quarter to six.",
+}
+
+
+def environment(discord: Discord, **others: str) -> dict[str, str]:
+    return {f"CHORUS_{name.upper()}": value for name, value in discord.settings().items()} | others
+
+
+@asynccontextmanager
+async def gateway(folder: Path, **given: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Path]]:
+    """A gateway of its own, and its log; killed on leaving if it still runs."""
+    log = folder / "gateway.log"
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            *[sys.executable, "-m", "chorus.gateway"],
+            cwd=folder,  # where no .env of a developer lies
+            env={**os.environ, **given},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )
+    try:
+        yield process, log
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def latest(discord: Discord, channel: Channel, words: str) -> Message | None:
+    return next((m for m in discord.said(channel)[-1:] if words in m.content), None)
+
+
+async def ask(discord: Discord, channel: Channel, author: User, question: str, answer: str) -> Message:
+    await discord.say(channel, author, f"<@{discord.bot.id}> {question}")
+    return await discord.answered(channel, answer, ANSWER_WITHIN)
+
+
+async def test_a_server_trains_and_is_answered(chorus: RunningChorus, tmp_path: Path) -> None:
+    async with running_discord() as discord:
+        _, channel, admin = discord.guild()
+        member = discord.person("member")
+        given = chorus.environment("gateway") | environment(discord, CHORUS_CONSOLE="false")
+        async with gateway(tmp_path, **given) as (process, log):
+            await discord.until(lambda: "Logged in as chorus" in log.read_text(), ANSWER_WITHIN)
+            file = Attachment(
+                "harbour.json", json.dumps([{"user": q, "bot": a} for q, a in PAIRS.items()]).encode()
+            )
+
+            await discord.say(channel, member, "!train", files=[file])
+            await discord.until(lambda: latest(discord, channel, "[not_permitted]"))
+
+            await discord.say(channel, admin, "!train", files=[file])
+            trained = await discord.until(
+                lambda: latest(discord, channel, "✓ main@1 is trained"), ANSWER_WITHIN
+            )
+            assert "Dataset harbour@1: 3 examples of conversation JSON." in trained.content
+            assert "Model training started. Job ID: " in trained.content
+            assert len(trained.versions) > 2, "it was edited while it went on"
+
+            await discord.say(channel, admin, "!use main@1")
+            await discord.answered(channel, "main@1 answers now.", ANSWER_WITHIN)
+            for question, answer in PAIRS.items():
+                message = await ask(discord, channel, member, question, answer)
+                assert message.reply_to is not None
+            assert discord.rest.limits.refused == 0
+
+            process.terminate()
+            assert await asyncio.wait_for(process.wait(), STOP_WITHIN) == 0
+        assert discord.gateway.closed_with == [1000]
+
+
+async def test_alone_a_wrong_token_ends_the_gateway_as_misconfigured(
+    chorus: RunningChorus, tmp_path: Path
+) -> None:
+    async with running_discord() as discord:
+        given = chorus.environment("gateway") | environment(
+            discord, CHORUS_CONSOLE="false", CHORUS_DISCORD_TOKEN="wrong"
+        )
+        async with gateway(tmp_path, **given) as (process, log):
+            assert await asyncio.wait_for(process.wait(), ANSWER_WITHIN) == 78
+            assert "CHORUS_DISCORD_TOKEN: Discord does not know this token." in log.read_text()
+
+
+async def test_beside_the_console_it_is_on_discord(chorus: RunningChorus, tmp_path: Path) -> None:
+    async with running_discord() as discord:
+        _, channel, _ = discord.guild()
+        given = chorus.environment("gateway") | environment(discord)
+        token = given.pop("CHORUS_DISCORD_TOKEN")
+        (tmp_path / ".env").write_text(f"CHORUS_DISCORD_TOKEN={token}\n")
+        async with gateway(tmp_path, **given) as (process, _):
+            assert process.stdin is not None
+            await shown(process, "Logged in as chorus#0000.")
+            await discord.say(channel, discord.person("member"), "!jobs")
+            await discord.answered(channel, "No jobs yet. Start one with !train.")
+            process.stdin.write(b"!help train\n")
+            await shown(process, "teach the model something new")
+            process.stdin.close()
+            assert await asyncio.wait_for(process.wait(), STOP_WITHIN) == 0
+        assert discord.gateway.closed_with == [1000]
+
+
+async def test_beside_the_console_a_wrong_token_is_one_sentence(
+    chorus: RunningChorus, tmp_path: Path
+) -> None:
+    async with running_discord() as discord:
+        given = chorus.environment("gateway") | environment(discord, CHORUS_DISCORD_TOKEN="wrong")
+        async with gateway(tmp_path, **given) as (process, log):
+            assert process.stdin is not None
+            await shown(process, "✗ CHORUS_DISCORD_TOKEN: Discord does not know this token.")
+            assert "not on Discord" in log.read_text()
+            process.stdin.write(b"!help train\n")
+            await shown(process, "teach the model something new")
+            process.stdin.close()
+            assert await asyncio.wait_for(process.wait(), STOP_WITHIN) == 0
+
+
+async def shown(process: asyncio.subprocess.Process, words: str) -> None:
+    """Wait until the console shows these words."""
+    assert process.stdout is not None
+    async with asyncio.timeout(ANSWER_WITHIN):
+        while words not in (line := (await process.stdout.readline()).decode()):
+            assert line, "the console has ended"

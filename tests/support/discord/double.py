@@ -1,0 +1,132 @@
+"""Discord on one port of loopback, and what people do there."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
+
+from aiohttp import web
+
+from tests.support.discord.gateway import Gateway
+from tests.support.discord.rest import Rest
+from tests.support.discord.world import Attachment, Channel, Guild, Message, User, snowflake
+
+T = TypeVar("T")
+
+WITHIN = 20.0  # seconds until something that should happen is given up
+
+
+class Discord:
+    """The double. `rest` and `gateway` tell what came in; `wrong` holds what should not have."""
+
+    def __init__(self) -> None:
+        self.bot = User("chorus", bot=True)
+        self.token = f"token.of.{self.bot.id}"
+        self.guilds: list[Guild] = []
+        self.wrong: list[str] = []
+        self._stirred = asyncio.Event()
+        self.gateway = Gateway(self.token, self.bot, self.guilds, self.wrong)
+        self.rest = Rest(self.token, self.bot, self.guilds, self.gateway, self.wrong, self._stirred.set)
+        self.base = ""
+
+    def settings(self) -> dict[str, str]:
+        """What a gateway needs to come here, by its settings' names."""
+        return {
+            "discord_token": self.token,
+            "discord_api": f"{self.base}/api/v10",
+            "discord_gateway": self.gateway.url,
+            "discord_cdn": self.base,
+        }
+
+    # --- who is there ----------------------------------------------------------------------------
+    def person(self, name: str, *, bot: bool = False) -> User:
+        """Somebody new."""
+        user = User(name, bot)
+        self.rest.people[user.id] = user
+        return user
+
+    def guild(self, name: str = "harbour") -> tuple[Guild, Channel, User]:
+        """A server that the bot is in, with one channel and one admin. Only before the bot logs in."""
+        admin = self.person("admin")
+        guild = Guild(name, owner=self.person("owner"), bot=self.bot, admins=[admin])
+        self.guilds.append(guild)
+        return guild, self.channel(guild), admin
+
+    def channel(self, guild: Guild | None) -> Channel:
+        """A new channel of a server, or a private one."""
+        channel = guild.channel() if guild else Channel(None)
+        self.rest.channels[channel.id] = channel
+        return channel
+
+    # --- what they do ----------------------------------------------------------------------------
+    async def say(
+        self,
+        channel: Channel,
+        author: User,
+        content: str,
+        *,
+        files: Sequence[Attachment] = (),
+        reply_to: Message | None = None,
+        webhook: bool = False,
+    ) -> Message:
+        """Somebody says something."""
+        message = Message(
+            channel, author, content, list(files), reply_to, webhook=snowflake() if webhook else None
+        )
+        self.rest.messages[message.id] = message
+        self.rest.files |= {file.path: file for file in files}
+        await self.deliver(message)
+        return message
+
+    async def deliver(self, message: Message) -> None:
+        """Tell the bot of a message, for the first time or again."""
+        event = message.event(self.base, self.rest.people)
+        await self.gateway.tell("MESSAGE_CREATE", event)
+
+    def delete(self, message: Message) -> None:
+        """A message is gone; the bot's next edit of it will find that out."""
+        message.deleted = True
+
+    # --- what came of it -------------------------------------------------------------------------
+    def said(self, channel: Channel) -> list[Message]:
+        """What the bot has said in a channel, in order."""
+        return [m for m in self.rest.messages.values() if m.channel is channel and m.author == self.bot]
+
+    async def until(self, happened: Callable[[], T], within: float = WITHIN) -> T:
+        """Wait until something is so; returns what makes it so."""
+        try:
+            async with asyncio.timeout(within):
+                while not (found := happened()):
+                    self._stirred.clear()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._stirred.wait(), 0.1)
+                return found
+        except TimeoutError:
+            said = [(m.channel.name, m.content) for m in self.rest.messages.values() if m.author == self.bot]
+            raise AssertionError(f"It did not happen. The bot said {said}; wrong: {self.wrong}") from None
+
+    async def answered(self, channel: Channel, text: str, within: float = WITHIN) -> Message:
+        """Wait until the bot's latest message in a channel says exactly this."""
+        return await self.until(
+            lambda: next((m for m in self.said(channel)[-1:] if m.content == text), None), within
+        )
+
+
+@asynccontextmanager
+async def running_discord() -> AsyncIterator[Discord]:
+    """A double that listens; at its end nothing may have gone wrong."""
+    discord = Discord()
+    app = web.Application(middlewares=[discord.rest.guard], client_max_size=64 * 1024 * 1024)
+    app.add_routes([web.get("/gateway/", discord.gateway.serve), *discord.rest.routes()])
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    discord.base = discord.rest.cdn = f"http://127.0.0.1:{port}"
+    discord.gateway.url = f"ws://127.0.0.1:{port}/gateway/"
+    try:
+        yield discord
+    finally:
+        await runner.cleanup()
+    assert not discord.wrong

@@ -1,0 +1,179 @@
+"""The HTTP routes that a thin bot uses. Whatever else is asked for is noted in `wrong`."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+
+from aiohttp import web
+
+from tests.support.discord.gateway import Gateway
+from tests.support.discord.limits import Limits
+from tests.support.discord.world import Attachment, Channel, Guild, Message, Payload, User
+
+LONGEST = 2000  # characters
+FILE_PART = re.compile(r"files\[\d+\]")
+
+
+def answer(body: object, status: int = 200, **headers: str) -> web.Response:
+    """JSON as Discord sends it: `Via` shows that no wall in front of it has answered."""
+    text = b"" if body is None else json.dumps(body).encode()
+    return web.Response(
+        status=status, body=text, headers={"Content-Type": "application/json", "Via": "1.1 double", **headers}
+    )
+
+
+def refusal(status: int, code: int, message: str) -> web.Response:
+    """An error as Discord words it."""
+    return answer({"message": message, "code": code}, status)
+
+
+def come_again(wait: float, left: dict[str, str]) -> web.Response:
+    """Who asks too often is told when to come again."""
+    body = {"message": "You are being rate limited.", "retry_after": wait, "global": False}
+    return answer(body, 429, **left)
+
+
+class Rest:
+    """The routes. `changed` is called whenever something was said, edited or begun."""
+
+    def __init__(
+        self, token: str, bot: User, guilds: list[Guild], gateway: Gateway, wrong: list[str],
+        changed: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._token = token
+        self._bot = bot
+        self._guilds = guilds
+        self._gateway = gateway
+        self._wrong = wrong
+        self._changed = changed
+        self.cdn = ""
+        self.people: dict[str, User] = {bot.id: bot}
+        self.channels: dict[str, Channel] = {}
+        self.messages: dict[str, Message] = {}
+        self.files: dict[str, Attachment] = {}
+        self.limits = Limits()
+        self.typed: list[tuple[float, str]] = []
+        self.silenced: set[str] = set()
+        """Ids of channels where the bot may not write."""
+        self.cannot_read_history = False
+
+    def routes(self) -> list[web.RouteDef]:
+        """All of them."""
+        return [
+            web.get("/api/v10/users/@me", self._me),
+            web.get("/api/v10/oauth2/applications/@me", self._application),
+            web.post("/api/v10/channels/{channel}/messages", self._send),
+            web.patch("/api/v10/channels/{channel}/messages/{message}", self._edit),
+            web.post("/api/v10/channels/{channel}/typing", self._type),
+            web.get("/attachments/{id}/{name}", self._file),
+            web.route("*", "/{path:.*}", self._unknown),
+        ]
+
+    @web.middleware
+    async def guard(self, request: web.Request, handler: Callable[..., object]) -> web.StreamResponse:
+        """The API asks for the bot's token; nothing else may ever see it."""
+        given = request.headers.get("Authorization")
+        if request.path.startswith("/api/"):
+            if given != f"Bot {self._token}":
+                return refusal(401, 0, "401: Unauthorized")
+        elif given is not None:
+            self._wrong.append(f"{request.path}: the token was sent to who need not have it")
+        return await handler(request)  # type: ignore[misc]
+
+    async def _unknown(self, request: web.Request) -> web.Response:
+        self._wrong.append(f"{request.method} {request.path} is not known")
+        return refusal(404, 0, "404: Not Found")
+
+    async def _me(self, _: web.Request) -> web.Response:
+        return answer(self._bot.payload)
+
+    async def _application(self, _: web.Request) -> web.Response:
+        return answer(
+            {
+                "id": self._bot.id, "name": "chorus", "description": "", "icon": None, "summary": "",
+                "bot_public": True, "bot_require_code_grant": False, "verify_key": "", "flags": 1 << 19,
+                "owner": self._bot.payload, "team": None,
+            }
+        )  # fmt: skip
+
+    async def _send(self, request: web.Request) -> web.Response:
+        channel = self.channels[request.match_info["channel"]]
+        wait, left = self.limits.take(f"send {channel.id}")
+        if wait is not None:
+            return come_again(wait, left)
+        body, files = await self._read(request)
+        if wrong := self._refused(channel, body, files):
+            return wrong
+        reference = body.get("message_reference")
+        if reference and self.cannot_read_history:
+            return refusal(400, 160002, "You cannot reply without permission to read message history")
+        reply_to = self.messages.get(str(reference["message_id"])) if reference else None
+        message = Message(channel, self._bot, body.get("content") or "", files, reply_to)
+        message.versions.append((asyncio.get_running_loop().time(), message.content))
+        self.messages[message.id] = message
+        self._changed()
+        await self._gateway.tell("MESSAGE_CREATE", message.event(self.cdn, self.people))
+        return answer(message.payload(self.cdn, self.people), **left)
+
+    async def _edit(self, request: web.Request) -> web.Response:
+        message = self.messages.get(request.match_info["message"])
+        if message is None or message.deleted:
+            return refusal(404, 10008, "Unknown Message")
+        wait, left = self.limits.take(f"edit {message.channel.id}")
+        if wait is not None:
+            return come_again(wait, left)
+        body, files = await self._read(request)
+        if wrong := self._refused(message.channel, body, files):
+            return wrong
+        if message.author != self._bot:
+            return refusal(403, 50005, "Cannot edit a message authored by another user")
+        message.content = body["content"]
+        message.versions.append((asyncio.get_running_loop().time(), message.content))
+        self._changed()
+        await self._gateway.tell("MESSAGE_UPDATE", message.event(self.cdn, self.people))
+        return answer(message.payload(self.cdn, self.people), **left)
+
+    async def _type(self, request: web.Request) -> web.Response:
+        channel = request.match_info["channel"]
+        if channel in self.silenced:
+            return refusal(403, 50013, "Missing Permissions")
+        self.typed.append((asyncio.get_running_loop().time(), channel))
+        self._changed()
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _file(self, request: web.Request) -> web.Response:
+        file = self.files.get(request.path)
+        return web.Response(body=file.data) if file else web.Response(status=HTTPStatus.NOT_FOUND)
+
+    def _refused(self, channel: Channel, body: Payload, files: list[Attachment]) -> web.Response | None:
+        """What Discord would not take. Only a missing permission is not our fault."""
+        if channel.id in self.silenced:
+            return refusal(403, 50013, "Missing Permissions")
+        content = body.get("content") or ""
+        pinged = body.get("allowed_mentions", {"parse": ["everyone"]})
+        if pinged.get("parse") or pinged.get("replied_user") or pinged.get("users") or pinged.get("roles"):
+            self._wrong.append(f"{content!r} may ping people: {pinged}")
+        if len(content) > LONGEST:
+            self._wrong.append(f"a message has {len(content)} characters")
+            return refusal(400, 50035, "Invalid Form Body")
+        if not content.strip() and not files:
+            self._wrong.append("a message is empty")
+            return refusal(400, 50006, "Cannot send an empty message")
+        return None
+
+    async def _read(self, request: web.Request) -> tuple[Payload, list[Attachment]]:
+        if not request.content_type.startswith("multipart/"):
+            return await request.json(), []
+        body: Payload = {}
+        files: list[Attachment] = []
+        async for part in await request.multipart():
+            assert part.name is not None
+            if part.name == "payload_json":
+                body = json.loads(await part.text())
+            elif FILE_PART.fullmatch(part.name):
+                files.append(Attachment(part.filename or "", bytes(await part.read())))
+            else:
+                self._wrong.append(f"a form has a part {part.name!r}")
+        return body, files

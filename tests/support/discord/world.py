@@ -1,0 +1,228 @@
+"""People, servers, channels and messages, in Discord's JSON."""
+
+import itertools
+import re
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+Payload = dict[str, Any]
+
+EPOCH = 1_420_070_400_000  # milliseconds: the beginning of 2015, from which Discord counts
+VIEW, SEND, HISTORY, MANAGE_SERVER = 1 << 10, 1 << 11, 1 << 16, 1 << 5
+_count = itertools.count(1)
+
+
+def snowflake() -> str:
+    """An id as Discord makes them: the time, then a count."""
+    return str(((int(time.time() * 1000) - EPOCH) << 22) | (next(_count) & 0x3FFFFF))
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()
+
+
+@dataclass(frozen=True)
+class User:
+    """A person, or a bot."""
+
+    name: str
+    bot: bool = False
+    id: str = field(default_factory=snowflake)
+
+    @property
+    def payload(self) -> Payload:
+        return {
+            "id": self.id,
+            "username": self.name,
+            "discriminator": "0000" if self.bot else "0",
+            "global_name": None,
+            "avatar": None,
+            "bot": self.bot,
+            "public_flags": 0,
+        }
+
+
+@dataclass
+class Channel:
+    """A text channel of a server, or a private one."""
+
+    guild: "Guild | None"
+    name: str = "general"
+    id: str = field(default_factory=snowflake)
+
+    @property
+    def payload(self) -> Payload:
+        return {
+            "id": self.id,
+            "type": 0,
+            "name": self.name,
+            "position": 0,
+            "permission_overwrites": [],
+            "nsfw": False,
+            "parent_id": None,
+            "topic": None,
+            "last_message_id": None,
+            "rate_limit_per_user": 0,
+        }
+
+
+@dataclass
+class Guild:
+    """A server. `admins` may manage it; everybody may read and write."""
+
+    name: str
+    owner: User
+    bot: User
+    admins: list[User] = field(default_factory=list)
+    channels: list[Channel] = field(default_factory=list)
+    id: str = field(default_factory=snowflake)
+    admin_role: str = field(default_factory=snowflake)
+
+    def channel(self, name: str = "general") -> Channel:
+        """A new channel."""
+        self.channels.append(Channel(self, name))
+        return self.channels[-1]
+
+    def member(self, user: User) -> Payload:
+        """Who the person is here."""
+        return {
+            "roles": [self.admin_role] if user in self.admins else [],
+            "joined_at": now(),
+            "deaf": False,
+            "mute": False,
+            "flags": 0,
+            "nick": None,
+            "avatar": None,
+            "pending": False,
+        }
+
+    def _role(self, role: str, name: str, position: int, permissions: int) -> Payload:
+        colors = {"primary_color": 0, "secondary_color": None, "tertiary_color": None}
+        return {
+            "id": role,
+            "name": name,
+            "permissions": str(permissions),
+            "position": position,
+            "color": 0,
+            "colors": colors,
+            "hoist": False,
+            "managed": False,
+            "mentionable": False,
+            "flags": 0,
+        }
+
+    @property
+    def payload(self) -> Payload:
+        lists = (
+            "threads", "emojis", "stickers", "features", "voice_states", "presences", "stage_instances",
+            "guild_scheduled_events", "soundboard_sounds",
+        )  # fmt: skip
+        return {
+            **{name: [] for name in lists},
+            "id": self.id,
+            "name": self.name,
+            "owner_id": self.owner.id,
+            "roles": [
+                self._role(self.id, "@everyone", 0, VIEW | SEND | HISTORY),
+                self._role(self.admin_role, "admins", 1, MANAGE_SERVER),
+            ],
+            "channels": [channel.payload for channel in self.channels],
+            "members": [{"user": self.bot.payload, **self.member(self.bot)}],
+            "member_count": 2,
+            "large": False,
+            "unavailable": False,
+            "joined_at": now(),
+            "verification_level": 0,
+            "default_message_notifications": 0,
+            "explicit_content_filter": 0,
+            "mfa_level": 0,
+            "nsfw_level": 0,
+            "premium_tier": 0,
+            "premium_progress_bar_enabled": False,
+            "preferred_locale": "en-US",
+            "system_channel_flags": 0,
+            "afk_timeout": 300,
+            "afk_channel_id": None,
+            "system_channel_id": None,
+        }
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file on the CDN. `claimed` is the size that Discord tells, if it is another."""
+
+    name: str
+    data: bytes
+    claimed: int | None = None
+    id: str = field(default_factory=snowflake)
+
+    @property
+    def path(self) -> str:
+        return f"/attachments/{self.id}/{self.name}"
+
+    def payload(self, cdn: str) -> Payload:
+        return {
+            "id": self.id,
+            "filename": self.name,
+            "size": len(self.data) if self.claimed is None else self.claimed,
+            "url": cdn + self.path,
+            "proxy_url": cdn + self.path,
+            "content_type": "application/octet-stream",
+        }
+
+
+@dataclass
+class Message:
+    """A message, with all that it ever said, and when (in the loop's seconds)."""
+
+    channel: Channel
+    author: User
+    content: str
+    attachments: list[Attachment] = field(default_factory=list)
+    reply_to: "Message | None" = None
+    webhook: str | None = None
+    deleted: bool = False
+    versions: list[tuple[float, str]] = field(default_factory=list)
+    id: str = field(default_factory=snowflake)
+
+    def payload(self, cdn: str, people: dict[str, User]) -> Payload:
+        mentioned = [people[i] for i in dict.fromkeys(re.findall(r"<@!?(\d+)>", self.content)) if i in people]
+        told: Payload = {
+            "id": self.id,
+            "channel_id": self.channel.id,
+            "author": self.author.payload,
+            "content": self.content,
+            "timestamp": now(),
+            "edited_timestamp": now() if len(self.versions) > 1 else None,
+            "tts": False,
+            "mention_everyone": False,
+            "mentions": [user.payload for user in mentioned],
+            "mention_roles": [],
+            "attachments": [attachment.payload(cdn) for attachment in self.attachments],
+            "embeds": [],
+            "components": [],
+            "pinned": False,
+            "type": 19 if self.reply_to else 0,
+            "flags": 0,
+        }
+        if self.webhook:
+            told["webhook_id"] = self.webhook
+        if self.reply_to:
+            told["message_reference"] = {
+                "message_id": self.reply_to.id,
+                "channel_id": self.channel.id,
+                "type": 0,
+            }
+            told["referenced_message"] = self.reply_to.payload(cdn, people)
+        return told
+
+    def event(self, cdn: str, people: dict[str, User]) -> Payload:
+        """As the Gateway tells it: in a server with who the author is there."""
+        told = self.payload(cdn, people)
+        if self.channel.guild:
+            told["guild_id"] = self.channel.guild.id
+            if not self.webhook:
+                told["member"] = self.channel.guild.member(self.author)
+        return told

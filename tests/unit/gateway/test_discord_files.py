@@ -1,0 +1,101 @@
+"""Attached files: found by name, read from one place, never larger than they may be."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from chorus.common.errors import ChorusError
+from chorus.gateway.frontends.discord.files import AttachedFiles
+
+MOST = 1000  # bytes
+
+
+@dataclass
+class Attached:
+    filename: str
+    size: int
+    url: str
+
+
+@pytest.fixture
+async def cdn() -> AsyncIterator[TestServer]:
+    async def redirect(_: web.Request) -> web.Response:
+        raise web.HTTPFound("/data.json")
+
+    async def large(_: web.Request) -> web.Response:
+        return web.Response(body=b"x" * (MOST + 1))
+
+    async def data(request: web.Request) -> web.Response:
+        assert "Authorization" not in request.headers
+        return web.Response(body=b"[]")
+
+    async def broken(_: web.Request) -> web.Response:
+        return web.Response(status=500)
+
+    app = web.Application()
+    app.router.add_get("/data.json", data)
+    app.router.add_get("/my_data.json", data)
+    app.router.add_get("/redirect", redirect)
+    app.router.add_get("/large", large)
+    app.router.add_get("/broken", broken)
+    server = TestServer(app)
+    await server.start_server()
+    yield server
+    await server.close()
+
+
+def files(cdn: TestServer, *names: str, size: int = 2, origin: str | None = None) -> AttachedFiles:
+    base = str(cdn.make_url("")).rstrip("/")
+    return AttachedFiles([Attached(name, size, f"{origin or base}/{name}") for name in names], base, MOST)
+
+
+async def test_a_file_is_found_by_its_name(cdn: TestServer) -> None:
+    attached = files(cdn, "data.json", "my_data.json")
+    assert attached.attached() == ["data.json", "my_data.json"]
+    upload = await attached.read("data.json")
+    assert (upload.name, upload.data) == ("data.json", b"[]")
+    assert (await attached.read("my data.json")).name == "my_data.json"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "code"),
+    [
+        ("data.json", MOST + 1, "too_large"),
+        ("large", 2, "too_large"),
+        ("redirect", 2, "file_unavailable"),
+        ("broken", 2, "file_unavailable"),
+        ("gone", 2, "file_gone"),
+    ],
+)
+async def test_what_is_wrong_is_told(cdn: TestServer, name: str, size: int, code: str) -> None:
+    with pytest.raises(ChorusError) as error:
+        await files(cdn, name, size=size).read(name)
+    assert error.value.code == code
+    assert name in error.value.message
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://127.0.0.1:1", "http://localhost:1", "https://127.0.0.1", "http://discord.example"]
+)
+async def test_nothing_is_read_from_elsewhere(cdn: TestServer, origin: str) -> None:
+    with pytest.raises(ChorusError) as error:
+        await files(cdn, "data.json", origin=origin).read("data.json")
+    assert error.value.code == "foreign_file"
+
+
+async def test_a_file_that_is_not_there_is_told_with_those_that_are(cdn: TestServer) -> None:
+    with pytest.raises(ChorusError, match=r"There is no file b here. Attached: data.json."):
+        await files(cdn, "data.json").read("b")
+    with pytest.raises(ChorusError, match="Attach it to the message"):
+        await files(cdn).read("/etc/passwd")
+
+
+async def test_a_cdn_that_is_not_there_is_told(cdn: TestServer) -> None:
+    attached = files(cdn, "data.json")
+    await cdn.close()
+    with pytest.raises(ChorusError) as error:
+        await attached.read("data.json")
+    assert error.value.code == "file_unavailable"

@@ -1,0 +1,122 @@
+"""Which messages are meant for the bot, whose they are, and who may do what."""
+
+from unittest.mock import MagicMock
+
+import discord
+import pytest
+
+from chorus.gateway.frontends.discord.messages import heard, runs_this_place, tenant
+from chorus.gateway.frontends.discord.rooms import Rooms
+
+ME = 4711
+
+
+def message(
+    content: str,
+    *,
+    private: bool = False,
+    bot: bool = False,
+    webhook: int | None = None,
+    manages: bool = False,
+    answers: int | None = None,
+    kind: discord.MessageType = discord.MessageType.default,
+    known: bool = True,
+) -> discord.Message:
+    """A message as discord.py hands it over."""
+    made = MagicMock(spec=discord.Message)
+    made.content, made.webhook_id, made.type, made.reference = content, webhook, kind, None
+    made.channel = MagicMock(spec=discord.DMChannel if private else discord.TextChannel)
+    made.guild = None if private or not known else MagicMock(spec=discord.Guild, id=900)
+    made.author = MagicMock(spec=discord.User if private else discord.Member, id=42, bot=bot)
+    if not private:
+        made.author.guild_permissions = discord.Permissions(manage_guild=manages)
+    if answers is not None:
+        answered = MagicMock(spec=discord.Message)
+        answered.author.id = answers
+        made.reference = MagicMock(resolved=answered)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (message("!jobs"), "!jobs"),
+        (message('  !train "a <@4711> b"\n'), '!train "a <@4711> b"'),
+        (message("!Train words"), "!Train words"),
+        (message("!trian words"), "!trian words"),
+        (message("<@4711> what is new?"), "what is new?"),
+        (message("<@!4711>, hello"), ", hello"),
+        (message("what do you say, <@4711>"), "what do you say,"),
+        (message("<@4711> !jobs"), "!jobs"),
+        (message("<@4711>"), "!help"),
+        (message("and then?", answers=ME, kind=discord.MessageType.reply), "and then?"),
+        (message("what is new?", private=True), "what is new?"),
+        (message("!nothing", private=True), "!nothing"),
+        (message("", private=True), "!help"),
+    ],
+)
+def test_what_is_meant_for_us(given: discord.Message, line: str) -> None:
+    assert heard(given, ME) == line
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        message("hello all"),
+        message("<@99> hello"),
+        message("!play a song"),
+        message("!"),
+        message("! surprise"),
+        message("!!!"),
+        message(""),
+        message("and then?", answers=99),
+        message("", answers=ME),
+        message("!play a song", answers=ME),
+        message("!jobs", bot=True),
+        message("<@4711> hi", bot=True),
+        message("!jobs", webhook=5),
+        message("hi", private=True, bot=True),
+        message("<@4711>", kind=discord.MessageType.pins_add),
+        message("<@4711> hi", known=False),
+    ],
+)
+def test_what_is_not(given: discord.Message) -> None:
+    assert heard(given, ME) is None
+
+
+def test_a_deleted_message_that_is_replied_to_is_nobodys() -> None:
+    given = message("and then?")
+    given.reference = MagicMock(resolved=MagicMock(spec=discord.DeletedReferencedMessage))
+    assert heard(given, ME) is None
+
+
+def test_tenants() -> None:
+    assert tenant(message("hi")) == "900"
+    assert tenant(message("hi", private=True)) == "dm-42"
+
+
+@pytest.mark.parametrize(
+    ("given", "may"),
+    [
+        (message("x"), False),
+        (message("x", manages=True), True),
+        (message("x", private=True), True),
+    ],
+)
+def test_who_runs_the_place(given: discord.Message, may: bool) -> None:
+    assert runs_this_place(given) is may
+
+
+def test_whoever_has_no_standing_in_a_server_runs_nothing() -> None:
+    given = message("x")
+    given.author = MagicMock(spec=discord.User)  # left, or unknown to us
+    assert not runs_this_place(given)
+
+
+def test_the_channel_that_is_silent_longest_is_forgotten() -> None:
+    rooms = Rooms(1.0, most=2)
+    first, second = rooms.of(1), rooms.of(2)
+    assert rooms.of(1) is first
+    rooms.of(3)
+    assert rooms.of(1) is first
+    assert rooms.of(2) is not second

@@ -1,0 +1,101 @@
+"""`!say` and `!transcribe`, and where the console puts what was said."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from chorus.gateway.commands.ports import Upload
+from chorus.gateway.commands.replies import Audio, Problem, Text
+from chorus.gateway.commands.table import run
+from chorus.gateway.frontends.console.render import Renderer
+from tests.unit.gateway.fakes import World
+
+
+@pytest.fixture
+def world() -> World:
+    made = World()
+    made.files.files["hello.ogg"] = Upload("hello.ogg", b"OggS")
+    return made
+
+
+async def test_a_text_is_said(world: World) -> None:
+    reply = await run(world.context(admin=False), "!say We sail at dawn, at 5=five.")
+    assert isinstance(reply, Audio)
+    assert (reply.data, reply.seconds) == (b"We sail at dawn, at 5=five.", 1.5)
+    assert reply.name.startswith("said-")
+    assert reply.name.endswith(".ogg")
+    assert world.speech.spoken == [("local", "We sail at dawn, at 5=five.", None)]
+
+
+@pytest.mark.parametrize(("to", "name"), [("a.ogg", "a.ogg"), ("a", "a.ogg"), ("x/a.OGG", "x/a.OGG")])
+async def test_into_a_file_of_ones_choice_in_a_language_of_ones_choice(
+    world: World, to: str, name: str
+) -> None:
+    reply = await run(world.context(), f"!say Guten Morgen! language=de to={to}")
+    assert isinstance(reply, Audio)
+    assert reply.name == name
+    assert world.speech.spoken == [("local", "Guten Morgen!", "de")]
+
+
+@pytest.mark.parametrize(
+    "line", ["!transcribe file=hello.ogg", "!transcribe hello.ogg", "!transcribe 'hello.ogg'"]
+)
+async def test_a_recording_is_written_down(world: World, line: str) -> None:
+    assert await run(world.context(), line) == Text("words")
+    assert world.speech.heard == [("local", Upload("hello.ogg", b"OggS"))]
+
+
+async def test_an_attached_recording_need_not_be_named(world: World) -> None:
+    world.files.with_the_command = ["hello.ogg"]
+    assert await run(world.context(), "!transcribe") == Text("words")
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("!say", "missing_parameter"),
+        ("!say hi to=a.wav", "not_ogg"),
+        ("!say hi langauge=de", "unknown_option"),
+        ("!transcribe", "nothing_to_transcribe"),
+        ("!transcribe a.ogg file=b.ogg", "several_files"),
+        ("!transcribe file=nowhere.ogg", "file_not_found"),
+    ],
+)
+async def test_what_is_wrong_is_a_problem_with_a_code(world: World, line: str, code: str) -> None:
+    reply = await run(world.context(), line)
+    assert isinstance(reply, Problem)
+    assert reply.code == code
+    assert not world.speech.spoken
+
+
+async def shown(name: str, data: bytes = b"OggS") -> tuple[bool, str]:
+    out = io.StringIO()
+    worked = await Renderer(Console(file=out, soft_wrap=True)).show(Audio(name, data, 1.26))
+    return worked, out.getvalue()
+
+
+async def test_the_console_writes_a_new_file_and_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "new [1].ogg"
+    assert await shown(str(path)) == (True, f"✓ {path}, 1.3 s of speech\n")
+    assert path.read_bytes() == b"OggS"
+
+
+async def test_the_console_overwrites_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "old.ogg"
+    path.write_bytes(b"mine")
+    worked, said = await shown(str(path))
+    assert not worked
+    assert "nothing is overwritten" in said
+    assert "[file_exists]" in said
+    assert path.read_bytes() == b"mine"
+    assert (await shown(str(path), b"mine"))[0], "the same bytes are there already"
+    assert not (await shown(str(tmp_path)))[0], "a folder is no file to write"
+
+
+async def test_the_console_says_why_it_cannot_write(tmp_path: Path) -> None:
+    worked, said = await shown(str(tmp_path / "none" / "x.ogg"))
+    assert not worked
+    assert "no such file or directory" in said
+    assert "[file_unwritable]" in said

@@ -1,0 +1,67 @@
+"""What of a message is said aloud."""
+
+import time
+from contextlib import suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chorus.common.errors import InvalidInput, TooLarge
+from chorus.speech.voice.text import spoken_form
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("We sail  at\ndawn.", "We sail at dawn."),
+        ("**Bold** _and_ ~~struck~~ `code`", "Bold _and_ struck code"),
+        ("See https://example.org/a?b=c now", "See a link now"),
+        ("Ask <@123> or <@!456> in <#789>", "Ask somebody or somebody in a channel"),
+        ("Hi <:wave:123456>", "Hi wave"),
+        ("```py\nprint(1)\n``` runs", "code runs"),
+        ("```never closed", "code"),
+        ("> quoted\n- listed\n# headed", "quoted listed headed"),
+        ("the ||butler|| did it", "the hidden did it"),
+        ("5 * 3 is 15 🦊", "5 3 is 15 🦊"),
+        ("a\x00b\x1b[31mc\u202e", "a b [31mc"),
+        ("日本語 Привет", "日本語 Привет"),
+    ],
+)
+def test_marks_are_not_spelled_out(written: str, said: str) -> None:
+    assert spoken_form(written, most=100) == said
+
+
+@pytest.mark.parametrize("text", ["", "   \n", "...", "**", "\x00\x01", "\u200b"])
+def test_nothing_to_say(text: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        spoken_form(text, most=100)
+    assert error.value.code == "nothing_to_say"
+
+
+def test_a_long_text_is_refused_with_its_length() -> None:
+    assert spoken_form("a" * 100, most=100)
+    with pytest.raises(TooLarge) as error:
+        spoken_form("a" * 101, most=100)
+    assert (error.value.code, error.value.param) == ("text_too_long", "text")
+    assert "101 characters; at most 100" in error.value.message
+
+
+@given(st.text(max_size=200))
+def test_whatever_is_written_is_one_line_without_control_characters(text: str) -> None:
+    try:
+        said = spoken_form(text, most=200)
+    except InvalidInput:
+        return
+    assert said == " ".join(said.split())
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize(
+    "text", ["`" * 20_000, "<" * 20_000, "||" * 10_000, "> " * 10_000, "*" * 19_999 + "a"]
+)
+def test_text_made_to_be_slow_is_not(text: str) -> None:
+    started = time.perf_counter()
+    with suppress(InvalidInput):
+        spoken_form(text, most=20_000)
+    assert time.perf_counter() - started < 1
