@@ -222,6 +222,25 @@ async def test_a_full_queue_is_told_at_once(gateway: Gateway, servers: Servers, 
         await gateway.jobs.cancel(gateway.guild, job.job.job)
 
 
+async def test_a_cancelled_job_frees_its_place_in_the_queue(gateway: Gateway, trainer: Process) -> None:
+    running = await gateway.submit(ENDLESS, epochs=900)
+    await gateway.until(running, learning=True)
+    waiting = [await gateway.submit() for _ in range(JOBS_PER_GUILD - 1)]
+    with pytest.raises(QueueFull):
+        await gateway.submit()
+    await gateway.jobs.cancel(gateway.guild, waiting[-1].job.job)
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                waiting[-1] = await gateway.submit()
+                break
+            except QueueFull:
+                await asyncio.sleep(0.05)
+    for job in (*waiting, running):
+        await gateway.jobs.cancel(gateway.guild, job.job.job)
+    await gateway.until(running, JobState.CANCELLED)
+
+
 async def test_the_same_file_is_one_version(gateway: Gateway, trainer: Process) -> None:
     first, again = await gateway.dataset(), await gateway.dataset()
     assert first == again

@@ -74,6 +74,8 @@ USERS = {
             f"$JS.API.CONSUMER.INFO.{TRAIN}.{TRAINER_CONSUMER}",
             f"$JS.API.CONSUMER.MSG.NEXT.{TRAIN}.{TRAINER_CONSUMER}",
             f"$JS.ACK.{TRAIN}.{TRAINER_CONSUMER}.>",
+            f"$JS.API.STREAM.MSG.GET.{TRAIN}",
+            f"$JS.API.STREAM.MSG.DELETE.{TRAIN}",
             f"{training.EVENTS_SUBJECT}.>",
             "dlq.train.*",
             *_write(JOBS),

@@ -129,8 +129,9 @@ class JobRecord(Wire):
 
 
 class Control(Wire):
-    """Word to the worker that runs the job: look at the entry, now."""
+    """Word to the workers: look at the job's entry, now. Who does not run it frees its place in the queue."""
 
+    guild: Guild
     action: Literal["cancel"]
 
 

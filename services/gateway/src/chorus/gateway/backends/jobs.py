@@ -86,7 +86,7 @@ class BusJobs:
     def _refusal(error: APIError) -> QueueFull | Unavailable:
         if error.err_code == FULL:
             return QueueFull(
-                f"{JOBS_PER_GUILD} jobs wait or run here already. Wait for one to end, or !cancel the first."
+                f"{JOBS_PER_GUILD} jobs wait or run here already. Wait for one to end, or !cancel one."
             )
         return Unavailable(f"The queue refused the job ({error.description}).", code="queue_unavailable")
 
@@ -118,7 +118,7 @@ class BusJobs:
 
         await self.get(guild, job)
         entry = await self._records.change(job_key(guild, job), cancelled)
-        await self._connection.publish(control_subject(job), encode(Control(action="cancel")))
+        await self._connection.publish(control_subject(job), encode(Control(guild=guild, action="cancel")))
         return entry.value
 
     async def follow(self, guild: str, job: str) -> AsyncIterator[JobRecord]:

@@ -23,7 +23,15 @@ from chorus.common.bus.state import Bucket
 from chorus.common.contracts.datasets import Example
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.models import ModelRecord
-from chorus.common.contracts.training import JobError, JobRecord, JobResult, JobState, TrainJob
+from chorus.common.contracts.training import (
+    Control,
+    JobError,
+    JobRecord,
+    JobResult,
+    JobState,
+    TrainJob,
+    job_key,
+)
 from chorus.common.contracts.wire import decode, now
 from chorus.common.errors import Cancelled, ChorusError, Conflict, InternalError, InvalidInput
 from chorus.common.objects import ObjectStore
@@ -33,6 +41,7 @@ from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.training.journal import Journal
 from chorus.trainer.training.process import training_process
 from chorus.trainer.training.publish import announce, manifest_of, upload
+from chorus.trainer.training.queue import withdraw
 from chorus.trainer.training.report import Failed, Order, Stage, Step, Trained
 
 ATTEMPTS = 3  # without progress, then the job is given up
@@ -74,9 +83,19 @@ class JobRunner:
         self._look: dict[str, asyncio.Event] = {}
 
     async def on_control(self, message: Msg) -> None:
-        """Somebody says that a job's entry has changed: look at it now."""
-        if (look := self._look.get(message.subject.rsplit(".", 1)[-1])) is not None:
+        """Somebody has cancelled a job: if we run it, look at its entry now; if nobody does, withdraw it."""
+        job = message.subject.rsplit(".", 1)[-1]
+        if (look := self._look.get(job)) is not None:
             look.set()
+            return
+        try:
+            asked = decode(Control, message.data)
+            entry = await self._stores.jobs.get(job_key(asked.guild, job))
+        except ChorusError as error:  # the fast path only; a worker that meets the message sees the entry
+            log.warning("control not understood", job=job, error=error.message)
+            return
+        if entry is not None and entry.value.state is JobState.CANCELLED:
+            await withdraw(self._connection, asked.guild, job)
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """What becomes of one message."""
