@@ -59,6 +59,17 @@ async def test_a_question_is_answered(servers: Servers) -> None:
         assert (await ask(client, IMPORT, Question(text="hé 🌊"), Answer)).text == "hé 🌊"
 
 
+async def test_an_error_that_quotes_too_much_is_sent_all_the_same(servers: Servers) -> None:
+    async def complain(question: Question) -> Answer:
+        raise InvalidInput(f"What is {question.text}?", param=question.text)
+
+    async with serving(servers, complain) as client:
+        with pytest.raises(InvalidInput) as refused:
+            await ask(client, IMPORT, Question(text="x" * 400_000), Answer)
+    assert refused.value.message.startswith("What is xxx")
+    assert len(refused.value.message) < 2000
+
+
 async def test_requests_are_served_side_by_side(servers: Servers) -> None:
     both_in = asyncio.Barrier(4)
 

@@ -10,11 +10,19 @@ from pathlib import Path
 import pytest
 
 from chorus.common.bus.calls import ask
+from chorus.common.bus.state import open_bucket
 from chorus.common.contracts.datasets import IMPORT, Imported, ImportFile
 from chorus.common.contracts.models import MANIFEST, Manifest
 from chorus.common.contracts.storage import FILES, MODELS, ObjectRef
-from chorus.common.contracts.topology import JOBS_PER_GUILD
-from chorus.common.contracts.training import Hyperparameters, JobRecord, JobState, TrainJob, job_subject
+from chorus.common.contracts.topology import JOBS, JOBS_PER_GUILD
+from chorus.common.contracts.training import (
+    Committed,
+    Hyperparameters,
+    JobRecord,
+    JobState,
+    TrainJob,
+    job_subject,
+)
 from chorus.common.contracts.wire import decode, encode, now
 from chorus.common.errors import Conflict, InvalidInput, NotFound, NotPermitted, QueueFull
 from chorus.common.local.process import Process
@@ -42,7 +50,8 @@ async def test_a_job_becomes_a_model(gateway: Gateway, trainer: Process, servers
     async with aclosing(gateway.jobs.follow(gateway.guild, job.job.job)) as records:
         async for record in records:
             states.append((record.state, record.stage))
-    assert states[0][0] is JobState.QUEUED
+    assert job.state is JobState.QUEUED
+    assert states[-1][0] is JobState.SUCCEEDED
     assert [stage for _, stage in states if stage in ("learning", "publishing")][-1] == "publishing"
 
     done = await gateway.jobs.get(gateway.guild, job.job.job)
@@ -220,6 +229,42 @@ async def test_a_full_queue_is_told_at_once(gateway: Gateway, servers: Servers, 
     assert states == {JobState.QUEUED, JobState.FAILED}
     for job in jobs:
         await gateway.jobs.cancel(gateway.guild, job.job.job)
+
+
+async def test_what_is_committed_is_published_and_not_trained_again(
+    gateway: Gateway, servers: Servers, tmp_path: Path
+) -> None:
+    """A worker died between its commit and the end: the next one ends the job, and nobody can cancel it."""
+    async with a_trainer(servers, tmp_path):
+        await gateway.until(await gateway.submit(), JobState.SUCCEEDED)
+        dataset = await gateway.dataset()
+    model = await gateway.model()
+    assert model is not None
+    store = servers.store()
+    job = await gateway.jobs.submit(dataset, "main", Hyperparameters(), submitted_by="42", key="second")
+    manifest = decode(Manifest, await store.get(model.versions[0].manifest))
+    stored = manifest.model_copy(update={"job": job.job.job})
+    ref = await store.put(MODELS, f"{gateway.guild}/committed/{MANIFEST}", encode(stored))
+    records = await open_bucket(gateway.connection, JOBS, JobRecord)
+    committed = Committed(manifest=ref, steps=7, seconds=1.5)
+    await records.change(job.key, lambda old: old.model_copy(update={"committed": committed}))
+
+    with pytest.raises(Conflict) as refused:
+        await gateway.jobs.cancel(gateway.guild, job.job.job)
+    assert refused.value.code == "too_late"
+    async with a_trainer(servers, tmp_path):
+        done = await gateway.until(job, JobState.SUCCEEDED)
+    done = await gateway.jobs.get(gateway.guild, job.job.job)
+    assert done.result is not None
+    assert (done.result.model, done.result.steps) == ("main@2", 7)
+
+
+async def test_a_rank_that_is_not_served_is_refused_before_training(
+    gateway: Gateway, trainer: Process
+) -> None:
+    job = await gateway.until(await gateway.submit(rank=64), JobState.FAILED)
+    assert job.error is not None
+    assert (job.error.code, job.error.param) == ("rank_too_high", "rank")
 
 
 async def test_a_cancelled_job_frees_its_place_in_the_queue(gateway: Gateway, trainer: Process) -> None:

@@ -19,6 +19,8 @@ released, so programs may rely on it. Neither ever holds a secret, a path of the
 
 from typing import ClassVar
 
+QUOTED = 60  # signs of somebody else's words
+
 
 class ChorusError(Exception):
     """The root. `status` follows HTTP; `code` names the situation; `param` names the input at fault."""
@@ -108,6 +110,12 @@ class Misconfigured(ChorusError):
 
     status = 78
     default_code = "misconfigured"
+
+
+def in_short(text: str) -> str:
+    """Somebody else's words, fit to be quoted in a message: short, and all of them can be sent."""
+    sendable = text[: QUOTED + 1].encode("utf-8", "replace").decode()
+    return sendable if len(sendable) <= QUOTED else f"{sendable[:QUOTED]}…"
 
 
 def from_status(status: int, message: str, code: str | None, param: str | None) -> ChorusError:

@@ -67,6 +67,16 @@ def load(kind: type[Settings]) -> Settings:
         raise Misconfigured("Settings to mend:\n  " + "\n  ".join(lines)) from None
 
 
+def bare_environment() -> dict[str, str]:
+    """This process's environment without Chorus's settings: for children that need none of its secrets."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
+def given_settings() -> dict[str, str]:
+    """Chorus's settings as the environment has them: for children that are services."""
+    return {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+
+
 def _shown(value: object) -> str:
     """A value as it may be shown: what looks like a secret or is long stays hidden."""
     text = str(value)

@@ -2,9 +2,8 @@
 
 from pydantic import Field
 
+from chorus.common.contracts.wire import MIB
 from chorus.common.settings import CommonSettings
-
-MIB = 1024 * 1024
 
 
 class SpeechSettings(CommonSettings):

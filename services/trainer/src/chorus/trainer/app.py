@@ -57,6 +57,7 @@ async def build(service: Service, settings: TrainerSettings) -> None:
         TrainerMetrics(service.registry),
         worker=service.instance,
         base=settings.base_model,
+        max_rank=settings.max_rank,
         folder=folder,
     )
     await connection.listen(f"{training.CONTROL_SUBJECT}.*", cb=runner.on_control)

@@ -19,13 +19,14 @@ from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from chorus.common import base_model
-from chorus.common.chat import Tokens, example_tokens, prepare, prompt_tokens, template_sha256
+from chorus.common.chat import example_tokens, prepare, prompt_tokens, template_sha256
 from chorus.common.contracts.datasets import Example, Turn
 from chorus.common.contracts.models import Evaluation, Probe, token_hash
 from chorus.common.errors import ChorusError
 from chorus.trainer.backends import precision
 from chorus.trainer.backends.loop import judge, learn
 from chorus.trainer.backends.lora import LoraModel
+from chorus.trainer.training.fitting import fitted
 from chorus.trainer.training.recipe import EXAMPLE_TOKENS, choose, held_out
 from chorus.trainer.training.report import Failed, Order, Stage, Step, Trained
 
@@ -66,7 +67,8 @@ def train(order: Order) -> Trained:
     tokenizer = AutoTokenizer.from_pretrained(base.folder)
     prepare(tokenizer)
     examples = [e for e in _read(Path(order.examples)) if e.label]  # the unwanted are not imitated
-    tokens = [_fitted(example_tokens(tokenizer, example.messages)) for example in examples]
+    whole = [(example_tokens(tokenizer, e.messages), len(e.messages) == 1) for e in examples]
+    tokens, shortened = fitted(whole, EXAMPLE_TOKENS)
     aside = held_out(len(tokens))
     taught, check = tokens[: len(tokens) - aside], tokens[len(tokens) - aside :]
 
@@ -85,7 +87,7 @@ def train(order: Order) -> Trained:
     judged = check or taught
     tell(Stage(text="measuring the base"))
     before, _ = judge(model, judged, recipe)
-    tell(Stage(text="learning"))
+    tell(Stage(text=_learning(shortened)))
     steps = learn(model, taught, recipe, lambda progress: tell(Step(progress=progress)))
     tell(Stage(text="measuring what was learned"))
     after, _ = judge(model, judged, recipe)
@@ -116,9 +118,12 @@ def _read(path: Path) -> Iterator[Example]:
             yield Example.model_validate_json(line)
 
 
-def _fitted(tokens: Tokens) -> Tokens:
-    """An example within the limit: of a long chat the beginning is left out, the last reply stays."""
-    return Tokens(tokens.ids[-EXAMPLE_TOKENS:], tokens.learn[-EXAMPLE_TOKENS:])
+def _learning(shortened: int) -> str:
+    """The longest stage, in words; what is left out is said as long as it lasts, so that it is seen."""
+    if not shortened:
+        return "learning"
+    chats = "1 long chat" if shortened == 1 else f"{shortened} long chats"
+    return f"learning, of {chats} only the last {EXAMPLE_TOKENS:,} tokens"
 
 
 def _end_with_parent() -> None:

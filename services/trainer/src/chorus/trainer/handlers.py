@@ -4,7 +4,7 @@ import asyncio
 
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.datasets import Dataset, DatasetRecord, Imported, ImportFile
-from chorus.common.contracts.storage import DATASETS
+from chorus.common.contracts.storage import DATASETS, FILES
 from chorus.common.contracts.wire import now
 from chorus.common.errors import NotPermitted
 from chorus.common.objects import ObjectStore
@@ -20,7 +20,7 @@ class DatasetHandlers:
 
     async def import_file(self, asked: ImportFile) -> Imported:
         """Read an uploaded file into a dataset version; the same examples again are the same version."""
-        if not asked.file.key.startswith(f"{asked.guild}/"):
+        if not asked.file.belongs_to(asked.guild, FILES):
             raise NotPermitted("This file belongs to another guild.", code="other_guild")
         data = await self._store.get(asked.file)
         built = await asyncio.to_thread(

@@ -13,6 +13,8 @@ class TrainerSettings(CommonSettings):
 
     base_model: str = STARTER
     """The base model that adapters are trained on: `starter`, a local folder, or a model of the hub."""
+    max_rank: int = Field(default=32, ge=8)
+    """The highest rank of an adapter that inference serves; the same as its own setting."""
     job_slots: int = Field(default=1, ge=1, le=16)
     """Trainings at the same time."""
     ack_wait: float = Field(default=60.0, ge=1)

@@ -88,11 +88,13 @@ async def ask_stream(
 async def _first(inbox: asyncio.Queue[Msg], refusal: asyncio.Future[Any], subject: str, within: float) -> Msg:
     """The first reply, or the reason why there will be none."""
     arrival = asyncio.ensure_future(_next(inbox, subject, within))
-    await asyncio.wait({arrival, refusal}, return_when=asyncio.FIRST_COMPLETED)
-    if refusal.done():
+    try:
+        await asyncio.wait({arrival, refusal}, return_when=asyncio.FIRST_COMPLETED)
+        if refusal.done():
+            refusal.result()
+        return await arrival
+    finally:
         arrival.cancel()
-        refusal.result()
-    return await arrival
 
 
 async def _next(inbox: asyncio.Queue[Msg], subject: str, within: float) -> Msg:

@@ -16,15 +16,22 @@ REQUEST_ID = "X-Request-Id"
 DEADLINE = "X-Deadline"  # Unix time in milliseconds
 CREDIT = "X-Credit"
 
+LONGEST = 1000  # characters of a message; a full list of what is wrong with a long form has 500
+
 STATUS = "Status"  # set by the server: 503 means that nobody listens
 NO_RESPONDERS = "503"
 
 
+def shorten(text: str) -> str:
+    """What fits a header, and an evening: an error may quote what somebody sent, whatever its length."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]} …"
+
+
 def of_error(error: ChorusError) -> dict[str, str]:
     """The headers that tell a peer what went wrong; the body stays empty."""
-    headers = {ERROR: error.message, ERROR_STATUS: str(error.status), ERROR_CODE: error.code}
+    headers = {ERROR: shorten(error.message), ERROR_STATUS: str(error.status), ERROR_CODE: error.code}
     if error.param:
-        headers[ERROR_PARAM] = error.param
+        headers[ERROR_PARAM] = shorten(error.param)
     return headers
 
 

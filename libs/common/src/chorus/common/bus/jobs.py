@@ -59,6 +59,8 @@ class Delivery:
         self.subject = message.subject
         self.number = message.metadata.num_delivered
         """1 for the first delivery."""
+        self.sequence = message.metadata.sequence.stream
+        """The message's place in its stream."""
 
     async def settle(self, outcome: Outcome) -> None:
         """Tell the server what becomes of the message."""

@@ -147,16 +147,22 @@ class Responder:
                 twice = Conflict(
                     "A request with this X-Request-Id is being served.", code="request_id_in_use"
                 )
-                await self._refuse(message, twice)
+                await self._turn_away(endpoint, message, twice)
             elif len(self._tasks) >= self._most:
-                endpoint.listing.tally.add(time.perf_counter(), "busy")
-                await self._refuse(message, Unavailable("Too many requests at once. Try again.", code="busy"))
+                busy = Unavailable("Too many requests at once. Try again.", code="busy")
+                await self._turn_away(endpoint, message, busy)
             else:
                 task = asyncio.create_task(self._serve(endpoint, message), name=f"request {request_id}")
                 self._tasks[request_id] = task
                 task.add_done_callback(lambda _: self._tasks.pop(request_id, None))
 
         return receive
+
+    async def _turn_away(self, endpoint: _Endpoint, message: Msg, error: ChorusError) -> None:
+        """Refuse a request before any work; it counts as one all the same."""
+        endpoint.listing.tally.add(time.perf_counter(), error.code)
+        self._metrics.ended(endpoint.listing.name, error.code, 0.0)
+        await self._refuse(message, error)
 
     async def _serve(self, endpoint: _Endpoint, message: Msg) -> None:
         """One request, from the queue to its last reply."""

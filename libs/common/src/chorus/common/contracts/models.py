@@ -21,7 +21,6 @@ from chorus.common.errors import InvalidInput
 BASE = "base"
 """The word for the base model itself, where a model can be named."""
 
-ALIASES = ("prod", "previous", "latest")
 MANIFEST = "manifest.json"
 
 

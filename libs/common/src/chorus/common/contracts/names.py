@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import StringConstraints
 
 NAME = r"[a-z0-9][a-z0-9-]{0,62}"
+JOB_ID = r"[a-z2-7]{10}"
 GUILD = r"local|dm-[0-9]{1,20}|[0-9]{1,20}"
 
 Name = Annotated[str, StringConstraints(pattern=rf"^(?:{NAME})$")]
@@ -17,7 +18,7 @@ Name = Annotated[str, StringConstraints(pattern=rf"^(?:{NAME})$")]
 Guild = Annotated[str, StringConstraints(pattern=rf"^(?:{GUILD})$")]
 """A tenant: a Discord guild id, `local` for console and command line, or `dm-<user id>`."""
 
-JobId = Annotated[str, StringConstraints(pattern=r"^[a-z2-7]{10}$")]
+JobId = Annotated[str, StringConstraints(pattern=rf"^{JOB_ID}$")]
 """Ten letters that can be read aloud and typed."""
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -65,7 +65,7 @@ USERS = {
             *_write(MODELS),
             *_write(SETTINGS),
         ),
-        subscribe=(f"{training.EVENTS_SUBJECT}.>", f"changed.{JOBS}.>", *DISCOVERY),
+        subscribe=(f"{training.EVENTS_SUBJECT}.>", f"changed.{JOBS}.>"),
         # One empty reply to each credit request of a stream (`contracts.generation`).
         responses=Responses(max=1, ttl="10s"),
     ),

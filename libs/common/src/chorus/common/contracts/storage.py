@@ -16,3 +16,8 @@ class ObjectRef(Part):
     key: str
     size: NonNegativeInt
     sha256: Sha256
+
+    def belongs_to(self, guild: str, bucket: str) -> bool:
+        """Whether it is one of this guild's own, in this bucket; a key that climbs is nobody's."""
+        steps = self.key.split("/")
+        return self.bucket == bucket and steps[0] == guild and len(steps) > 1 and ".." not in steps

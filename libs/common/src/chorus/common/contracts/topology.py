@@ -92,7 +92,7 @@ def _bucket(name: str, description: str, *, history: int, ttl: float | None = No
         max_msgs_per_subject=history,
         max_age=ttl,
         duplicate_window=2 * MINUTE,
-        allow_rollup_hdrs=True,
+        allow_rollup_hdrs=False,  # a roll-up of the whole bucket would be one message away
         deny_delete=True,
         allow_direct=True,
         republish=RePublish(src=f"$KV.{name}.>", dest=f"changed.{name}.>"),

@@ -52,7 +52,7 @@ class Hyperparameters(Part):
     learning_rate: PositiveFloat | None = Field(default=None, le=1.0)
     """Peak learning rate of AdamW."""
     rank: Literal[8, 16, 32, 64] | None = None
-    """Rank of the adapter; vLLM serves these."""
+    """Rank of the adapter; vLLM serves these, up to the operator's `CHORUS_MAX_RANK`."""
     seed: NonNegativeInt = Field(default=0, lt=2**31)
     """Data order and initial weights follow from it."""
 
@@ -106,6 +106,14 @@ class JobResult(Part):
     seconds: NonNegativeFloat
 
 
+class Committed(Part):
+    """A model that is trained and stored, and about to be published: any worker can end this job."""
+
+    manifest: ObjectRef
+    steps: PositiveInt
+    seconds: NonNegativeFloat
+
+
 class JobRecord(Wire):
     """The truth about a job, in one line that reads well in `nats kv get`."""
 
@@ -118,6 +126,8 @@ class JobRecord(Wire):
     stage: str | None = None
     """What the worker is doing, in words."""
     progress: Progress | None = None
+    committed: Committed | None = None
+    """Set once, through the claim: from then on it cannot be cancelled, and is not trained again."""
     result: JobResult | None = None
     error: JobError | None = None
     updated_at: Time

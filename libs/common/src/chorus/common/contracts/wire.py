@@ -10,7 +10,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, ValidationError
 from pydantic_core import ErrorDetails
 
-from chorus.common.errors import InvalidInput
+from chorus.common.errors import InvalidInput, in_short
+
+MIB = 1024 * 1024
+"""Bytes."""
 
 MAX_MESSAGE_BYTES = 512 * 1024
 """Payload and headers. Half of NATS's default: bigger things go through S3 as a reference."""
@@ -76,7 +79,7 @@ def now() -> datetime:
 
 def _where(problem: ErrorDetails) -> str:
     """The field at fault; the message as a whole has the name that JSON path has for it."""
-    return ".".join(map(str, problem["loc"])) or "$"
+    return ".".join(in_short(str(step)) for step in problem["loc"]) or "$"
 
 
 def _lower_first(text: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chorus.common.errors import Unavailable
+from chorus.common.settings import bare_environment
 
 PROBE_EVERY = 0.1  # seconds
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -28,6 +29,7 @@ class Program:
     ready_url: str
     """Answers when the program is ready: a service with 200, a server with anything."""
     environment: Mapping[str, str]
+    """Beside what is in ours; settings of Chorus are handed on only when they stand here."""
     folder: Path
     ready_within: float
     """Seconds."""
@@ -56,7 +58,7 @@ class Process:
                 stdout=output,
                 stderr=output,
                 cwd=self.program.folder,
-                env={**os.environ, **self.program.environment},
+                env={**bare_environment(), **self.program.environment},
                 start_new_session=True,
                 preexec_fn=_die_with_parent(os.getpid()),
             )

@@ -37,7 +37,7 @@ from chorus.common.local.servers import (
 )
 from chorus.common.local.supervisor import Supervisor
 from chorus.common.provision import ProvisionSettings, provision
-from chorus.common.settings import PREFIX
+from chorus.common.settings import PREFIX, given_settings
 
 SERVICES = ("trainer", "inference", "speech")
 STOP_SERVICE, STOP_SERVER = 25.0, 10.0  # seconds until a part that was asked to stop is killed
@@ -190,7 +190,7 @@ class Stack:
             name=name,
             command=[sys.executable, "-m", f"chorus.{name}"],
             ready_url=f"http://{HOST}:{self.addresses.health[name]}/readyz",
-            environment=self.environment(name),
+            environment={**given_settings(), **self.environment(name)},
             folder=Path.cwd(),
             ready_within=self._settings.ready_within,
         )

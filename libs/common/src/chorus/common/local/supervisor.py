@@ -51,10 +51,10 @@ class Supervisor:
 
     async def _start_again(self, process: Process) -> None:
         """Start it; one that does not become ready is stopped, and counts as one more death."""
-        await process.start()
         try:
+            await process.start()
             await process.until_ready()
-        except Unavailable:
+        except (Unavailable, OSError):
             await process.stop(STOP_GRACE)
         else:
             self._tell(f"{process.program.name} is ready again after {process.ready_after or 0:.1f} s.")

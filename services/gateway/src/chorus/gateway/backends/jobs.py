@@ -28,6 +28,7 @@ from chorus.common.contracts.training import (
 )
 from chorus.common.contracts.wire import decode, encode, now
 from chorus.common.errors import Conflict, NotFound, QueueFull, Unavailable
+from chorus.common.patience import patiently
 
 LOOK_EVERY = 2.0  # seconds without news until the entry itself is read: an event can be lost
 
@@ -64,35 +65,47 @@ class BusJobs:
             if record.state is not JobState.QUEUED or record.attempt:
                 return record
             # Not begun: whoever created the entry may have died before publishing. NATS drops a repetition.
-        await self._publish(record.job, record)
+        await self._publish(record)
         return record
 
-    async def _publish(self, job: TrainJob, record: JobRecord) -> None:
+    async def _publish(self, record: JobRecord) -> None:
+        """Publish, however long the queue is away; a job that it does not take is ended."""
+        try:
+            await patiently(self._publish_once)(record.job)
+        except (QueueFull, Unavailable) as refusal:
+            with suppress(Unavailable):
+                await self._end(record, JobError(code=refusal.code, message=refusal.message))
+            raise
+
+    async def _publish_once(self, job: TrainJob) -> None:
+        """NATS drops what it has already: a try that was not confirmed does no harm."""
         try:
             await self._js.publish(
                 job_subject(job.guild), encode(job), headers={"Nats-Msg-Id": f"{job.guild}.{job.job}"}
             )
         except APIError as error:
-            refusal = self._refusal(error)
-            await self._end(record, JobError(code=refusal.code, message=refusal.message))
-            raise refusal from None
+            if error.err_code == FULL:
+                raise QueueFull(
+                    f"{JOBS_PER_GUILD} jobs wait or run here already. Wait for one to end, or !cancel one."
+                ) from None
+            raise Unavailable(
+                f"The queue refused the job ({error.description}).", code="queue_unavailable"
+            ) from None
         except NatsError:
             raise Unavailable(
                 f"The queue did not confirm job {job.job}. Look with `!job {job.job}` before you try again.",
                 code="queue_unavailable",
             ) from None
 
-    @staticmethod
-    def _refusal(error: APIError) -> QueueFull | Unavailable:
-        if error.err_code == FULL:
-            return QueueFull(
-                f"{JOBS_PER_GUILD} jobs wait or run here already. Wait for one to end, or !cancel one."
-            )
-        return Unavailable(f"The queue refused the job ({error.description}).", code="queue_unavailable")
-
     async def _end(self, record: JobRecord, error: JobError) -> None:
+        """End it, unless a worker has it all the same."""
         ended = {"state": JobState.FAILED, "error": error, "updated_at": now()}
-        await self._records.change(record.key, lambda old: old.model_copy(update=ended))
+
+        def changed(old: JobRecord) -> JobRecord:
+            waits = old.state is JobState.QUEUED and not old.attempt
+            return old.model_copy(update=ended) if waits else old
+
+        await self._records.change(record.key, changed)
 
     async def get(self, guild: str, job: str) -> JobRecord:
         """One job's entry."""
@@ -112,6 +125,11 @@ class BusJobs:
         def cancelled(record: JobRecord) -> JobRecord:
             if record.state.final:
                 raise Conflict(f"Job {job} has ended: it {record.state}.", code="job_ended")
+            if record.committed:
+                raise Conflict(
+                    f"Job {job} is publishing its model: too late to cancel. `!use` chooses what answers.",
+                    code="too_late",
+                )
             waits = record.state is JobState.QUEUED
             state = JobState.CANCELLED if waits else JobState.CANCELLING
             return record.model_copy(update={"state": state, "updated_at": now()})

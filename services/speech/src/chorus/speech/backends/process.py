@@ -8,6 +8,7 @@ from typing import Self
 import structlog
 
 from chorus.common.errors import InternalError, TimedOut, from_status
+from chorus.common.settings import bare_environment
 from chorus.speech.voice.ports import Heard, Recording
 from chorus.speech.voice.tasks import TOLD, Done, Failed, Frame, HearTask, Ready, SpeakTask, Told
 
@@ -74,6 +75,7 @@ class EngineProcess:
             stdin=asyncio.subprocess.PIPE,  # its lifeline: closes when we die, however we die
             stdout=asyncio.subprocess.PIPE,
             limit=LINE_BYTES,
+            env=bare_environment(),  # it reads what strangers send: no keys for it
         )
         try:
             async with asyncio.timeout(READY_WITHIN):

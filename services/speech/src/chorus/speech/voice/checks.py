@@ -4,15 +4,13 @@ import difflib
 from collections.abc import Collection
 
 from chorus.common.contracts.storage import FILES, ObjectRef
+from chorus.common.contracts.wire import MIB
 from chorus.common.errors import InvalidInput, NotPermitted, TooLarge
-
-MIB = 1024 * 1024
 
 
 def check_recording(audio: ObjectRef, guild: str, *, most: int) -> None:
     """Raises `NotPermitted` unless it is a file of this guild, `TooLarge` beyond `most` bytes."""
-    own = audio.bucket == FILES and audio.key.startswith(f"{guild}/") and ".." not in audio.key.split("/")
-    if not own:
+    if not audio.belongs_to(guild, FILES):
         raise NotPermitted("This recording belongs to another guild.", code="other_guild")
     if audio.size > most:
         raise TooLarge(

@@ -10,6 +10,7 @@ from chorus.trainer.curation.detect import decode_text, detect
 from chorus.trainer.curation.readers import Dropped
 
 FEW = 10  # examples below which a model mostly learns them by heart
+SHOWN = 3  # records to mend that are named
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,11 @@ def build(data: bytes, *, label: bool, contributor: str, source: str) -> Built:
     format_ = detect(text)
     examples: list[Example] = []
     dropped: Counter[str] = Counter()
+    to_mend: list[str] = []
     for read in format_.read(text):
         if isinstance(read, Dropped):
             dropped[read.reason] += 1
+            to_mend += [read.mend] if read.mend else []
         else:
             example = Example(messages=read, label=label, contributors=[contributor], source=source)
             examples.append(example)
@@ -45,9 +48,11 @@ def build(data: bytes, *, label: bool, contributor: str, source: str) -> Built:
         read=len(examples) + dropped.total(),
         kept=len(examples),
         dropped=dict(dropped),
-        warnings=_warnings(len(examples)),
+        warnings=_warnings(len(examples), to_mend),
     )
 
 
-def _warnings(kept: int) -> list[str]:
-    return ["so little data is learned by heart."] if kept < FEW else []
+def _warnings(kept: int, to_mend: list[str]) -> list[str]:
+    little = ["so little data is learned by heart."] if kept < FEW else []
+    more = [f"And {len(to_mend) - SHOWN} more like that."] if len(to_mend) > SHOWN else []
+    return [*little, *to_mend[:SHOWN], *more]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from chorus.common.errors import InvalidInput
+from chorus.common.errors import InvalidInput, in_short
 from chorus.trainer.curation.readers import Read, parse_json, read_messages, read_pairs, read_text
 
 ACCEPTED = 'a JSON list of {"user": "…", "bot": "…"}, JSON lines of {"messages": […]}, or plain text in UTF-8'
@@ -36,7 +36,7 @@ def decode_text(data: bytes) -> str:
         raise InvalidInput(f"This is no text file. Accepted are {ACCEPTED}.", code="not_text")
     if not text.strip():
         raise InvalidInput("The file is empty: there is nothing to learn from.", code="empty_file")
-    return text.replace("\r\n", "\n")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def detect(text: str) -> Format:
@@ -65,7 +65,7 @@ def _json_list(text: str) -> Format:
 
 def _json_objects(text: str) -> Format:
     try:
-        record = parse_json(text.splitlines()[0])
+        record = parse_json(text.split("\n", 1)[0])
     except InvalidInput:
         record = parse_json(text)  # one object on several lines, or broken
         raise _unknown(f"one JSON object on several lines, with {_keys(record)}") from None
@@ -75,7 +75,7 @@ def _json_objects(text: str) -> Format:
 
 
 def _keys(record: dict[str, object]) -> str:
-    shown = ", ".join(f'"{key}"' for key in list(record)[:6])
+    shown = ", ".join(f'"{in_short(key)}"' for key in list(record)[:6])
     return shown or "no fields"
 
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from chorus.common.contracts.datasets import Turn
 from chorus.common.errors import InvalidInput
 
+_HALVES = re.compile("[\ud800-\udfff]")  # what is left of an emoji that a program has cut through
 TEXT_PIECE = 2000  # characters of plain text in one example, cut at a paragraph's end where there is one
 
 
@@ -27,6 +28,8 @@ class Dropped:
     """A record that was read but cannot be learned from."""
 
     reason: str
+    mend: str = ""
+    """Where it is and what is wrong with it, if people would rather mend it than do without it."""
 
 
 Read = list[Turn] | Dropped
@@ -58,12 +61,13 @@ def read_pairs(text: str) -> Iterator[Read]:
                 f'Entry {number} is not like the others: each needs the texts "user" and "bot".',
                 code="wrong_shape",
             ) from None
-        yield _checked([Turn(role="user", content=pair.user), Turn(role="assistant", content=pair.bot)])
+        turns = [Turn(role="user", content=pair.user), Turn(role="assistant", content=pair.bot)]
+        yield _checked(turns, f"Entry {number}")
 
 
 def read_messages(text: str) -> Iterator[Read]:
     """Messages JSONL: one chat a line, as many services export them."""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -75,7 +79,7 @@ def read_messages(text: str) -> Iterator[Read]:
                 '{"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]}.',
                 code="wrong_shape",
             ) from None
-        yield _checked(chat.messages)
+        yield _checked(chat.messages, f"Line {number}")
 
 
 def read_text(text: str) -> Iterator[Read]:
@@ -98,10 +102,12 @@ def parse_json(text: str, *, first_line: int = 1) -> Any:
         where, what = f"Line {first_line + error.lineno - 1}, column {error.colno}", error.msg
     except RecursionError:
         where, what = f"Line {first_line}", "nested too deep"
+    except ValueError:  # Python reads no number that would take it minutes
+        where, what = f"Line {first_line}", "a number has too many digits"
     raise InvalidInput(f"{where}: this is not JSON ({what}).", code="broken_json")
 
 
-def _checked(turns: list[Turn]) -> Read:
+def _checked(turns: list[Turn], where: str) -> Read:
     """The chat up to its last reply, if there is anything to learn from it."""
     while turns and turns[-1].role != "assistant":
         turns = turns[:-1]
@@ -109,4 +115,8 @@ def _checked(turns: list[Turn]) -> Read:
         return Dropped("no reply to learn")
     if any(not turn.content.strip() for turn in turns):
         return Dropped("empty message")
+    if any(_HALVES.search(f"{turn.name}{turn.content}") for turn in turns):
+        return Dropped(
+            "half a character", f"{where} has half a character (\\ud800 to \\udfff alone), and is left out."
+        )
     return turns

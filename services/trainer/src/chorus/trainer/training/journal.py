@@ -13,6 +13,7 @@ from nats.errors import Error as NatsError
 from chorus.common.bus.claims import Claim
 from chorus.common.bus.connection import Connection
 from chorus.common.contracts.training import (
+    Committed,
     JobError,
     JobEvent,
     JobRecord,
@@ -54,16 +55,15 @@ class Journal:
             await self._write(progress=progress)
         await self._tell("metrics", "", progress=progress)
 
-    async def commit(self, text: str) -> None:
-        """The last moment at which a job can be cancelled: from here on it will be published."""
+    async def commit(self, what: Committed) -> None:
+        """The last moment at which a job can be cancelled, or taken over: from here on it is published."""
 
         def committed(record: JobRecord) -> JobRecord:
             if record.state is JobState.CANCELLING:
                 raise Cancelled("The job was cancelled.")
-            return record.model_copy(update={"stage": text, "updated_at": now()})
+            return record.model_copy(update={"committed": what, "updated_at": now()})
 
         await self._claim.write(committed)
-        await self._tell("message", text)
 
     async def hand_back(self, why: str, *, counts: bool) -> None:
         """Put the job back into the queue; `counts` says whether this attempt was one."""

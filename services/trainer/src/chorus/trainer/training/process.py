@@ -17,6 +17,7 @@ import structlog
 from pydantic import ValidationError
 
 from chorus.common.errors import InternalError
+from chorus.common.settings import bare_environment
 from chorus.trainer.training.report import REPORT, Failed, Order, Stage, Step, Trained
 
 LINE_BYTES = 1024 * 1024  # a report holds a few probes of the data, never more than this
@@ -81,7 +82,7 @@ async def training_process(order: Order, folder: Path) -> AsyncGenerator[Trainin
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         limit=LINE_BYTES,
-        env={**os.environ, **SILENT},
+        env={**bare_environment(), **SILENT},
         start_new_session=True,
     )
     process = TrainingProcess(child)

@@ -14,7 +14,7 @@ EPOCHS_AT_MOST = 400
 STEP_TOKENS = (512, 16384)  # least and most tokens of a step: adapters like small batches
 WHOLE_UP_TO = 4096  # tokens of data that each step takes whole: nothing is learned at the cost of the rest
 ROW_TOKENS = 256  # of a row, unless an example is longer; longer rows are slower on a CPU
-EXAMPLE_TOKENS = 1024  # at most; of longer chats the beginning is left out
+EXAMPLE_TOKENS = 1024  # at most; of longer chats the beginning is left out, longer text is cut
 HELD_OUT_FROM = 100  # examples from which on some are kept aside
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.05, 256
 

@@ -16,14 +16,17 @@ from pathlib import Path
 import structlog
 from nats.aio.msg import Msg
 
+from chorus.common.bus import headers as h
 from chorus.common.bus.claims import Claim, ClaimLost
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.jobs import Delivery, Done, HandBack, LeaveAlone, Outcome
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.datasets import Example
 from chorus.common.contracts.guild import GuildSettings
-from chorus.common.contracts.models import ModelRecord
+from chorus.common.contracts.models import Manifest, ModelRecord
+from chorus.common.contracts.storage import DATASETS
 from chorus.common.contracts.training import (
+    Committed,
     Control,
     JobError,
     JobRecord,
@@ -33,7 +36,14 @@ from chorus.common.contracts.training import (
     job_key,
 )
 from chorus.common.contracts.wire import decode, now
-from chorus.common.errors import Cancelled, ChorusError, Conflict, InternalError, InvalidInput
+from chorus.common.errors import (
+    Cancelled,
+    ChorusError,
+    Conflict,
+    InternalError,
+    InvalidInput,
+    NotPermitted,
+)
 from chorus.common.objects import ObjectStore
 from chorus.common.patience import patiently
 from chorus.common.telemetry.logging import bind
@@ -72,6 +82,7 @@ class JobRunner:
         *,
         worker: str,
         base: str,
+        max_rank: int,
         folder: Path,
     ) -> None:
         self._connection = connection
@@ -79,6 +90,7 @@ class JobRunner:
         self._metrics = metrics
         self._worker = worker
         self._base = base
+        self._max_rank = max_rank
         self._folder = folder
         self._look: dict[str, asyncio.Event] = {}
 
@@ -150,7 +162,7 @@ class JobRunner:
             return await self._fail_for_good(journal, delivery, record.stage or "the worker was lost")
         started = time.monotonic()
         log.info("job claimed", attempt=record.attempt)
-        training = asyncio.create_task(self._train(journal, record.job), name="train")
+        training = asyncio.create_task(self._work(journal), name="train")
         watching = asyncio.create_task(self._until_unwanted(claim), name="watch entry")
         stopping = asyncio.create_task(delivery.stopping.wait(), name="watch stop")
         try:
@@ -229,19 +241,23 @@ class JobRunner:
         """Keep the message among the dead letters, where an operator finds it with its reason."""
         guild = delivery.subject.rsplit(".", 1)[-1]
         await self._connection.jetstream().publish(
-            f"dlq.train.{guild}", delivery.data, headers={"X-Dlq-Reason": reason}
+            f"dlq.train.{guild}",
+            delivery.data,
+            headers={"X-Dlq-Reason": h.shorten(reason), "Nats-Msg-Id": f"{delivery.sequence}"},
         )
         log.error("job given up", reason=reason)
 
     # --- 3. train --------------------------------------------------------------------------------
-    async def _train(self, journal: Journal, job: TrainJob) -> JobResult:
-        """The work itself."""
-        if job.base not in {None, self._base}:
-            raise InvalidInput(
-                f"This Chorus trains on {self._base!r}, not on {job.base!r}.",
-                code="unknown_base",
-                param="base",
-            )
+    async def _work(self, journal: Journal) -> JobResult:
+        """Train and store, commit, publish. What was committed by an earlier attempt is only published."""
+        if (committed := journal.record.committed) is None:
+            committed = await self._train(journal, journal.record.job)
+            await journal.commit(committed)
+        return await self._publish(committed)
+
+    async def _train(self, journal: Journal, job: TrainJob) -> Committed:
+        """From the data to a stored adapter that nobody knows of yet."""
+        self._check(job)
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=f"{job.job}-") as name:
             folder = Path(name)
             await journal.stage("fetching the data")
@@ -253,21 +269,44 @@ class JobRunner:
                 base=self._base, examples=str(examples), out=str(out), hyperparameters=job.hyperparameters
             )
             trained = await self._follow(journal, order, folder)
-            await journal.commit("publishing")
+            await journal.stage("publishing")
             manifest = manifest_of(job, trained, out, _contributors(examples))
             ref = await patiently(upload)(self._stores.objects, manifest, out)
-            version, in_use = await patiently(announce)(
-                self._stores.models, self._stores.settings, manifest, ref
-            )
-        return JobResult(
-            model=f"{job.model}@{version}",
-            in_use=in_use,
-            loss_before=trained.evaluation.loss_before,
-            loss_after=trained.evaluation.loss_after,
-            held_out=trained.evaluation.held_out,
-            steps=trained.steps,
-            seconds=trained.seconds,
+        return Committed(manifest=ref, steps=trained.steps, seconds=trained.seconds)
+
+    async def _publish(self, committed: Committed) -> JobResult:
+        """Make the stored model a version. Twice is once, so whoever holds the job next may do it again."""
+        data = await patiently(self._stores.objects.get)(committed.manifest)
+        manifest = decode(Manifest, data)
+        version, in_use = await patiently(announce)(
+            self._stores.models, self._stores.settings, manifest, committed.manifest
         )
+        return JobResult(
+            model=f"{manifest.name}@{version}",
+            in_use=in_use,
+            loss_before=manifest.evaluation.loss_before,
+            loss_after=manifest.evaluation.loss_after,
+            held_out=manifest.evaluation.held_out,
+            steps=committed.steps,
+            seconds=committed.seconds,
+        )
+
+    def _check(self, job: TrainJob) -> None:
+        """What could not be served, or is not this guild's, is refused before it costs an hour."""
+        if job.base not in {None, self._base}:
+            raise InvalidInput(
+                f"This Chorus trains on {self._base!r}, not on {job.base!r}.",
+                code="unknown_base",
+                param="base",
+            )
+        if (job.hyperparameters.rank or 0) > self._max_rank:
+            raise InvalidInput(
+                f"Adapters of rank {job.hyperparameters.rank} are not served here: at most {self._max_rank}.",
+                code="rank_too_high",
+                param="rank",
+            )
+        if not job.examples.belongs_to(job.guild, DATASETS):
+            raise NotPermitted("This data belongs to another guild.", code="other_guild")
 
     async def _follow(self, journal: Journal, order: Order, folder: Path) -> Trained:
         """Run the child to its end, and pass on what it tells."""
