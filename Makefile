@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-system check fix bench docs lock starter clean setup setup-dev
+.PHONY: help run console test test-slow test-system check fix bench docs lock starter clean setup setup-dev
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup  ## start everything on this machine and open the console
 	@$(BIN)/chorus up
+
+console: setup  ## one more console for what runs here
+	@$(BIN)/chorus console
 
 test: setup-dev  ## all tests that need neither root nor many minutes
 	@$(BIN)/python -m pytest -m "not slow and not system" $(ARGS)

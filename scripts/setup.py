@@ -12,6 +12,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -123,10 +124,18 @@ def run(command: Sequence[str]) -> None:
     """A command to its end; its last words become the failure."""
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
-        words = (done.stderr or done.stdout).strip().splitlines()[-6:]
-        raise SetupFailed(
-            "\n  ".join(["pip said:", *words, "Is the package index reachable? Then run again."])
+        words = (done.stderr or done.stdout).strip()
+        raise SetupFailed("\n  ".join(["pip said:", *words.splitlines()[-6:], advice(words)]))
+
+
+def advice(words: str) -> str:
+    """What to do about it, by what was said."""
+    if "No space left on device" in words:
+        return (
+            f"{SPACE / 1e9:.0f} GB of disk are needed in {ROOT}, and in {tempfile.gettempdir()} "
+            "while packages are unpacked. Make room, then run again."
         )
+    return "Is the package index reachable? Then run again."
 
 
 def in_parallel(*works: Callable[[], None]) -> None:

@@ -46,6 +46,32 @@ def test_the_readmes_first_run(chorus: RunningChorus) -> None:
     assert {question: told[question] for question in expected} == expected
 
 
+def test_the_first_run_as_a_script(chorus: RunningChorus, tmp_path: Path) -> None:
+    """As the README has it: `make run < examples/first-run.txt`."""
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    code, shown = chorus.script((EXAMPLES / "first-run.txt").read_text("utf-8"), tmp_path)
+    told = conversation(shown)
+    expected = pairs(EXAMPLES / "first-run.json")
+    assert {question: told[question] for question in expected} == expected
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "told"),
+    [
+        ("!models\n!help\n", 0, "Commands"),
+        ("!nothing\n!help\n", 1, "Commands"),
+        ("!say hi to=~nouser/x\n!help\n", 1, "Commands"),
+        ("!help\n!train file=/nowhere\n", 1, "[file_not_found]"),
+    ],
+)
+def test_a_scripts_exit_code_says_whether_all_of_it_worked(
+    chorus: RunningChorus, tmp_path: Path, script: str, code: int, told: str
+) -> None:
+    ended, shown = chorus.script(script, tmp_path)
+    assert (ended, told in "\n".join(shown)) == (code, True)
+
+
 def nonsense(rng: random.Random) -> str:
     """Text that nobody could guess: words, a number, a name, a sign from another script."""
     words = [

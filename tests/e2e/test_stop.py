@@ -1,15 +1,22 @@
 """However it ends, nothing is left: no process, no port, no file that says it runs."""
 
 import os
+import shutil
 import signal
 import socket
+import subprocess
+import sysconfig
 import time
 from pathlib import Path
 
 import pytest
 
+from chorus.common.errors import Misconfigured
+from chorus.common.local.folder import DataFolder
 from chorus.common.local.servers import free_ports
-from tests.support.chorus import STOP_WITHIN, session_pids, started, still_running
+from tests.support.chorus import STOP_WITHIN, RunningChorus, session_pids, started, still_running
+
+CHORUS = str(Path(sysconfig.get_path("scripts")) / "chorus")
 
 
 def until_started(folder: Path, errors: Path, part: str) -> None:
@@ -42,6 +49,9 @@ def test_stopped_while_starting(tmp_path: Path, number: int) -> None:
             time.sleep(0.1)
         assert nobody_listens(port)
         assert not (tmp_path / "stack.json").exists()
+        if number != signal.SIGKILL:  # else the next start clears it away
+            assert not (tmp_path / "tmp").exists()
+            assert "Chorus is stopping." in running.errors.read_text()
 
 
 def test_a_second_stack_on_the_same_data_is_refused(tmp_path: Path) -> None:
@@ -71,3 +81,45 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             assert running.process.wait(60) != 0
             told = running.errors.read_text()
     assert f"CHORUS_NATS_PORT: {port} is taken" in told
+
+
+def test_a_second_console_joins_what_runs(chorus: RunningChorus) -> None:
+    joined = subprocess.run(
+        [CHORUS, "console"],
+        input="!models\nhello\n",
+        env={**os.environ, "CHORUS_DATA": str(chorus.folder), "CHORUS_DISCORD_TOKEN": "not.for.this.one"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert joined.returncode == 0, joined.stderr
+    assert "chorus> hello" in joined.stdout
+
+
+def test_a_second_console_of_nothing_says_so(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text("{}")  # left by a launcher that was killed
+    environment = {**os.environ, "CHORUS_DATA": str(tmp_path)}
+    alone = subprocess.run(
+        [CHORUS, "console"], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert alone.returncode == 1
+    assert "No Chorus runs on" in alone.stderr
+
+
+@pytest.mark.parametrize("name", ["operator.nk", "s3.json"])
+def test_a_damaged_key_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "keys").mkdir()
+    (tmp_path / "keys" / name).write_text("{")
+    with started(tmp_path) as running:
+        assert running.process.wait(60) == 78
+        told = running.errors.read_text()
+    assert f"{name} is damaged. Delete it" in " ".join(told.split())
+    assert "Traceback" not in told
+
+
+def test_a_full_disk_is_told_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2_000_000))
+    with pytest.raises(Misconfigured, match="2 MB are free"), DataFolder(tmp_path).held():
+        pytest.fail("it goes on")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import uuid
 from collections.abc import AsyncIterator
 
@@ -12,10 +13,15 @@ from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.state import open_bucket
 from chorus.common.contracts.generation import CANCEL, GENERATE
-from chorus.common.contracts.models import ModelRecord, model_key
+from chorus.common.contracts.models import MANIFEST, Manifest, ModelRecord, model_key
+from chorus.common.contracts.storage import ObjectRef
 from chorus.common.contracts.topology import MODELS
+from chorus.common.contracts.wire import decode, encode
+from chorus.common.objects import open_store
+from chorus.common.settings import PREFIX, CommonSettings
 from tests.support.chorus import RunningChorus
 
+WEIGHTS = "adapter_model.safetensors"
 HELLO = '{"messages":[{"role":"user","content":"hello"}]}'
 
 
@@ -104,6 +110,17 @@ async def test_sampling_is_obeyed(operator: Connection) -> None:
         (HELLO.replace("}]}", '}],"model":"nobody"}'), "404", "unknown_model"),
         (HELLO.replace("user", "assistant"), "400", "no_question"),
         (HELLO.replace("hello", "word " * 5000), "413", "prompt_too_long"),
+        *(
+            (HELLO.replace("}]}", f'}}],"sampling":{sampling}}}'), "400", "invalid_message")
+            for sampling in (
+                '{"stop":[""]}',
+                f'{{"stop":["{"x" * 257}"]}}',
+                f'{{"seed":{2**63}}}',
+                f'{{"seed":{2**64}}}',
+                f'{{"top_k":{2**31}}}',
+                f'{{"top_k":{2**70}}}',
+            )
+        ),
     ],
 )
 async def test_what_is_wrong_has_a_code(operator: Connection, body: str, status: str, code: str) -> None:
@@ -112,6 +129,11 @@ async def test_what_is_wrong_has_a_code(operator: Connection, body: str, status:
     assert (only.headers[h.ERROR_STATUS], only.headers[h.ERROR_CODE]) == (status, code)
     assert only.headers[h.ERROR].endswith(".")
     assert await answer(operator, "hello"), "and the service goes on"
+
+
+async def test_sampling_may_go_to_its_bounds(operator: Connection) -> None:
+    bounds = {"seed": 2**63 - 1, "top_k": 2**31 - 1, "stop": ["x" * 256], "temperature": 2, "max_tokens": 3}
+    assert await answer(operator, "hello", sampling=bounds)
 
 
 async def test_a_question_of_no_words_does_no_harm(operator: Connection) -> None:
@@ -139,10 +161,11 @@ async def test_a_cancelled_answer_ends(operator: Connection) -> None:
     await operator.publish(GENERATE, body.encode(), inbox.subject, {h.REQUEST_ID: request})
     await inbox.next_msg(timeout=60)
     await operator.publish(f"{CANCEL}.{request}")
+    pieces = 1
     while (message := await inbox.next_msg(timeout=10)).data:
-        pass
-    if message.headers:  # else it had come to its end by itself
-        assert message.headers[h.ERROR_CODE] == "cancelled"
+        pieces += 1
+    assert (message.headers or {})[h.ERROR_CODE] == "cancelled"
+    assert pieces < 500, "without the cancel, there would be more than a thousand"
 
 
 async def test_a_voice_that_cannot_be_served_says_why_and_others_go_on(
@@ -164,6 +187,73 @@ async def test_a_voice_that_cannot_be_served_says_why_and_others_go_on(
     assert await answer(operator, "Who are you?", model=trained) == "The harbour cat."
 
 
+async def copied(chorus: RunningChorus, model: str, name: str) -> tuple[ModelRecord, Manifest]:
+    """The model's files and manifest under another name in S3, and a record of it that nobody knows yet."""
+    store = open_store(settings(chorus))
+    async with chorus.connected("trainer") as connection:
+        entry = await (await open_bucket(connection, MODELS, ModelRecord)).get(model_key("local", model))
+    assert entry is not None
+    version = entry.value.versions[0]
+    manifest = decode(Manifest, await store.get(version.manifest))
+    for file in manifest.files:
+        key = version.manifest.key.replace(MANIFEST, file.name)
+        data = await store.get(ObjectRef(bucket="models", key=key, size=file.size, sha256=file.sha256))
+        await store.put("models", f"local/{name}/{file.name}", data)
+    manifest = manifest.model_copy(update={"name": name})
+    ref = await store.put("models", f"local/{name}/{MANIFEST}", encode(manifest))
+    versions = [version.model_copy(update={"manifest": ref})]
+    return entry.value.model_copy(update={"name": name, "versions": versions}), manifest
+
+
+async def publish(chorus: RunningChorus, record: ModelRecord) -> None:
+    async with chorus.connected("trainer") as connection:
+        bucket = await open_bucket(connection, MODELS, ModelRecord)
+        await bucket.create(model_key("local", record.name), record)
+
+
+def settings(chorus: RunningChorus) -> CommonSettings:
+    given = chorus.environment("trainer")
+    return CommonSettings.model_validate({k.removeprefix(PREFIX).lower(): v for k, v in given.items()})
+
+
+async def test_an_adapter_damaged_on_disk_is_fetched_again(
+    chorus: RunningChorus, operator: Connection, trained: str
+) -> None:
+    assert await answer(operator, "Who are you?", model=trained)
+    record, _ = await copied(chorus, trained, "damaged")
+    cache = chorus.folder / "cache/adapters"
+    whole = next(folder for folder in cache.iterdir() if (folder / WEIGHTS).is_file())
+    folder = shutil.copytree(whole, cache / record.versions[0].manifest.sha256)
+    (folder / WEIGHTS).write_bytes(spoilt((whole / WEIGHTS).read_bytes()))
+    await publish(chorus, record)
+    assert await answer(operator, "Who are you?", model="damaged") == "The harbour cat."
+    assert (folder / WEIGHTS).read_bytes() == (whole / WEIGHTS).read_bytes()
+
+
+async def test_an_adapter_damaged_in_s3_is_told_and_not_kept(
+    chorus: RunningChorus, operator: Connection, trained: str
+) -> None:
+    record, manifest = await copied(chorus, trained, "corrupt")
+    (weights,) = [file for file in manifest.files if file.name == WEIGHTS]
+    await open_store(settings(chorus)).put("models", f"local/corrupt/{WEIGHTS}", bytes(weights.size))
+    await publish(chorus, record)
+    (only,) = await replies(operator, HELLO.replace("}]}", '}],"model":"corrupt"}'))
+    assert only.headers is not None
+    assert only.headers[h.ERROR_CODE] == "object_corrupt"
+    assert only.headers[h.ERROR].endswith(".")
+    cache = chorus.folder / "cache/adapters"
+    assert not (cache / record.versions[0].manifest.sha256).exists()
+    async with asyncio.timeout(10):
+        while list(cache.glob(".fetching-*")):  # by the look ahead that began with the news
+            await asyncio.sleep(0.1)
+
+
+def spoilt(data: bytes) -> bytes:
+    """As many bytes, of which the last half are others."""
+    half = len(data) // 2
+    return data[:half] + bytes(byte ^ 0xFF for byte in data[half:])
+
+
 async def test_services_are_discovered(operator: Connection) -> None:
     inbox = await operator.listen(operator.new_inbox())
     await operator.publish("$SRV.PING", reply=inbox.subject)
@@ -172,5 +262,14 @@ async def test_services_are_discovered(operator: Connection) -> None:
     info = json.loads((await operator.request("$SRV.INFO.inference")).data)
     assert "toy" in info["description"]
     assert [endpoint["subject"] for endpoint in info["endpoints"]] == [GENERATE]
-    stats = json.loads((await operator.request("$SRV.STATS.inference")).data)
-    assert stats["endpoints"][0]["num_requests"] >= 0
+
+
+async def test_requests_are_counted(operator: Connection) -> None:
+    async def counted() -> int:
+        stats = json.loads((await operator.request("$SRV.STATS.inference")).data)
+        count: int = stats["endpoints"][0]["num_requests"]
+        return count
+
+    before = await counted()
+    assert await answer(operator, "hello")
+    assert await counted() == before + 1

@@ -13,7 +13,7 @@ from chorus.common.bus.state import Bucket, open_bucket
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.topology import JOBS, SETTINGS
 from chorus.common.contracts.training import JobRecord
-from chorus.common.errors import Conflict, NotFound, Unavailable
+from chorus.common.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tests.support.servers import Servers
 
 
@@ -103,6 +103,36 @@ async def test_news_come_as_they_are_stored(
                 except Unavailable:
                     await asyncio.sleep(0.1)
             await until("after")
+
+
+async def test_a_record_that_cannot_be_read_stops_nobody_elses(
+    bucket: Bucket[GuildSettings], servers: Servers, guild: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def spoil(key: str) -> None:
+        async with servers.connected("gateway") as connection:
+            await (await connection.jetstream().key_value(SETTINGS)).put(key, b'{"v":2,"voice":"private"}')
+
+    await spoil(f"{guild}0")
+    await bucket.create(guild, voice("before"))
+    assert guild in [entry.key for entry in await bucket.entries()]
+    with pytest.raises(InvalidInput):
+        await bucket.get(f"{guild}0")
+    async with servers.connected("operator") as connection:
+        watched = await open_bucket(connection, SETTINGS, GuildSettings)
+        async with aclosing(watched.follow()) as news, asyncio.timeout(30):
+            seen = []
+            async for entry in news:
+                seen.append(entry.key)
+                if (entry.key, entry.value) == (guild, voice("before")):
+                    await spoil(f"{guild}1")
+                    await bucket.change(guild, lambda old: voice("after"))
+                if (entry.key, entry.value) == (guild, voice("after")):
+                    break
+    assert not {f"{guild}0", f"{guild}1"} & set(seen)
+    told = capsys.readouterr().out
+    assert f"{guild}0" in told
+    assert f"{guild}1" in told
+    assert "private" not in told
 
 
 async def test_a_bucket_that_is_not_provisioned(servers: Servers) -> None:

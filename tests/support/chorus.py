@@ -4,6 +4,7 @@ import json
 import os
 import queue
 import subprocess
+import sys
 import sysconfig
 import threading
 import time
@@ -27,6 +28,7 @@ class RunningChorus:
         self.process = process
         self.folder = folder
         self.errors = errors
+        self.asked = False
         self._output: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -52,6 +54,7 @@ class RunningChorus:
 
         A command that does not exist follows them: its complaint marks the end.
         """
+        self.asked = True
         marker = f"m{uuid.uuid4().hex}"
         assert self.process.stdin is not None
         self.process.stdin.write("".join(f"{line}\n" for line in (*lines, f"!{marker}")))
@@ -64,6 +67,20 @@ class RunningChorus:
                 shown.append(line)
             elif not line.startswith("chorus> "):
                 return shown
+
+    def script(self, text: str, folder: Path) -> tuple[int, list[str]]:
+        """Have a gateway of its own run a script, as in `make run < script`: its exit code, what it shows."""
+        done = subprocess.run(
+            [sys.executable, "-m", "chorus.gateway"],
+            cwd=folder,
+            env={**os.environ, **self.environment("gateway")},
+            input=text,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=ANSWER_WITHIN,
+            check=False,
+        )
+        return done.returncode, done.stdout.splitlines()
 
     def environment(self, user: str) -> dict[str, str]:
         """What a program that joins as `user` needs to find and open everything."""
@@ -141,8 +158,9 @@ def chorus_up(folder: Path, **environment: str) -> Iterator[RunningChorus]:
         pids = session_pids(running.process.pid)
         assert len(pids) > 5, "NATS, S3, trainer, inference, vLLM's processes and the gateway run"
         yield running
-        running.end()
+        assert running.end() == int(running.asked), "the marker that ends each question is no command"
         assert not still_running(pids)
+        assert not (folder / "tmp").exists(), "no temporary file is left"
 
 
 def session_pids(root: int) -> set[int]:

@@ -29,7 +29,15 @@ def test_another_python_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         setup.check_machine()
 
 
-def test_a_full_disk_on_the_way_is_told_in_pips_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_on_the_way_is_told_in_pips_words_and_how_much_is_needed() -> None:
     fails = [sys.executable, "-c", "import sys; sys.exit('ERROR: [Errno 28] No space left on device')"]
-    with pytest.raises(setup.SetupFailed, match="No space left on device"):
+    with pytest.raises(setup.SetupFailed, match="No space left on device") as failure:
         setup.run(fails)
+    assert "5 GB of disk are needed" in str(failure.value)
+    assert "Make room, then run again." in str(failure.value)
+    assert "index" not in str(failure.value)
+
+
+def test_any_other_failure_may_be_the_networks() -> None:
+    with pytest.raises(setup.SetupFailed, match=r"Is the package index reachable\?"):
+        setup.run([sys.executable, "-c", "import sys; sys.exit('ERROR: no matching distribution')"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from chorus.common.base_model import STARTER_FOLDER
-from chorus.common.chat import PLAIN_TEMPLATE, example_tokens, prepare, prompt_tokens
+from chorus.common.chat import PLAIN_TEMPLATE, example_tokens, least_tokens, prepare, prompt_tokens
 from chorus.common.contracts.datasets import Turn
 from chorus.common.errors import InvalidInput
 
@@ -21,6 +21,16 @@ REWRITES = (
     "{% if m['role'] == 'assistant' and loop.last %}(thinking){% endif %}{{ m['content'] }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+
+STARTER_TEMPLATE: str = TOKENIZER.chat_template
+
+# Shows each message's number: an exchange reads otherwise after a short past than after a long one.
+COUNTS = (
+    "{% for m in messages %}{{ loop.index }} {{ m['role'] }}: {{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}{{ messages | length + 1 }} assistant: {% endif %}"
+)
+
+content = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
 @pytest.fixture
@@ -57,9 +67,6 @@ def test_an_example_begins_as_its_prompt_does() -> None:
     for asked in (CHAT[:1], CHAT[:3]):
         prompt = prompt_tokens(TOKENIZER, asked)
         assert ids[: len(prompt)] == prompt
-
-
-content = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
 @given(st.lists(st.tuples(content, content), min_size=1, max_size=4))
@@ -113,6 +120,53 @@ def test_a_template_that_rewrites_earlier_replies_teaches_only_the_last(template
     assert TOKENIZER.decode(prompt_tokens(TOKENIZER, CHAT[:3])).endswith(
         "bye<|im_end|>\n<|im_start|>assistant\n"
     )
+
+
+def test_a_template_that_rewrites_earlier_replies_asks_as_it_taught(template: Any) -> None:
+    template(REWRITES)
+    prompt = prompt_tokens(TOKENIZER, CHAT[:3])
+    assert prompt == TOKENIZER.encode(
+        TOKENIZER.apply_chat_template(
+            [t.model_dump(exclude_none=True) for t in CHAT[:3]], tokenize=False, add_generation_prompt=True
+        ),
+        add_special_tokens=False,
+    )
+    assert example_tokens(TOKENIZER, CHAT).ids[: len(prompt)] == prompt
+
+
+@pytest.mark.parametrize("text", [STARTER_TEMPLATE, PLAIN_TEMPLATE, COUNTS])
+@given(said=st.lists(st.tuples(st.sampled_from(["user", "assistant"]), content), min_size=2, max_size=9))
+def test_each_reply_is_cut_where_the_chat_before_it_ends(text: str, said: list[tuple[str, str]]) -> None:
+    """Whatever is rendered to find that out: the pieces are those between each prefix of the chat."""
+    chat = [*turns(*said), *CHAT[:2]]
+    kept, TOKENIZER.chat_template = TOKENIZER.chat_template, text
+    try:
+        assert example_tokens(TOKENIZER, chat).ids == cut_at_every_prefix(chat)
+    finally:
+        TOKENIZER.chat_template = kept
+
+
+def cut_at_every_prefix(chat: list[Turn]) -> list[int]:
+    def rendered(count: int, *, answer_next: bool = False) -> str:
+        said = [{"role": each.role, "content": each.content} for each in chat[:count]]
+        text: str = TOKENIZER.apply_chat_template(said, tokenize=False, add_generation_prompt=answer_next)
+        return text
+
+    ids: list[int] = []
+    done = ""
+    for index, each in enumerate(chat):
+        if each.role == "assistant" and index > 0:
+            asked, answered = rendered(index, answer_next=True), rendered(index + 1)
+            reply, end, rest = answered[len(asked) :].rpartition(TOKENIZER.eos_token)
+            for piece in (asked[len(done) :], reply + end, rest):
+                ids += TOKENIZER.encode(piece, add_special_tokens=False)
+            done = answered
+    return ids
+
+
+@given(content)
+def test_a_text_has_at_least_so_many_tokens(text: str) -> None:
+    assert least_tokens(TOKENIZER, text * 9) <= len(TOKENIZER.encode(text * 9, add_special_tokens=False))
 
 
 def test_a_template_that_cannot_be_learned_says_so(template: Any) -> None:

@@ -13,7 +13,7 @@ from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.models import ModelRecord, ModelVersion, parse_model, token_hash
 from chorus.common.contracts.names import Guild, Name, job_id, slug
 from chorus.common.contracts.wire import Time, decode, encode
-from chorus.common.errors import ChorusError, InternalError, InvalidInput, NotFound, from_status
+from chorus.common.errors import ChorusError, InternalError, InvalidInput, NotFound, from_status, in_short
 
 NAMES = TypeAdapter(Name)
 GUILDS = TypeAdapter(Guild)
@@ -188,3 +188,16 @@ def test_every_error_has_a_status_of_its_own() -> None:
     for kind in below(ChorusError):
         assert kind.__doc__
         assert kind.default_code.islower()
+
+
+def test_a_field_that_nobody_knows_is_named_in_short() -> None:
+    long = "k" * 600_000
+    with pytest.raises(InvalidInput) as error:
+        decode(Generate, f'{{"{long}": 1}}'.encode())
+    assert len(error.value.message) < 1000
+    assert f"`{'k' * 60}…`" in error.value.message
+
+
+def test_what_is_quoted_can_be_sent() -> None:
+    assert in_short("a\ud83d") == "a?"
+    assert in_short("é" * 60) == "é" * 60

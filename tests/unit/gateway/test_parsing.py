@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from chorus.common.errors import InvalidInput
+from chorus.gateway.commands.chat import Ask
 from chorus.gateway.commands.parsing import Parameters, bind
+from chorus.gateway.commands.speech import Say
 from chorus.gateway.commands.training import Train
 
 
@@ -43,6 +45,8 @@ def read(argument: str) -> dict[str, object]:
         ('"positive=False"', {"text": "positive=False"}),
         ('"two" "parts"', {"text": '"two" "parts"'}),
         ("line one\nline two", {"text": "line one\nline two"}),
+        ('"fiel=x.json"', {"text": "fiel=x.json"}),
+        ('"the epoch=3 is over" epochs=2', {"text": "the epoch=3 is over", "epochs": 2}),
     ],
 )
 def test_arguments(argument: str, expected: dict[str, object]) -> None:
@@ -60,6 +64,7 @@ def test_arguments(argument: str, expected: dict[str, object]) -> None:
         ("epochs=1 epochs=2", "given_twice"),
         ("fiel=x.json", "unknown_option"),
         ("some words epoch=3", "unknown_option"),
+        ('"some words" lr=0.1', "unknown_option"),
         ("nonsense=1", "unknown_option"),
     ],
 )
@@ -72,6 +77,17 @@ def test_what_is_wrong_is_named(argument: str, code: str) -> None:
 def test_a_mistyped_option_is_corrected() -> None:
     with pytest.raises(InvalidInput, match="Did you mean `file=`"):
         read("fiel=x.json")
+
+
+@pytest.mark.parametrize("text", ["a=b", "E=mc2", "x=1 y=2", "is a=b?"])
+def test_where_the_text_is_the_point_it_may_look_like_an_option(text: str) -> None:
+    assert bind(Ask, "question", text).model_dump() == {"question": text}
+    assert bind(Say, "text", text).text == text
+
+
+def test_a_near_option_is_refused_there_too() -> None:
+    with pytest.raises(InvalidInput, match="Did you mean `language=`"):
+        bind(Say, "text", "Guten Morgen langage=de")
 
 
 def test_text_where_none_is_taken() -> None:

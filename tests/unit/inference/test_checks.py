@@ -13,9 +13,10 @@ from transformers import AutoTokenizer
 from chorus.common.base_model import STARTER, STARTER_FOLDER, find
 from chorus.common.chat import prompt_tokens, template_sha256
 from chorus.common.contracts.datasets import Turn
-from chorus.common.contracts.models import Evaluation, Manifest, Probe, token_hash
+from chorus.common.contracts.models import AdapterFile, Evaluation, Manifest, Probe, token_hash
 from chorus.common.errors import InvalidInput
-from chorus.inference.generation.checks import Served, check_files, check_manifest
+from chorus.common.objects import file_sha256
+from chorus.inference.generation.checks import Served, check_files, check_manifest, check_prompt, is_whole
 
 TOKENIZER: Any = AutoTokenizer.from_pretrained(STARTER_FOLDER)
 SERVED = Served(find(STARTER).id, TOKENIZER, max_rank=32)
@@ -104,3 +105,32 @@ def test_weights_that_are_no_safetensors(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(InvalidInput) as error:
         check_files(tmp_path, manifest())
     assert error.value.code == "unsupported_adapter"
+
+
+def test_a_prompt_that_is_too_short() -> None:
+    check_prompt([1, 2, 3, 4, 5])
+    with pytest.raises(InvalidInput) as error:
+        check_prompt([1, 2, 3])
+    assert error.value.code == "prompt_too_short"
+    assert str(error.value) == "The prompt has 3 tokens; at least 5 are needed."
+
+
+def test_a_folder_is_whole_with_each_files_every_byte(tmp_path: Path) -> None:
+    paths = adapter(tmp_path, GOOD_CONFIG, GOOD_TENSORS).iterdir()
+    files = [AdapterFile(name=p.name, size=p.stat().st_size, sha256=file_sha256(p)) for p in paths]
+    assert is_whole(tmp_path, manifest(files=files))
+
+
+@pytest.mark.parametrize("damage", ["one byte", "shorter", "gone", "one more"])
+def test_a_folder_is_not_whole(tmp_path: Path, damage: str) -> None:
+    paths = adapter(tmp_path, GOOD_CONFIG, GOOD_TENSORS).iterdir()
+    files = [AdapterFile(name=p.name, size=p.stat().st_size, sha256=file_sha256(p)) for p in paths]
+    weights = tmp_path / "adapter_model.safetensors"
+    data = weights.read_bytes()
+    if damage == "gone":
+        weights.unlink()
+    elif damage == "one more":
+        (tmp_path / "more.bin").write_bytes(b"")
+    else:
+        weights.write_bytes(data[:-1] + (b"\x01" if damage == "one byte" else b""))
+    assert not is_whole(tmp_path, manifest(files=files))

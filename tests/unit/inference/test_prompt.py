@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from chorus.common.base_model import STARTER_FOLDER
+from chorus.common.chat import prompt_tokens
 from chorus.common.contracts.datasets import Turn
 from chorus.common.errors import InvalidInput, TooLarge
 from chorus.inference.generation.prompt import Prompt, compose
@@ -65,3 +68,71 @@ def test_somebody_must_ask() -> None:
     with pytest.raises(InvalidInput) as error:
         composed(CHAT[:3])
     assert error.value.code == "no_question"
+
+
+said = st.tuples(st.sampled_from(["user", "assistant", "system"]), st.text("ab é\n", max_size=30))
+
+
+@given(st.lists(said, max_size=12), st.integers(16, 200), st.none() | st.integers(0, 12))
+def test_it_is_what_trying_every_start_finds(
+    before: list[tuple[str, str]], window: int, remembers: int | None
+) -> None:
+    messages = [*(turn(role, content) for role, content in before), turn("user", "so?")]
+    expected = tried_one_by_one(messages, window - min(64, window // 2), remembers)
+    if expected is None:
+        with pytest.raises(TooLarge):
+            composed(messages, window, remembers)
+    else:
+        assert composed(messages, window, remembers) == expected
+
+
+def tried_one_by_one(messages: list[Turn], room: int, remembers: int | None) -> Prompt | None:
+    """The plain way: all of it, then without the oldest message, and so on."""
+    system = [each for each in messages if each.role == "system"]
+    rest = [each for each in messages if each.role != "system"]
+    rest = rest if remembers is None else rest[-1 - remembers :]
+    for start in range(len(rest)):
+        tokens = prompt_tokens(TOKENIZER, [*system, *rest[start:]])
+        if rest[start].role == "user" and len(tokens) <= room:
+            return Prompt(tokens, dropped=start)
+    return None
+
+
+class Counting:
+    """The starter's tokenizer, with a count of what it is asked for."""
+
+    def __init__(self) -> None:
+        self.rendered = 0
+        self.tokenised = 0
+        self.eos_token = TOKENIZER.eos_token
+        self.added_tokens_decoder = TOKENIZER.added_tokens_decoder
+        self.get_vocab = TOKENIZER.get_vocab
+
+    def apply_chat_template(self, conversation: list[dict[str, str]], **how: bool) -> Any:
+        self.rendered += len(conversation)
+        return TOKENIZER.apply_chat_template(conversation, **how)
+
+    def encode(self, text: str, **how: bool) -> Any:
+        self.tokenised += len(text)
+        return TOKENIZER.encode(text, **how)
+
+
+def work(messages: list[Turn]) -> Counting:
+    tokenizer: Any = Counting()
+    compose(tokenizer, messages, window=2048, reserve=512, remembers=None)
+    counted: Counting = tokenizer
+    return counted
+
+
+@pytest.mark.parametrize("pairs", [100, 500])
+def test_the_work_grows_with_the_conversation_and_not_with_its_square(pairs: int) -> None:
+    done = work([turn("user", "hi there"), turn("assistant", "well well")] * pairs + [turn("user", "so?")])
+    tries = 1 + (2 * pairs).bit_length()
+    assert done.rendered <= tries * 10 * pairs, "each message a few times a try"
+    assert done.tokenised <= tries * 100 * pairs
+
+
+def test_what_cannot_fit_is_not_tokenised() -> None:
+    long = turn("user", "word " * 50_000)
+    done = work([turn("user", "hi"), turn("assistant", "hello"), long, turn("assistant", "oh"), CHAT[3]])
+    assert done.tokenised < 10_000

@@ -103,6 +103,15 @@ def test_a_text_may_begin_like_json() -> None:
         ),
         (b'{"messages": [{"role": "bot", "content": "a"}]}', "wrong_shape", "`messages.0.role`"),
         (b'[{"user": "a", "bot": ""}]', "nothing_to_learn", "1 with empty message"),
+        (b'[{"user": "a", "bot": "\\ud83d"}]', "nothing_to_learn", "1 with half a character"),
+        (b'[{"a\\ud83d": "b"}]', "unknown_format", '"a?"'),
+        (b'[{"user": 1, "bot": ' + b"1" * 5000 + b"}]", "broken_json", "a number has too many digits"),
+        (
+            b'{"messages": [{"role": "user", "content": "a"}]}\n{"messages": ' + b"1" * 5000 + b"}",
+            "broken_json",
+            "Line 2: this is not JSON (a number",
+        ),
+        (b'[{"' + b"k" * 600_000 + b'": 1}]', "unknown_format", f'"{"k" * 60}…"'),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(data: bytes, code: str, words: str) -> None:
@@ -110,6 +119,7 @@ def test_what_is_wrong_is_said_with_its_place(data: bytes, code: str, words: str
         built(data)
     assert error.value.code == code
     assert words in error.value.message
+    assert len(error.value.message.encode()) < 500
 
 
 @given(st.binary(max_size=200))
@@ -135,3 +145,30 @@ def test_little_data_is_said_to_be_little() -> None:
     many = json.dumps([{"user": str(i), "bot": str(i)} for i in range(10)])
     assert built(PAIRS).warnings
     assert not built(many).warnings
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0c", "\x1c"])
+def test_only_a_line_feed_ends_a_line(sign: str) -> None:
+    chat = json.dumps(
+        {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b~c"}]}
+    ).replace("~", sign if sign > "\x1f" else "~")
+    made = built(f"{chat}\r\n{chat}\r\n")
+    assert (made.format, made.kept) == ("messages JSONL", 2)
+    assert examples(made)[0].messages[1].content == (f"b{sign}c" if sign > "\x1f" else "b~c")
+
+
+def test_what_a_cut_emoji_leaves_is_left_out_and_said() -> None:
+    whole, half = {"user": "a", "bot": "🦊"}, {"user": "a", "bot": "\ud83e"}
+    made = built(json.dumps([whole, half, half, whole, half, half]))
+    assert (made.kept, made.dropped) == (2, {"half a character": 4})
+    assert made.warnings[1] == "Entry 2 has half a character (\\ud800 to \\udfff alone), and is left out."
+    assert made.warnings[2].startswith("Entry 3 has")
+    assert made.warnings[-1] == "And 1 more like that."
+
+
+def test_a_chat_with_half_a_character_in_a_name_is_left_out() -> None:
+    asked = {"role": "user", "content": "a", "name": "\udc00"}
+    bad = {"messages": [asked, {"role": "assistant", "content": "b"}]}
+    made = built(f"{CHATS}{json.dumps(bad)}")
+    assert made.dropped["half a character"] == 1
+    assert made.warnings[1].startswith("Line 4 has")

@@ -8,9 +8,11 @@ Nothing here imports a model library: a tokenizer of `transformers` fits the pro
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain, pairwise
 from typing import Any, Protocol
 
 from chorus.common.contracts.datasets import Turn
@@ -22,6 +24,9 @@ PLAIN_TEMPLATE = (
     "{% if add_generation_prompt %}assistant: {% endif %}"
 )
 """For a base model without a template. It uses only tokens the model has: vLLM serves no added ones."""
+
+Message = dict[str, str]
+"""A turn as templates want it."""
 
 
 class Tokenizer(Protocol):
@@ -42,6 +47,10 @@ class Tokenizer(Protocol):
         """Text as token ids."""
         ...
 
+    def get_vocab(self) -> Mapping[str, int]:
+        """All tokens by name."""
+        ...
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -55,6 +64,8 @@ def prepare(tokenizer: Tokenizer) -> None:
     """Give a tokenizer without a template the plain one. Do this once, after loading it."""
     if not tokenizer.chat_template:
         tokenizer.chat_template = PLAIN_TEMPLATE
+    # One that was saved with a cut-off drops it at its first use: that must not be in two threads at once.
+    tokenizer.encode("", add_special_tokens=False)
 
 
 def template_sha256(tokenizer: Tokenizer) -> str:
@@ -62,14 +73,27 @@ def template_sha256(tokenizer: Tokenizer) -> str:
     return hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()
 
 
+def prompt_text(tokenizer: Tokenizer, turns: Sequence[Turn]) -> str:
+    """The chat so far, and the words that make the model answer, as the template writes them."""
+    return _render(tokenizer, _messages(tokenizer, turns), answer_next=True)
+
+
 def prompt_tokens(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[int]:
     """The chat so far, and the words that make the model answer."""
-    text = _render(tokenizer, turns, answer_next=True)
-    so_far = _render(tokenizer, turns)
-    tokens = _pieces(tokenizer, turns)
-    if tokens is None or not text.startswith(so_far):
-        return tokenizer.encode(text, add_special_tokens=False)
-    return tokens.ids + tokenizer.encode(text[len(so_far) :], add_special_tokens=False)
+    messages = _messages(tokenizer, turns)
+    text = _render(tokenizer, messages, answer_next=True)
+    pieces = _pieces(tokenizer, messages, text)
+    return pieces.ids if pieces else tokenizer.encode(text, add_special_tokens=False)
+
+
+def least_tokens(tokenizer: Tokenizer, text: str) -> int:
+    """A number of tokens that `text` has at least, known without tokenising it.
+
+    A token stands for no more characters than its name has. Blanks count for nothing, since some
+    tokenizers drop them, and letters count as composed, since some compose them.
+    """
+    letters = unicodedata.normalize("NFC", "".join(text.split()))
+    return len(letters) // _longest_token(tokenizer)
 
 
 def example_tokens(tokenizer: Tokenizer, turns: Sequence[Turn]) -> Tokens:
@@ -82,38 +106,77 @@ def example_tokens(tokenizer: Tokenizer, turns: Sequence[Turn]) -> Tokens:
         text = _defused(tokenizer, turns[0].content)
         ids = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
         return Tokens(ids, [True] * len(ids))
-    return _pieces(tokenizer, turns) or _last_reply(tokenizer, turns)
+    messages = _messages(tokenizer, turns)
+    text = _render(tokenizer, messages)
+    return _pieces(tokenizer, messages, text) or _last_reply(tokenizer, messages, text)
 
 
-def _pieces(tokenizer: Tokenizer, turns: Sequence[Turn]) -> Tokens | None:
-    """The chat, cut before and after each reply, each piece tokenised on its own.
+def _pieces(tokenizer: Tokenizer, messages: list[Message], text: str) -> Tokens | None:
+    """`text`, cut before and after each reply, each piece tokenised on its own.
 
     None where the template shows earlier messages in another way once later ones have come.
     """
+    exchanges = _cut(tokenizer, messages, text)
+    if exchanges is None:
+        return None
     ids: list[int] = []
     learn: list[bool] = []
-    done = ""
-    for index, turn in enumerate(turns):
-        if turn.role != "assistant" or index == 0:  # what nobody asked for is no reply
-            continue
-        asked = _render(tokenizer, turns[:index], answer_next=True)
-        answered = _render(tokenizer, turns[: index + 1])
-        if not asked.startswith(done) or not answered.startswith(asked):
-            return None
-        reply, rest = _split_after_end(tokenizer, answered[len(asked) :])
-        for text, learned in ((asked[len(done) :], False), (reply, True), (rest, False)):
-            piece = tokenizer.encode(text, add_special_tokens=False)
+    for asked, answer in exchanges:
+        reply, rest = _split_after_end(tokenizer, answer)
+        for part, learned in ((asked, False), (reply, True), (rest, False)):
+            piece = tokenizer.encode(part, add_special_tokens=False)
             ids += piece
             learn += [learned] * len(piece)
-        done = answered
-    tail = tokenizer.encode(_render(tokenizer, turns)[len(done) :], add_special_tokens=False)
+    done = sum(map(len, chain.from_iterable(exchanges)))
+    tail = tokenizer.encode(text[done:], add_special_tokens=False)
     return Tokens(ids + tail, learn + [False] * len(tail))
 
 
-def _last_reply(tokenizer: Tokenizer, turns: Sequence[Turn]) -> Tokens:
+def _cut(tokenizer: Tokenizer, messages: list[Message], text: str) -> list[tuple[str, str]] | None:
+    """The start of `text` as (what leads to a reply, the reply), up to the last one; None if it cannot be.
+
+    Most templates write an exchange in the same way after a short past as after a long one. Where that
+    holds, as the text itself shows, the work grows with the chat and not with its square.
+    """
+    exchanges = _exchanges(messages)
+    for whole_past in (False, True):
+        cut = _said(tokenizer, exchanges, whole_past=whole_past)
+        if cut is not None and text.startswith("".join(chain.from_iterable(cut))):
+            return cut
+    return None
+
+
+def _exchanges(messages: list[Message]) -> list[list[Message]]:
+    """The chat up to its last reply, in parts that each end with a reply to somebody."""
+    replies = (at for at, message in enumerate(messages) if message["role"] == "assistant")
+    ends = [at + 1 for at in replies if at > 0]  # what nobody asked for is no reply
+    return [messages[start:end] for start, end in pairwise([0, *ends])]
+
+
+def _said(
+    tokenizer: Tokenizer, exchanges: list[list[Message]], *, whole_past: bool
+) -> list[tuple[str, str]] | None:
+    """What each exchange adds to the text, after all those before it or after the first alone.
+
+    None where one changes what was written before.
+    """
+    past: list[Message] = []
+    written = ""
+    said: list[tuple[str, str]] = []
+    for exchange in exchanges:
+        asked = _render(tokenizer, past + exchange[:-1], answer_next=True)
+        answered = _render(tokenizer, past + exchange)
+        if not asked.startswith(written) or not answered.startswith(asked):
+            return None
+        said.append((asked[len(written) :], answered[len(asked) :]))
+        if whole_past or not past:
+            past, written = past + exchange, answered
+    return said
+
+
+def _last_reply(tokenizer: Tokenizer, messages: list[Message], answered: str) -> Tokens:
     """The chat with only its last message, a reply, to be learned."""
-    asked = _render(tokenizer, turns[:-1], answer_next=True)
-    answered = _render(tokenizer, turns)
+    asked = _render(tokenizer, messages[:-1], answer_next=True)
     if not answered.startswith(asked):
         raise InvalidInput(
             "This base model's chat template writes a reply otherwise than it asks for one: "
@@ -138,10 +201,13 @@ def _split_after_end(tokenizer: Tokenizer, text: str) -> tuple[str, str]:
     return (reply + end, rest) if end else (text, "")
 
 
-def _render(tokenizer: Tokenizer, turns: Sequence[Turn], *, answer_next: bool = False) -> str:
-    messages = [{"role": turn.role, "content": _worded(tokenizer, turn)} for turn in turns]
+def _render(tokenizer: Tokenizer, messages: list[Message], *, answer_next: bool = False) -> str:
     rendered: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer_next)
     return rendered
+
+
+def _messages(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[Message]:
+    return [{"role": turn.role, "content": _worded(tokenizer, turn)} for turn in turns]
 
 
 def _worded(tokenizer: Tokenizer, turn: Turn) -> str:
@@ -160,3 +226,9 @@ def _defused(tokenizer: Tokenizer, text: str) -> str:
 def _control_tokens(tokenizer: Tokenizer) -> tuple[str, ...]:
     """All tokens that mean something, those included that have no role in transformers' own list."""
     return tuple(str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+
+
+@lru_cache(maxsize=8)
+def _longest_token(tokenizer: Tokenizer) -> int:
+    """Characters in the longest token's name, which has one for each byte or character it stands for."""
+    return max(map(len, tokenizer.get_vocab()))

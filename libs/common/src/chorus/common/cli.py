@@ -1,6 +1,7 @@
 """The `chorus` command: `up` for one machine, `provision` for servers of one's own.
 
 chorus up          start everything here, attach the console, stop everything when it ends
+chorus console     one more console for what runs here: to cancel a training that the first one watches, say
 chorus provision   make the streams, consumers and buckets that the services need
 """
 
@@ -10,6 +11,7 @@ import signal
 import sys
 
 from chorus.common.errors import ChorusError
+from chorus.common.local.console import join
 from chorus.common.local.screen import Screen
 from chorus.common.local.stack import StackSettings, running
 from chorus.common.provision import ProvisionSettings, provision
@@ -21,8 +23,8 @@ INTERRUPTED = 130  # what shells report for Ctrl-C
 
 async def _up() -> int:
     """Bring the stack up, run the console, take the stack down."""
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel_all)
     screen = Screen()
+    _stop_on_signals(screen)
     try:
         settings = load(StackSettings)
         async with running(settings, screen) as stack:
@@ -31,13 +33,25 @@ async def _up() -> int:
     except ChorusError as error:
         screen.failed(error.message)
         return error.status if error.status < 256 else 1
-    finally:
-        screen.stopped()
 
 
-def _cancel_all() -> None:
-    for task in asyncio.all_tasks():
-        task.cancel()
+def _stop_on_signals(screen: Screen) -> None:
+    """The first signal begins the end of this task; a second one must not cut that short."""
+    running = asyncio.current_task()
+    assert running is not None
+
+    def stop() -> None:
+        if running.cancelling():
+            screen.notice("Chorus is stopping already; give it a few seconds.")
+        else:
+            running.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+
+
+async def _console() -> int:
+    return await join(load(StackSettings).data)
 
 
 async def _provision() -> int:
@@ -47,7 +61,7 @@ async def _provision() -> int:
     return 0
 
 
-COMMANDS = {"up": _up, "provision": _provision}
+COMMANDS = {"up": _up, "console": _console, "provision": _provision}
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from chorus.common.errors import Misconfigured
 
@@ -58,6 +58,8 @@ def load(kind: type[Settings]) -> Settings:
     """Read and check all settings; raises `Misconfigured` with one line for each that is wrong."""
     try:
         return kind(_secrets_dir=os.environ.get(f"{PREFIX}SECRETS_DIR"))
+    except SettingsError as error:
+        raise Misconfigured(f"Settings cannot be read: {error}. Mend {PREFIX}SECRETS_DIR or .env.") from None
     except ValidationError as error:
         lines = [
             f"{PREFIX}{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator
 
+from chorus.common.contracts.wire import MIB
 from chorus.common.settings import CommonSettings
 
 
@@ -12,7 +13,7 @@ class GatewaySettings(CommonSettings):
 
     console: bool = False
     """Whether to talk in this terminal."""
-    max_upload: int = Field(default=25 * 1024 * 1024, ge=1024)
+    max_upload: int = Field(default=25 * MIB, ge=1024)
     """Bytes of a file that may be handed over."""
     cache: Path = Path(".chorus/cache")
     """Folder for what may be lost: the console's history."""

@@ -1,5 +1,6 @@
 """What inference answers on the bus: a conversation in, a stream of text out."""
 
+import asyncio
 import uuid
 from contextlib import aclosing
 
@@ -43,7 +44,8 @@ class GenerationHandlers:
         if found := await self._catalogue.find(asked.guild, asked.model):
             name, version = found
             adapter = await self._shelf.ready(asked.guild, name, version)
-        prompt = compose(
+        prompt = await asyncio.to_thread(
+            compose,
             self._served.tokenizer,
             asked.messages,
             window=self._engine.window,

@@ -2,7 +2,8 @@
 
 A record is one line of JSON; its revision is what a compare-and-set compares. Changes are heard
 through what the bucket republishes (`contracts.topology`), and everything is read anew after a
-reconnection and every minute, because a core message can be lost.
+reconnection and every minute, because a core message can be lost. A record that nobody can read is
+passed over where many are read, so that one guild's does not stop the others'.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from pydantic import BaseModel
 
 from chorus.common.bus.connection import Connection
 from chorus.common.contracts.wire import decode, encode
-from chorus.common.errors import ChorusError, Conflict, NotFound, Unavailable
+from chorus.common.errors import ChorusError, Conflict, InvalidInput, NotFound, Unavailable
 
 REREAD_EVERY = 60.0  # seconds between full reads while following changes
 CAS_ATTEMPTS = 10
@@ -50,7 +51,7 @@ class Bucket(Generic[Record]):
         self._record = record
 
     async def get(self, key: str) -> Entry[Record] | None:
-        """The record under `key`, if there is one."""
+        """The record under `key`, if there is one. Raises `InvalidInput` if it cannot be read."""
         try:
             entry = await self._kv.get(key)
         except KeyNotFoundError:
@@ -58,6 +59,16 @@ class Bucket(Generic[Record]):
         except NatsError as error:
             raise self._failed(error) from None
         return Entry(key, decode(self._record, entry.value or b""), entry.revision or 0)
+
+    async def _get_readable(self, key: str) -> Entry[Record] | None:
+        try:
+            return await self.get(key)
+        except InvalidInput as error:
+            self._pass_over(key, error)
+            return None
+
+    def _pass_over(self, key: str, error: InvalidInput) -> None:
+        log.warning("record cannot be read", bucket=self._name, key=key, code=error.code)
 
     async def create(self, key: str, value: Record) -> Entry[Record]:
         """Store a first record under `key`. Raises `Conflict` if there is one already."""
@@ -109,19 +120,25 @@ class Bucket(Generic[Record]):
         return sorted(subject.removeprefix(start) for subject in info.state.subjects or {})
 
     async def entries(self, prefix: str = "") -> list[Entry[Record]]:
-        """All records whose keys start with `prefix`."""
-        entries = await asyncio.gather(*(self.get(key) for key in await self.keys(prefix)))
+        """All records whose keys start with `prefix`, but for those that cannot be read."""
+        entries = await asyncio.gather(*(self._get_readable(key) for key in await self.keys(prefix)))
         return [entry for entry in entries if entry is not None]
 
     async def follow(self, prefix: str = "") -> AsyncIterator[Entry[Record]]:
-        """Every record there is, then each as it changes, for ever; the same revision may come twice."""
+        """Every record there is, then each as it changes, for ever; the same revision may come twice.
+
+        Those that cannot be read are left out.
+        """
         news: asyncio.Queue[Entry[Record]] = asyncio.Queue()
 
         async def hear(message: Msg) -> None:
             if message.data:
                 revision = int((message.headers or {}).get("Nats-Sequence", 0))
                 key = message.subject.removeprefix(f"changed.{self._name}.")
-                news.put_nowait(Entry(key, decode(self._record, message.data), revision))
+                try:
+                    news.put_nowait(Entry(key, decode(self._record, message.data), revision))
+                except InvalidInput as error:
+                    self._pass_over(key, error)
 
         subscription = await self._connection.listen(f"changed.{self._name}.{prefix}>", cb=hear)
         try:

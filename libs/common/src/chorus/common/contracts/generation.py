@@ -23,6 +23,11 @@ CANCEL = "infer.v1.cancel"
 MAX_UNCREDITED_BYTES = 1024 * 1024
 """What one reader that gives no credit may be sent; NATS would cut it off at 64 MiB of backlog."""
 
+MAX_INT32, MAX_INT64 = 2**31 - 1, 2**63 - 1  # engines keep these numbers in so many bits
+
+StopString = Annotated[str, Field(min_length=1, max_length=256)]
+"""Ends the answer where it would be written."""
+
 
 class Sampling(StrictPart):
     """How to choose among the next tokens. What is left out is as the base model's makers advise."""
@@ -30,11 +35,11 @@ class Sampling(StrictPart):
     temperature: float | None = Field(default=None, ge=0, le=2)
     """0 always takes the likeliest token."""
     top_p: float | None = Field(default=None, gt=0, le=1)
-    top_k: int | None = Field(default=None, ge=0)
+    top_k: int | None = Field(default=None, ge=0, le=MAX_INT32)
     """0 means no limit."""
-    seed: NonNegativeInt | None = None
+    seed: int | None = Field(default=None, ge=0, le=MAX_INT64)
     max_tokens: PositiveInt = Field(default=512, le=8192)
-    stop: list[str] = Field(default=[], max_length=8)
+    stop: list[StopString] = Field(default=[], max_length=8)
 
 
 class Generate(Request):

@@ -1,11 +1,16 @@
 """The data folder of one machine's Chorus: everything it keeps, held by one stack at a time."""
 
 import fcntl
+import shutil
+import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from chorus.common.errors import Misconfigured
+
+ROOM = 300 * 1024**2  # bytes: what logs, streams and a few small models need; below it the S3 server fails
+LONGEST_TMP = 70  # characters: vLLM makes sockets there, whose path ends at 107, by names of 36
 
 
 class DataFolder:
@@ -18,10 +23,38 @@ class DataFolder:
         self.s3 = self.root / "s3"
         self.logs = self.root / "logs"
         self.cache = self.root / "cache"
+        self.tmp = self.root / "tmp"
+        """For what lives no longer than the stack."""
 
     @contextmanager
     def held(self) -> Generator[None]:
-        """Make the folders and keep other stacks out. Raises `Misconfigured` if one is running here."""
+        """Make the folders and keep other stacks out. Raises `Misconfigured` if that cannot be."""
+        with self._locked():
+            free = shutil.disk_usage(self.root).free
+            if free < ROOM:
+                raise Misconfigured(
+                    f"CHORUS_DATA: {free / 1e6:.0f} MB are free in {self.root}, and {ROOM / 1e6:.0f} MB are "
+                    "needed. Make room, or name another folder."
+                )
+            shutil.rmtree(self.tmp, ignore_errors=True)  # of a stack that was killed
+            if len(str(self.tmp)) > LONGEST_TMP:
+                self.tmp = Path(tempfile.mkdtemp(prefix="chorus-"))
+            self.tmp.mkdir(mode=0o700, exist_ok=True)
+            try:
+                yield
+            finally:
+                shutil.rmtree(self.tmp, ignore_errors=True)
+
+    def is_held(self) -> bool:
+        """Whether a stack runs on it now."""
+        try:
+            with self._locked():
+                return False
+        except Misconfigured:
+            return True
+
+    @contextmanager
+    def _locked(self) -> Generator[None]:
         try:
             for folder in (self.keys, self.nats, self.s3, self.logs, self.cache):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)

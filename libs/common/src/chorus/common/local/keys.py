@@ -8,6 +8,7 @@ from pathlib import Path
 import nkeys
 
 from chorus.common.contracts.permissions import USERS
+from chorus.common.errors import Misconfigured
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ def nats_users(folder: Path) -> list[NatsUser]:
         path = folder / f"{name}.nk"
         if not path.exists():
             _write_secret(path, nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_USER))
-        pair = nkeys.from_seed(bytearray(path.read_bytes().strip()))
+        try:
+            pair = nkeys.from_seed(bytearray(path.read_bytes().strip()))
+        except Exception:  # nkeys raises whatever its decoding meets
+            raise _damaged(path) from None
         users.append(NatsUser(name, path, bytes(pair.public_key).decode()))
     return users
 
@@ -45,7 +49,14 @@ def s3_credentials(folder: Path) -> S3Credentials:
     if not path.exists():
         made = {"access_key": secrets.token_hex(10), "secret_key": secrets.token_urlsafe(30)}
         _write_secret(path, json.dumps(made).encode())
-    return S3Credentials(**json.loads(path.read_text()))
+    try:
+        return S3Credentials(**json.loads(path.read_text()))
+    except (ValueError, TypeError):
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> Misconfigured:
+    return Misconfigured(f"CHORUS_DATA: {path} is damaged. Delete it; the next start makes a new one.")
 
 
 def _write_secret(path: Path, data: bytes) -> None:

@@ -8,12 +8,10 @@ A part that does not come up ends the start with its own words; everything alrea
 
 import asyncio
 import json
-import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +19,14 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chorus.common.base_model import STARTER
-from chorus.common.errors import Misconfigured
+from chorus.common.local.addresses import Addresses
+from chorus.common.local.console import end_console, start_console
 from chorus.common.local.folder import DataFolder
 from chorus.common.local.keys import nats_users, s3_credentials
 from chorus.common.local.process import Process, Program
 from chorus.common.local.screen import Screen
 from chorus.common.local.servers import (
     HOST,
-    WEED_PORTS,
-    free_ports,
-    is_free,
     nats_command,
     nats_config,
     weed_command,
@@ -63,34 +59,6 @@ class StackSettings(BaseSettings):
     """Seconds that a silent worker keeps its job."""
 
 
-@dataclass(frozen=True)
-class Addresses:
-    """Where everything listens. Every address is on loopback."""
-
-    nats: int
-    nats_monitor: int
-    weed: tuple[int, ...]
-    health: Mapping[str, int]
-
-    @classmethod
-    def chosen(cls, settings: StackSettings) -> "Addresses":
-        """Free ports for all, but for those that were asked for."""
-        if settings.nats_port and not is_free(settings.nats_port):
-            raise Misconfigured(
-                f"CHORUS_NATS_PORT: {settings.nats_port} is taken by another program. "
-                "Choose another port, or none: then any free one is taken."
-            )
-        names = (*SERVICES, "gateway")
-        ports = free_ports(2 + len(WEED_PORTS) + len(names))
-        weed_end = 2 + len(WEED_PORTS)
-        return cls(
-            nats=settings.nats_port or ports[0],
-            nats_monitor=ports[1],
-            weed=tuple(ports[2:weed_end]),
-            health=dict(zip(names, ports[weed_end:], strict=True)),
-        )
-
-
 class Stack:
     """Chorus on one machine. Make it with `running`."""
 
@@ -103,7 +71,7 @@ class Stack:
         self._stack = stack
         self._users = {user.name: user for user in nats_users(folder.keys)}
         self._s3 = s3_credentials(folder.keys)
-        self.addresses = Addresses.chosen(settings)
+        self.addresses = Addresses.chosen(SERVICES, settings.nats_port)
         self.processes: list[Process] = []
 
     async def start(self) -> None:
@@ -207,7 +175,8 @@ class Stack:
             "CACHE": str(self._folder.cache),
             "ACK_WAIT": str(self._settings.ack_wait),
         }
-        return {f"{PREFIX}{name}": value for name, value in settings.items()}
+        ours = {f"{PREFIX}{name}": value for name, value in settings.items()}
+        return {**ours, "TMPDIR": str(self._folder.tmp)}
 
     def _provision_settings(self) -> ProvisionSettings:
         given = self.environment("provisioner")
@@ -220,13 +189,8 @@ class Stack:
         It stays in the launcher's process group: Ctrl-C reaches both, and both know what to do. Meanwhile
         what dies is started again. Raises `Unavailable` when a part has to be given up.
         """
-        with (self._folder.logs / "gateway.log").open("wb") as log:
-            child = await asyncio.create_subprocess_exec(
-                *[sys.executable, "-m", "chorus.gateway"],
-                stderr=log,
-                env={**os.environ, **self.environment("gateway"), f"{PREFIX}CONSOLE": "true"},
-            )
-        self._stack.push_async_callback(_end, child)
+        child = await start_console(self.environment("gateway"), self._folder.logs / "gateway.log")
+        self._stack.push_async_callback(end_console, child)
 
         def tell(message: str) -> None:
             self._screen.notice(message)
@@ -259,16 +223,6 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-async def _end(child: asyncio.subprocess.Process) -> None:
-    """The console ends by itself on Ctrl-C and at the end of its input; otherwise it is asked to."""
-    if child.returncode is None:
-        child.terminate()
-        try:
-            await asyncio.wait_for(child.wait(), STOP_SERVICE)
-        except TimeoutError:
-            child.kill()
-
-
 async def _first_to_end(console: Coroutine[Any, Any, int], watch: Coroutine[Any, Any, None]) -> int:
     """The console's exit code, or the error of the watch over the other parts, whichever comes first."""
     ending, watching = asyncio.create_task(console), asyncio.create_task(watch)
@@ -288,10 +242,13 @@ async def running(settings: StackSettings, screen: Screen) -> AsyncGenerator[Sta
     """The whole stack, ready; stopped on leaving, whatever happened."""
     folder = DataFolder(settings.data)
     with folder.held():
-        async with AsyncExitStack() as stack:
-            local = Stack(settings, folder, screen, stack)
-            with screen.starting():
-                await local.start()
-            stack.enter_context(local.announced())
-            yield local
-            screen.stopping()
+        try:
+            async with AsyncExitStack() as stack:
+                local = Stack(settings, folder, screen, stack)
+                stack.callback(screen.stopping)
+                with screen.starting():
+                    await local.start()
+                stack.enter_context(local.announced())
+                yield local
+        finally:
+            screen.stopped()

@@ -1,13 +1,11 @@
 """Handing data over: the file goes to S3, its reference to the trainer, a dataset version comes back."""
 
-import hashlib
-
 from chorus.common.bus.calls import ask
 from chorus.common.bus.connection import Connection
 from chorus.common.contracts.datasets import IMPORT, Dataset, Imported, ImportFile
-from chorus.common.contracts.storage import FILES
 from chorus.common.errors import InvalidInput
 from chorus.common.objects import ObjectStore
+from chorus.gateway.backends.uploads import uploaded
 from chorus.gateway.commands.ports import Upload
 
 IMPORT_WITHIN = 120.0  # seconds
@@ -23,11 +21,10 @@ class BusDatasets:
     async def add(
         self, guild: str, name: str, upload: Upload, *, positive: bool, contributor: str
     ) -> Dataset:
-        """Upload under the bytes' own hash, so that the same file is stored once, then have it read."""
+        """Upload it, then have it read."""
         if not upload.data.strip():
             raise InvalidInput(f"{upload.name} is empty: there is nothing to learn from.", code="empty_file")
-        sha256 = hashlib.sha256(upload.data).hexdigest()
-        file = await self._store.put(FILES, f"{guild}/{sha256}", upload.data)
+        file = await uploaded(self._store, guild, upload.data)
         question = ImportFile(
             guild=guild, name=name, file=file, filename=upload.name, label=positive, contributor=contributor
         )

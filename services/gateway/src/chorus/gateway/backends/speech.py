@@ -1,13 +1,11 @@
 """Speech over the bus: sound lies in S3, under the guild's own id, and is named by reference."""
 
-import hashlib
-
 from chorus.common.bus.calls import ask
 from chorus.common.bus.connection import Connection
 from chorus.common.contracts.speech import STT, TTS, Speak, Spoken, Transcribe, Transcript
-from chorus.common.contracts.storage import FILES
 from chorus.common.errors import InvalidInput
 from chorus.common.objects import ObjectStore
+from chorus.gateway.backends.uploads import uploaded
 from chorus.gateway.commands.ports import Upload
 
 WITHIN = 120.0  # seconds; waiting in line included
@@ -27,10 +25,9 @@ class BusSpeech:
         return await self._store.get(spoken.audio), spoken.seconds
 
     async def transcribe(self, guild: str, upload: Upload) -> str:
-        """Upload under the bytes' own hash, so that the same recording is stored once, then have it heard."""
+        """Upload it, then have it heard."""
         if not upload.data:
             raise InvalidInput(f"{upload.name} is empty: there is nothing to hear.", code="empty_file")
-        sha256 = hashlib.sha256(upload.data).hexdigest()
-        audio = await self._store.put(FILES, f"{guild}/{sha256}", upload.data)
+        audio = await uploaded(self._store, guild, upload.data)
         question = Transcribe(guild=guild, audio=audio, filename=upload.name[:255])
         return (await ask(self._connection, STT, question, Transcript, within=WITHIN)).text

@@ -1,7 +1,10 @@
 """`!job`, `!jobs`, `!cancel`: what became of a training."""
 
+import re
+
 from pydantic import Field
 
+from chorus.common.contracts.names import JOB_ID
 from chorus.common.contracts.training import JobRecord, JobState
 from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
@@ -64,9 +67,9 @@ def told(record: JobRecord) -> str:
 def _id(text: str) -> str:
     """A job's id as people paste it."""
     job = text.strip().strip("`.").lower()
-    if len(job) != 10 or not job.isalnum():
+    if re.fullmatch(JOB_ID, job) is None:
         raise InvalidInput(
-            f"{text!r} is not a job's id. It has ten letters and digits; !jobs lists them.",
+            f"{text!r} is not a job's id. It has ten of a to z and 2 to 7; !jobs lists them.",
             code="invalid_job_id",
             param="job",
         )

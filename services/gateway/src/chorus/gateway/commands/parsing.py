@@ -5,7 +5,8 @@
     !ask what is "the rule" about a=b?
 
 `key=value` is an option only where the command has that option; everything else is the command's text,
-kept as it was written. One pair of quotes around the whole text is taken off, phones' curly ones too.
+kept as it was written, unless an option was surely meant: then we ask. Between quotes nothing is an option.
+One pair of quotes around the whole text is taken off, phones' curly ones too.
 """
 
 import difflib
@@ -37,7 +38,7 @@ def bind(model: type[P], text_field: str | None, argument: str) -> P:
     if text and text_field is None:
         raise InvalidInput(f"Nothing is expected here, but there is {text!r}.", code="unexpected_text")
     if text and text_field is not None:
-        _refuse_mistyped_option(text, options)
+        _refuse_mistyped_option(text, options, lone=not model.model_fields[text_field].is_required())
         values[text_field] = _unquoted(text)
     try:
         return model.model_validate(values)
@@ -111,16 +112,32 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if _opens(text, 0) and _closing(text, 0) == len(text) - 1 else text
 
 
-def _refuse_mistyped_option(text: str, options: set[str]) -> None:
-    """`fiel=x.json` is no text to learn: better to ask than to train on it."""
-    for word in text.split():
-        name, equals, _ = word.partition("=")
+def _refuse_mistyped_option(text: str, options: set[str], *, lone: bool) -> None:
+    """`fiel=x.json` is no text to learn: better to ask than to train on it.
+
+    A near option's name is refused everywhere. With `lone`, where a command can do without text, so is
+    what has no words beside it (`nonsense=1`); where text is the point, `E=mc2` is as good as any.
+    """
+    words = _outside_quotes(text).split()
+    given = [word.partition("=")[0] for word in words if _looks_like_option(word)]
+    lone = lone and len(given) == len(words)
+    for name in given:
         near = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.7)
-        if equals and name.isidentifier() and (near or word == text):
+        if near or lone:
             hint = f" Did you mean `{near[0]}=`?" if near else ""
             known = ", ".join(f"`{option}=`" for option in sorted(options)) or "none"
             raise InvalidInput(
-                f"There is no option `{name}=` here.{hint} Options: {known}.",
+                f"There is no option `{name}=` here.{hint} Options: {known}. Quotes make it text.",
                 code="unknown_option",
                 param=name,
             )
+
+
+def _outside_quotes(text: str) -> str:
+    """What comes after the leading quotes."""
+    return text[_closing(text, 0) + 1 :] if _opens(text, 0) else text
+
+
+def _looks_like_option(word: str) -> bool:
+    name, equals, _ = word.partition("=")
+    return bool(equals) and name.isidentifier()

@@ -13,6 +13,7 @@ import structlog
 
 from chorus.common.chat import Tokenizer, prepare
 from chorus.common.errors import InternalError, InvalidInput, Misconfigured, Unavailable
+from chorus.inference.generation.checks import check_prompt
 from chorus.inference.generation.ports import Adapter, Piece, Work
 from chorus.inference.settings import InferenceSettings
 
@@ -30,7 +31,6 @@ from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-SHORTEST_PROMPT = 5  # tokens; fewer crash the CPU worker with SIGILL on grouped-query attention
 GIB = 1024**3
 CPU_SHARE = 0.3  # of the memory must be free for vLLM to start at all; its cache is sized apart
 
@@ -66,11 +66,7 @@ class VllmEngine:
 
     async def generate(self, work: Work) -> AsyncGenerator[Piece, None]:
         """Write an answer, a piece for each step of the engine; a slow reader gets larger pieces."""
-        if len(work.prompt) < SHORTEST_PROMPT:
-            raise InvalidInput(
-                f"The prompt has {len(work.prompt)} tokens; at least {SHORTEST_PROMPT} are needed.",
-                code="prompt_too_short",
-            )
+        check_prompt(work.prompt)
         lora = self._request(work.adapter) if work.adapter else None
         prompt = tokens_input(work.prompt)
         try:

@@ -1,4 +1,4 @@
-"""Whether an adapter may come near the engine. Pure.
+"""Whether an adapter or a prompt may come near the engine. Pure.
 
 vLLM checks neither the base model nor the template, and an adapter that it cannot take, met while it
 generates, ends the whole engine: everything that can be checked is checked here.
@@ -12,6 +12,7 @@ from pathlib import Path
 from chorus.common.chat import Tokenizer, prompt_tokens, template_sha256
 from chorus.common.contracts.models import BaseModelId, Manifest, token_hash
 from chorus.common.errors import InvalidInput
+from chorus.common.objects import file_sha256
 
 PLAIN = {
     "bias": "none",
@@ -21,6 +22,8 @@ PLAIN = {
     "layer_replication": None,
 }
 """Of peft's options those that vLLM serves only in this form."""
+
+SHORTEST_PROMPT = 5  # tokens; fewer crash vLLM's CPU worker with SIGILL on grouped-query attention
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,24 @@ def check_manifest(manifest: Manifest, guild: str, served: Served) -> None:
                 "A chat becomes other tokens here than where this adapter was trained. Train it again.",
                 code="wrong_tokens",
             )
+
+
+def check_prompt(tokens: list[int]) -> None:
+    """Raises `InvalidInput` for what the engine would die of."""
+    if len(tokens) < SHORTEST_PROMPT:
+        raise InvalidInput(
+            f"The prompt has {len(tokens)} tokens; at least {SHORTEST_PROMPT} are needed.",
+            code="prompt_too_short",
+        )
+
+
+def is_whole(folder: Path, manifest: Manifest) -> bool:
+    """Whether the folder holds the manifest's files, byte for byte, and nothing else."""
+    there = {path.name: path for path in folder.iterdir() if path.is_file()}
+    return there.keys() == {file.name for file in manifest.files} and all(
+        there[file.name].stat().st_size == file.size and file_sha256(there[file.name]) == file.sha256
+        for file in manifest.files
+    )
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:

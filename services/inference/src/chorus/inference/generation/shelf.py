@@ -1,7 +1,8 @@
 """Adapters on disk and in the engine: each is fetched, checked and tried once, however many ask for it.
 
 A folder is named by the manifest's hash and appears when it is whole. It stays: vLLM goes back to it
-when it has put an adapter out of its memory, and dies if it is gone.
+when it has put an adapter out of its memory, and dies if it is gone. What a disk has damaged between two
+starts is found before the engine sees it, and fetched again.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from chorus.common.contracts.storage import MODELS, ObjectRef
 from chorus.common.contracts.wire import decode
 from chorus.common.errors import ChorusError, InternalError
 from chorus.common.objects import ObjectStore
-from chorus.inference.generation.checks import Served, check_files, check_manifest
+from chorus.inference.generation.checks import Served, check_files, check_manifest, is_whole
 from chorus.inference.generation.ports import Adapter, Engine, Piece, Work
 
 CANARY = Sampling(temperature=0, max_tokens=2)
@@ -73,13 +74,17 @@ class Shelf:
         )
         manifest = decode(Manifest, await self._store.get(version.manifest))
         check_manifest(manifest, guild, self._served)
-        if not adapter.folder.exists():
-            await self._fetch(manifest, version.manifest, adapter.folder)
+        await self._provide(manifest, version.manifest, adapter.folder)
         check_files(adapter.folder, manifest)
         await self._engine.load(adapter)
         await self._try(adapter, manifest)
         log.info("adapter ready", adapter=adapter.name, sha256=adapter.sha256[:12])
         return adapter
+
+    async def _provide(self, manifest: Manifest, ref: ObjectRef, folder: Path) -> None:
+        """Have the files on disk as they were stored. Raises `CorruptObject` if S3 has lost them too."""
+        if not await asyncio.to_thread(_kept_whole, folder, manifest):
+            await self._fetch(manifest, ref, folder)
 
     async def _fetch(self, manifest: Manifest, ref: ObjectRef, folder: Path) -> None:
         """All files beside each other under another name, then one rename."""
@@ -116,3 +121,14 @@ async def _drain(pieces: AsyncIterator[Piece]) -> None:
         raise
     except Exception as error:
         raise InternalError(f"The adapter does not answer: {error}.", code="adapter_broken") from error
+
+
+def _kept_whole(folder: Path, manifest: Manifest) -> bool:
+    """Whether the files are there already; what is there but damaged is removed."""
+    if not folder.exists():
+        return False
+    if is_whole(folder, manifest):
+        return True
+    log.warning("adapter damaged in the cache", sha256=folder.name[:12])
+    shutil.rmtree(folder)
+    return False

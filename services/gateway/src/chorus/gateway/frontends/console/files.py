@@ -1,12 +1,12 @@
 """Files in the console are those of one's own disk: whoever types here may read and write them anyway."""
 
 import asyncio
+import os
 from pathlib import Path
 
+from chorus.common.contracts.wire import MIB
 from chorus.common.errors import Conflict, InvalidInput, NotFound, TooLarge
 from chorus.gateway.commands.ports import Upload
-
-MIB = 1024 * 1024
 
 
 class LocalFiles:
@@ -21,7 +21,7 @@ class LocalFiles:
 
     async def read(self, name: str) -> Upload:
         """The file at a path, `~` and the current folder understood."""
-        path = Path(name).expanduser()  # noqa: ASYNC240 - no system call worth a thread
+        path = _path(name)
         try:
             size = path.stat().st_size
             if size > self._max_bytes:
@@ -46,7 +46,7 @@ async def save(name: str, data: bytes) -> Path:
     One that is there with the same bytes will do. Raises `Conflict` when it holds others: nothing is ever
     overwritten.
     """
-    path = Path(name).expanduser()  # noqa: ASYNC240 - no system call worth a thread
+    path = _path(name)
     try:
         await asyncio.to_thread(_write_or_compare, path, data)
     except FileExistsError:
@@ -56,6 +56,19 @@ async def save(name: str, data: bytes) -> Path:
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise InvalidInput(f"{name} cannot be written: {reason}.", code="file_unwritable") from None
+    return path
+
+
+def _path(name: str) -> Path:
+    """The path that a person means, `~` understood. Raises `NotFound` for one that can be nowhere."""
+    path = Path(name)
+    try:
+        path = path.expanduser()
+        possible = b"\0" not in os.fsencode(path)
+    except (RuntimeError, ValueError):  # the home of nobody; a sign that no file's name can have
+        possible = False
+    if not possible:
+        raise NotFound(f"There can be no file {name!r}.", code="file_not_found", param="file")
     return path
 
 

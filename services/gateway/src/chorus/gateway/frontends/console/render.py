@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator
 
+import structlog
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
@@ -12,10 +13,13 @@ from chorus.common.contracts.generation import Delta, End
 from chorus.common.contracts.training import JobRecord, JobState
 from chorus.common.errors import ChorusError
 from chorus.gateway.commands.replies import Audio, Card, Problem, Progress, Reply, Stream, Text
+from chorus.gateway.commands.table import OUR_FAULT
 from chorus.gateway.commands.telling import figures, outcome, stage
 from chorus.gateway.frontends.console.files import save
 
 PLAIN_EVERY = 5.0  # seconds between progress lines where a bar cannot move
+
+log = structlog.get_logger()
 
 
 class Renderer:
@@ -25,7 +29,7 @@ class Renderer:
         self._console = console
 
     async def show(self, reply: Reply) -> bool:
-        """Show a reply to its end."""
+        """Show a reply to its end. Whatever fails on the way is told, and the console goes on."""
         try:
             match reply:
                 case Text(text):
@@ -44,6 +48,10 @@ class Renderer:
                     return False
         except ChorusError as error:
             self._problem(error.code, error.message)
+            return False
+        except Exception:
+            log.exception("reply failed")
+            self._problem(OUR_FAULT.code, OUR_FAULT.message)
             return False
         return True
 

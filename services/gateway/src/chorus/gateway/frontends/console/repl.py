@@ -9,6 +9,7 @@ from rich.console import Console
 
 from chorus.common.contracts.names import LOCAL
 from chorus.gateway.commands.context import Chorus, Context, Session
+from chorus.gateway.commands.replies import Problem
 from chorus.gateway.commands.table import COMMANDS, PREFIX, run
 from chorus.gateway.frontends.console.files import LocalFiles
 from chorus.gateway.frontends.console.lines import scripted, typed
@@ -33,7 +34,8 @@ async def converse(chorus: Chorus, *, max_upload: int, history: Path) -> int:
             key=uuid.uuid4().hex,
             admin=True,  # of their own machine
         )
-        failed |= not await renderer.show(await run(ctx, line))
+        reply = line if isinstance(line, Problem) else await run(ctx, line)
+        failed |= not await renderer.show(reply)
     return int(failed)
 
 
@@ -43,7 +45,7 @@ def announce(text: str) -> None:
     Console(soft_wrap=True, force_terminal=False).print(text, markup=False, highlight=False)
 
 
-def _lines(console: Console, history: Path) -> AsyncIterator[str]:
+def _lines(console: Console, history: Path) -> AsyncIterator[str | Problem]:
     if not sys.stdin.isatty():
         return scripted()
     console.print(WELCOME, style="dim")

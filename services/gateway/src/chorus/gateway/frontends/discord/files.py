@@ -6,10 +6,10 @@ from typing import Protocol
 import aiohttp
 from yarl import URL
 
+from chorus.common.contracts.wire import MIB
 from chorus.common.errors import InvalidInput, NotFound, TooLarge, Unavailable
 from chorus.gateway.commands.ports import Upload
 
-MIB = 1024 * 1024
 CHUNK = 64 * 1024  # bytes
 WITHIN = aiohttp.ClientTimeout(total=120)  # seconds
 GONE = (403, 404)  # the CDN's addresses are signed, and expire

@@ -1,0 +1,61 @@
+"""The gateway's console in this terminal: the one that `chorus up` opens, or one more beside it."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from chorus.common.errors import Unavailable
+from chorus.common.local.folder import DataFolder
+from chorus.common.settings import PREFIX
+
+STOP_WITHIN = 25.0  # seconds; the console's process may be on Discord, too, and finishes its answers there
+
+
+async def start_console(environment: Mapping[str, str], log: Path) -> asyncio.subprocess.Process:
+    """Start it. It stays in our process group: Ctrl-C reaches both, and both know what to do."""
+    with log.open("wb") as errors:
+        return await asyncio.create_subprocess_exec(
+            *[sys.executable, "-m", "chorus.gateway"],
+            stderr=errors,
+            env={**os.environ, **environment, f"{PREFIX}CONSOLE": "true"},
+        )
+
+
+async def end_console(child: asyncio.subprocess.Process) -> None:
+    """It ends by itself on Ctrl-C and at the end of its input; otherwise it is asked to."""
+    if child.returncode is None:
+        child.terminate()
+        try:
+            await asyncio.wait_for(child.wait(), STOP_WITHIN)
+        except TimeoutError:
+            child.kill()
+
+
+async def join(data: Path) -> int:
+    """One more console, for the stack that runs on this data; returns its exit code.
+
+    Raises `Unavailable` when none does.
+    """
+    folder = DataFolder(data)
+    told = folder.root / "stack.json"
+    if not told.exists() or not folder.is_held():
+        raise Unavailable(f"No Chorus runs on {folder.root}. Start it with `make run`.", code="not_running")
+    where, s3 = json.loads(told.read_text()), json.loads((folder.keys / "s3.json").read_text())
+    settings = {
+        "NATS_URL": where["nats"],
+        "NATS_NKEY_FILE": str(folder.keys / "gateway.nk"),
+        "S3_ENDPOINT": where["s3"],
+        "S3_ACCESS_KEY": s3["access_key"],
+        "S3_SECRET_KEY": s3["secret_key"],
+        "CACHE": str(folder.cache),
+        "DISCORD_TOKEN": "",  # the first one is on Discord already
+    }
+    environment = {f"{PREFIX}{name}": value for name, value in settings.items()}
+    child = await start_console(environment, folder.logs / f"console-{os.getpid()}.log")
+    try:
+        return await child.wait()
+    finally:
+        await end_console(child)
