@@ -73,15 +73,23 @@ def bring_up_to(lock: Path) -> None:
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    if not PYTHON.exists():
-        with Step("Python environment"):
-            run([sys.executable, "-m", "venv", str(VENV)])
-            pip("install", PIP)
+    make_environment()
     packages = [line for line in lock.read_text().splitlines() if not line.startswith("#")]
     with Step(f"packages of {lock.name}", count=len(packages)):
         big = [package for package in packages if package.split("==")[0] in BIG]
         in_parallel(lambda: install_big(big), lambda: install([name for name in packages if name not in big]))
     stamp.write_text(wanted)
+
+
+def make_environment() -> None:
+    """The environment with its pip, made anew if that was cut short."""
+    stamp = VENV / ".environment"
+    if PYTHON.exists() and stamp.exists() and stamp.read_text() == PIP:
+        return
+    with Step("Python environment"):
+        run([sys.executable, "-m", "venv", "--clear", str(VENV)])
+        pip("install", PIP)
+    stamp.write_text(PIP)
 
 
 def install_big(packages: list[str]) -> None:

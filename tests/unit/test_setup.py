@@ -23,6 +23,21 @@ def test_no_room_is_said_before_anything_is_fetched(
     assert "1.0 GB are free. Make room." in told
 
 
+def test_an_environment_that_was_cut_short_is_made_anew(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    """As after Ctrl-C in the first second: there is a python, and no pip yet."""
+    monkeypatch.setattr(setup, "VENV", tmp_path)
+    monkeypatch.setattr(setup, "PYTHON", tmp_path / "bin/python")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").write_text("")
+    ran: list[str] = []
+    monkeypatch.setattr(setup, "run", lambda command: ran.append(" ".join(map(str, command))))
+    setup.make_environment()
+    setup.make_environment()
+    assert len(ran) == 2
+    assert "venv --clear" in ran[0]
+    assert setup.PIP in ran[1]
+
+
 def test_another_python_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup.sys, "version_info", Version(3, 9, 2, "final", 0))
     with pytest.raises(setup.SetupFailed, match=r"Python 3\.11 is needed, this is 3\.9\.2"):

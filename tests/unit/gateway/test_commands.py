@@ -32,6 +32,13 @@ async def test_training_on_words(world: World) -> None:
     )  # fmt: skip
 
 
+async def test_words_not_to_be_said_are_kept_and_not_trained_alone(world: World) -> None:
+    reply = await run(world.context(), '!train "Go away." positive=False')
+    assert isinstance(reply, Text)
+    assert "Kept as words not to be said" in reply.text
+    assert not world.jobs.records
+
+
 async def test_training_on_a_file(world: World) -> None:
     assert isinstance(await run(world.context(), "!train file=data.json"), Progress)
     assert world.datasets.added[0][1] == "data"
@@ -91,7 +98,6 @@ async def test_the_same_message_twice_is_one_job(world: World) -> None:
         ('!train ""', "nothing_to_train_on"),
         ("!train words file=data.json", "text_and_file"),
         ("!train file=other.json", "file_not_found"),
-        ("!train words positive=False", "no_positive_examples"),
         ("!train words rank=7", "invalid_parameter"),
         ("!train words model=../x", "invalid_parameter"),
         ("!job", "missing_parameter"),

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from chorus.common.contracts.generation import Delta, End
-from chorus.common.errors import ChorusError
+from chorus.common.errors import ChorusError, InvalidInput
 from chorus.gateway.commands.replies import Audio, Problem, Stream, Text
 from chorus.gateway.frontends.console.files import LocalFiles, save
 from chorus.gateway.frontends.console.lines import scripted
@@ -29,6 +29,12 @@ async def test_a_file_that_can_be_nowhere(name: str) -> None:
             await attempt
         assert error.value.code == "file_not_found"
         assert error.value.message == f"There can be no file {name!r}."
+
+
+async def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidInput, match="is not a file"):
+        await LocalFiles(100).read(str(tmp_path / "pipe"))
 
 
 async def test_a_home_that_is_there_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

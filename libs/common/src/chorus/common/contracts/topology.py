@@ -17,9 +17,9 @@ from nats.js.api import (
 )
 
 from chorus.common.contracts.training import JOBS_SUBJECT
+from chorus.common.contracts.wire import MIB
 
 MINUTE, DAY = 60.0, 86400.0  # seconds
-MIB = 1024 * 1024
 
 TRAIN, EVENTS, DLQ = "TRAIN", "EVENTS", "DLQ"
 TRAINER_CONSUMER = "trainer"

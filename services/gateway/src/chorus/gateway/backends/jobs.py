@@ -124,7 +124,7 @@ class BusJobs:
 
         def cancelled(record: JobRecord) -> JobRecord:
             if record.state.final:
-                raise Conflict(f"Job {job} has ended: it {record.state}.", code="job_ended")
+                raise Conflict(f"Job {job} has ended already ({record.state}).", code="job_ended")
             if record.committed:
                 raise Conflict(
                     f"Job {job} is publishing its model: too late to cancel. `!use` chooses what answers.",

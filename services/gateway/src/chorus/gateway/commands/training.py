@@ -11,7 +11,7 @@ from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.ports import Upload
-from chorus.gateway.commands.replies import Progress, Reply
+from chorus.gateway.commands.replies import Progress, Reply, Text
 
 DEFAULT_MODEL = "main"
 
@@ -36,11 +36,9 @@ async def train(ctx: Context, asked: Train) -> Reply:
         ctx.guild, name, upload, positive=asked.positive, contributor=ctx.user
     )
     if not dataset.positive:
-        raise InvalidInput(
-            f"Every example of {dataset.id} is marked as not to be said (positive=False). A model learns "
-            "that only beside examples of what to say: add some, and train again.",
-            code="no_positive_examples",
-            param="positive",
+        return Text(
+            f"{_read(dataset)}\nKept as words not to be said. Nothing is trained on them alone: "
+            "a model learns what not to say only beside what to say."
         )
     wishes = Hyperparameters(
         epochs=asked.epochs, learning_rate=asked.learning_rate, rank=_rank(asked.rank), seed=asked.seed

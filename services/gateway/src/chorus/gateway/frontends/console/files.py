@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import stat
 from pathlib import Path
 
 from chorus.common.contracts.wire import MIB
@@ -23,11 +24,13 @@ class LocalFiles:
         """The file at a path, `~` and the current folder understood."""
         path = _path(name)
         try:
-            size = path.stat().st_size
-            if size > self._max_bytes:
+            about = path.stat()
+            if not stat.S_ISREG(about.st_mode):  # a pipe would be waited for, a device has no end
+                raise InvalidInput(f"{name} is not a file.", code="file_unreadable", param="file")
+            if about.st_size > self._max_bytes:
                 raise TooLarge(
-                    f"{name} has {size / MIB:.1f} MiB; at most {self._max_bytes // MIB} MiB are taken. "
-                    "Split it, or raise CHORUS_MAX_UPLOAD.",
+                    f"{name} has {about.st_size / MIB:.1f} MiB; at most {self._max_bytes // MIB} MiB are "
+                    "taken. Split it, or raise CHORUS_MAX_UPLOAD.",
                     param="file",
                 )
             return Upload(path.name, await asyncio.to_thread(path.read_bytes))

@@ -39,7 +39,7 @@ class Discord:
         self._chorus = chorus
         self._settings = settings
         self._announce = announce
-        self._announced = False
+        self._announced = self._missed = False
         self._rooms = Rooms(settings.discord_edit_every)
         self._client = self._new_client()
         Route.BASE = settings.discord_api.rstrip("/")
@@ -52,7 +52,13 @@ class Discord:
         log.info(f"Logged in as {name}")
         if not self._announced:
             self._announce(f"Logged in as {name}.")
-        self._announced = True
+        self._announced, self._missed = True, False
+
+    def _out_of_reach(self) -> None:
+        """Say so once, until we are logged in again: the log has every try."""
+        if not self._missed:
+            self._announce("Discord is out of reach. It is tried again until it answers.")
+        self._missed, self._announced = True, False
 
     def trouble(self) -> str | None:
         """Why nobody on Discord is answered now, if nobody is."""
@@ -73,6 +79,7 @@ class Discord:
                 await self._client.leave(self._settings.grace)
             wait = BACK_AFTER if self._client.was_online else min(wait * 2, BACK_AFTER_AT_MOST)
             log.warning("Discord is out of reach", reason=reason, again_in_s=round(wait))
+            self._out_of_reach()
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))
             self._client = self._new_client()
 
