@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import sysconfig
 import time
 from pathlib import Path
@@ -95,6 +96,27 @@ def test_a_second_console_joins_what_runs(chorus: RunningChorus) -> None:
     )
     assert joined.returncode == 0, joined.stderr
     assert "chorus> hello" in joined.stdout
+
+
+def test_a_console_that_is_stopped_while_it_waits_for_a_line_ends_cleanly(
+    chorus: RunningChorus, tmp_path: Path
+) -> None:
+    with (tmp_path / "told").open("w+") as told:
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "chorus.gateway"],
+            env={**os.environ, **chorus.environment("gateway")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=told,
+        )
+        while "ready" not in (tmp_path / "told").read_text():
+            assert waiting.poll() is None
+            time.sleep(0.05)
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.wait(STOP_WITHIN) == 0
+        assert "Fatal" not in (tmp_path / "told").read_text()
+        assert waiting.stdin is not None
+        waiting.stdin.close()
 
 
 def test_a_second_console_of_nothing_says_so(tmp_path: Path) -> None:

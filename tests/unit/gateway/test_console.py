@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,8 +63,10 @@ async def test_what_fails_while_it_is_shown_is_told(reply: Stream | Audio, told:
 
 
 def typed(monkeypatch: pytest.MonkeyPatch, script: bytes) -> None:
-    lines = SimpleNamespace(buffer=io.BytesIO(script), isatty=lambda: False)
-    monkeypatch.setattr(sys, "stdin", lines)
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - read by a thread, after we return
+    file.write(script)
+    file.seek(0)
+    monkeypatch.setattr(sys, "stdin", file)
 
 
 async def lines_of(monkeypatch: pytest.MonkeyPatch, script: bytes) -> list[str | Problem]:
@@ -90,13 +93,11 @@ async def test_a_line_may_be_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_an_input_that_breaks_is_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    reads, writes = os.pipe()
-    os.close(writes)
-    closed = os.fdopen(reads, "rb")
-    closed.close()
+    folder = os.open("/", os.O_RDONLY)  # can be opened, and never read
     monkeypatch.setattr("threading.excepthook", lambda _: None)
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=closed))
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: folder))
     assert [line async for line in scripted()] == []
+    os.close(folder)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chorus.common.errors import Unavailable
 from chorus.common.local.folder import DataFolder
+from chorus.common.local.process import die_with_parent
 from chorus.common.settings import PREFIX
 
 STOP_WITHIN = 25.0  # seconds; the console's process may be on Discord, too, and finishes its answers there
@@ -21,6 +22,7 @@ async def start_console(environment: Mapping[str, str], log: Path) -> asyncio.su
             *[sys.executable, "-m", "chorus.gateway"],
             stderr=errors,
             env={**os.environ, **environment, f"{PREFIX}CONSOLE": "true"},
+            preexec_fn=die_with_parent(os.getpid()),
         )
 
 

@@ -60,7 +60,7 @@ class Process:
                 cwd=self.program.folder,
                 env={**bare_environment(), **self.program.environment},
                 start_new_session=True,
-                preexec_fn=_die_with_parent(os.getpid()),
+                preexec_fn=die_with_parent(os.getpid()),
             )
         self.started_at = time.monotonic()
 
@@ -132,7 +132,7 @@ class Process:
             os.killpg(self.child.pid, signal.SIGKILL)
 
 
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
+def die_with_parent(parent: int) -> Callable[[], None] | None:
     """Run in the child: have Linux stop it when the launcher dies, however that dies."""
     if sys.platform != "linux":
         return None

@@ -43,8 +43,10 @@ async def scripted() -> AsyncIterator[str | Problem]:
 
     def read() -> None:
         try:
-            for line in sys.stdin.buffer:
-                loop.call_soon_threadsafe(lines.put_nowait, line)
+            # Not `sys.stdin` itself: Python aborts when it ends while a thread waits for a line of that.
+            with open(sys.stdin.fileno(), "rb", closefd=False) as script:
+                for line in script:
+                    loop.call_soon_threadsafe(lines.put_nowait, line)
         finally:  # without an end the console would wait for ever
             loop.call_soon_threadsafe(lines.put_nowait, b"")
 
