@@ -32,6 +32,10 @@ SPACE = 5 * 1024**3  # bytes: 2.6 GB of packages, as much again while they are u
 TELL_EVERY = 10.0  # seconds, where no line can be rewritten
 
 
+STOPPED = threading.Event()
+"""Ctrl-C was pressed: what ends because of it is not tried in another way."""
+
+
 class SetupFailed(Exception):
     """What went wrong, and what to do about it."""
 
@@ -43,6 +47,7 @@ def main() -> int:
     locks = ["cpu.lock", *(["dev.lock"] if parser.parse_args().dev else [])]
     try:
         check_machine()
+        make_environment()
         for lock in locks:
             bring_up_to(ROOT / "requirements" / lock)
         install_chorus()
@@ -50,6 +55,7 @@ def main() -> int:
         print(f"\nSet-up failed. {failure}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        STOPPED.set()
         print("\nSet-up stopped. `make` goes on from here.", file=sys.stderr)
         return 130
     return 0
@@ -73,7 +79,6 @@ def bring_up_to(lock: Path) -> None:
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    make_environment()
     packages = [line for line in lock.read_text().splitlines() if not line.startswith("#")]
     with Step(f"packages of {lock.name}", count=len(packages)):
         big = [package for package in packages if package.split("==")[0] in BIG]
@@ -130,6 +135,8 @@ def pip(*arguments: str) -> None:
 
 def run(command: Sequence[str]) -> None:
     """A command to its end; its last words become the failure."""
+    if STOPPED.is_set():
+        raise SetupFailed("It was stopped.")
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         words = (done.stderr or done.stdout).strip()

@@ -51,8 +51,9 @@ def test_stopped_while_starting(tmp_path: Path, number: int) -> None:
         assert nobody_listens(port)
         assert not (tmp_path / "stack.json").exists()
         if number != signal.SIGKILL:  # else the next start clears it away
-            assert not (tmp_path / "tmp").exists()
-            assert "Chorus is stopping." in running.errors.read_text()
+            assert not (tmp_path / "chorus-tmp").exists()
+            told = running.errors.read_text()
+            assert told.index("Chorus is stopping.") < told.index("Everything is stopped.")
 
 
 def test_a_second_stack_on_the_same_data_is_refused(tmp_path: Path) -> None:
@@ -109,8 +110,10 @@ def test_a_console_that_is_stopped_while_it_waits_for_a_line_ends_cleanly(
             stdout=subprocess.DEVNULL,
             stderr=told,
         )
-        while "ready" not in (tmp_path / "told").read_text():
+        give_up_at = time.monotonic() + STOP_WITHIN
+        while '"ready"' not in (tmp_path / "told").read_text():
             assert waiting.poll() is None
+            assert time.monotonic() < give_up_at
             time.sleep(0.05)
         waiting.send_signal(signal.SIGTERM)
         assert waiting.wait(STOP_WITHIN) == 0

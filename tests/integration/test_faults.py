@@ -55,7 +55,7 @@ async def succeeded_once(gateway: Gateway, job: JobRecord) -> JobRecord:
 
 async def test_nats_is_killed_under_a_job(gateway: Gateway, mortal: Servers, tmp_path: Path) -> None:
     async with a_trainer(mortal, tmp_path):
-        job = await gateway.submit(ENDLESS, epochs=120)
+        job = await gateway.submit(ENDLESS, epochs=60)
         await gateway.until(job, learning=True)
         await killed(mortal.nats)
         with pytest.raises(ChorusError) as refused:
@@ -84,7 +84,7 @@ async def test_a_worker_that_was_frozen_commits_nothing(
     gateway: Gateway, mortal: Servers, tmp_path: Path
 ) -> None:
     async with a_trainer(mortal, tmp_path, "frozen") as frozen:
-        job = await gateway.submit(ENDLESS, epochs=120)
+        job = await gateway.submit(ENDLESS, epochs=60)
         held = await gateway.until(job, learning=True)
         os.kill(frozen.child.pid, signal.SIGSTOP)
         async with a_trainer(mortal, tmp_path, "second"):

@@ -125,7 +125,7 @@ async def test_a_killed_trainers_job_is_done_by_the_next(
     gateway: Gateway, servers: Servers, tmp_path: Path
 ) -> None:
     async with a_trainer(servers, tmp_path) as first:
-        job = await gateway.submit(ENDLESS, epochs=120)
+        job = await gateway.submit(ENDLESS, epochs=60)
         await gateway.until(job, learning=True)
         everything = session_pids(first.child.pid)
         os.kill(first.child.pid, signal.SIGKILL)
@@ -140,7 +140,7 @@ async def test_a_killed_trainers_job_is_done_by_the_next(
 
 
 async def test_a_killed_training_process_is_started_again(gateway: Gateway, trainer: Process) -> None:
-    job = await gateway.submit(ENDLESS, epochs=120)
+    job = await gateway.submit(ENDLESS, epochs=60)
     await gateway.until(job, learning=True)
     for pid in session_pids(trainer.child.pid) - {trainer.child.pid}:
         os.kill(pid, signal.SIGKILL)
@@ -152,7 +152,7 @@ async def test_a_stopped_trainer_hands_its_job_back(
     gateway: Gateway, servers: Servers, tmp_path: Path
 ) -> None:
     async with a_trainer(servers, tmp_path):
-        job = await gateway.submit(ENDLESS, epochs=120)
+        job = await gateway.submit(ENDLESS, epochs=60)
         await gateway.until(job, learning=True)
     waiting = await gateway.jobs.get(gateway.guild, job.job.job)
     assert (waiting.state, waiting.attempt, waiting.worker) == (JobState.QUEUED, 0, None)
@@ -246,7 +246,7 @@ async def test_what_is_committed_is_published_and_not_trained_again(
     stored = manifest.model_copy(update={"job": job.job.job})
     ref = await store.put(MODELS, f"{gateway.guild}/committed/{MANIFEST}", encode(stored))
     records = await open_bucket(gateway.connection, JOBS, JobRecord)
-    committed = Committed(manifest=ref, steps=7, seconds=1.5)
+    committed = Committed(manifest=ref, steps=7, seconds=1.5, promote=False)
     await records.change(job.key, lambda old: old.model_copy(update={"committed": committed}))
 
     with pytest.raises(Conflict) as refused:

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -10,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +19,7 @@ from chorus.common.bus.connection import Connection, connect
 
 READY_WITHIN = 240.0  # seconds; a busy machine may take its time to load vLLM
 ANSWER_WITHIN = 120.0
-STOP_WITHIN = 60.0
+STOP_WITHIN = 90.0
 
 
 class RunningChorus:
@@ -30,7 +31,8 @@ class RunningChorus:
         self.errors = errors
         self.asked = False
         self._output: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -140,12 +142,14 @@ def started(folder: Path, **environment: str) -> Iterator[RunningChorus]:
             text=True,
             start_new_session=True,
         )
+    running = RunningChorus(process, folder, errors)
     try:
-        yield RunningChorus(process, folder, errors)
+        yield running
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):  # the console, too: while it holds the pipe, reading never ends
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        running.reader.join(10)
         for stream in (process.stdin, process.stdout):
             _close(stream)
 
@@ -160,7 +164,7 @@ def chorus_up(folder: Path, **environment: str) -> Iterator[RunningChorus]:
         yield running
         assert running.end() == int(running.asked), "the marker that ends each question is no command"
         assert not still_running(pids)
-        assert not (folder / "tmp").exists(), "no temporary file is left"
+        assert not (folder / "chorus-tmp").exists(), "no temporary file is left"
 
 
 def session_pids(root: int) -> set[int]:

@@ -41,12 +41,12 @@ def _stop_on_signals(screen: Screen) -> None:
     assert running is not None
 
     def stop() -> None:
-        if running.cancelling():
+        if screen.is_stopping or running.cancelling():
             screen.notice("Chorus is stopping already; give it a few seconds.")
         else:
             running.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop)
 
 

@@ -1,7 +1,7 @@
 """Waiting out an outage: a call that failed because a peer is away is made again until it is back.
 
-Only for work that has cost something already and is nobody's to repeat (a training, say). A person's
-question is refused at once instead, with the reason.
+For work that is nobody's to repeat: a training, or a job that was handed over and must not hang between its
+entry and its message. A person's question is refused at once instead, with the reason.
 """
 
 import structlog

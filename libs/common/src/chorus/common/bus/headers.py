@@ -23,7 +23,7 @@ NO_RESPONDERS = "503"
 
 
 def shorten(text: str) -> str:
-    """What fits a header, and an evening: an error may quote what somebody sent, whatever its length."""
+    """What fits a header: an error may quote what somebody sent, however long that is."""
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 2]} …"
 
 

@@ -112,6 +112,10 @@ class Committed(Part):
     manifest: ObjectRef
     steps: PositiveInt
     seconds: NonNegativeFloat
+    voice_before: str | None = None
+    """The guild's voice at that moment."""
+    promote: bool
+    """Whether this one is to be the voice, unless somebody chooses another one meanwhile."""
 
 
 class JobRecord(Wire):

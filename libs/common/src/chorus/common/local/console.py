@@ -34,6 +34,7 @@ async def end_console(child: asyncio.subprocess.Process) -> None:
             await asyncio.wait_for(child.wait(), STOP_WITHIN)
         except TimeoutError:
             child.kill()
+            await child.wait()
 
 
 async def join(data: Path) -> int:
@@ -42,10 +43,13 @@ async def join(data: Path) -> int:
     Raises `Unavailable` when none does.
     """
     folder = DataFolder(data)
-    told = folder.root / "stack.json"
-    if not told.exists() or not folder.is_held():
+    try:
+        where = json.loads(folder.stack.read_text()) if folder.is_held() else None
+    except FileNotFoundError:  # it is starting, or stopping
+        where = None
+    if where is None:
         raise Unavailable(f"No Chorus runs on {folder.root}. Start it with `make run`.", code="not_running")
-    where, s3 = json.loads(told.read_text()), json.loads((folder.keys / "s3.json").read_text())
+    s3 = json.loads((folder.keys / "s3.json").read_text())
     settings = {
         "NATS_URL": where["nats"],
         "NATS_NKEY_FILE": str(folder.keys / "gateway.nk"),
@@ -56,7 +60,7 @@ async def join(data: Path) -> int:
         "DISCORD_TOKEN": "",  # the first one is on Discord already
     }
     environment = {f"{PREFIX}{name}": value for name, value in settings.items()}
-    child = await start_console(environment, folder.logs / f"console-{os.getpid()}.log")
+    child = await start_console(environment, folder.logs / "console.log")
     try:
         return await child.wait()
     finally:

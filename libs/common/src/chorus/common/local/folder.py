@@ -1,6 +1,7 @@
 """The data folder of one machine's Chorus: everything it keeps, held by one stack at a time."""
 
 import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Generator
@@ -10,7 +11,7 @@ from pathlib import Path
 from chorus.common.errors import Misconfigured
 
 ROOM = 300 * 1024**2  # bytes: what logs, streams and a few small models need; below it the S3 server fails
-LONGEST_TMP = 70  # characters: vLLM makes sockets there, whose path ends at 107, by names of 36
+LONGEST_TMP = 70  # bytes: vLLM makes sockets there, whose path ends at 107, by names of 36
 
 
 class DataFolder:
@@ -23,8 +24,10 @@ class DataFolder:
         self.s3 = self.root / "s3"
         self.logs = self.root / "logs"
         self.cache = self.root / "cache"
-        self.tmp = self.root / "tmp"
-        """For what lives no longer than the stack."""
+        self.tmp = self.root / "chorus-tmp"
+        """For what lives no longer than the stack; a name of ours alone, for it is deleted."""
+        self.stack = self.root / "stack.json"
+        """Says where everything is, while a stack runs."""
 
     @contextmanager
     def held(self) -> Generator[None]:
@@ -37,7 +40,8 @@ class DataFolder:
                     "needed. Make room, or name another folder."
                 )
             shutil.rmtree(self.tmp, ignore_errors=True)  # of a stack that was killed
-            if len(str(self.tmp)) > LONGEST_TMP:
+            self.stack.unlink(missing_ok=True)
+            if len(os.fsencode(self.tmp)) > LONGEST_TMP:
                 self.tmp = Path(tempfile.mkdtemp(prefix="chorus-"))
             self.tmp.mkdir(mode=0o700, exist_ok=True)
             try:
@@ -48,10 +52,13 @@ class DataFolder:
     def is_held(self) -> bool:
         """Whether a stack runs on it now."""
         try:
-            with self._locked():
-                return False
-        except Misconfigured:
+            with (self.root / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
             return True
+        return False
 
     @contextmanager
     def _locked(self) -> Generator[None]:

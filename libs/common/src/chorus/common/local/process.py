@@ -136,10 +136,10 @@ def die_with_parent(parent: int) -> Callable[[], None] | None:
     """Run in the child: have Linux stop it when the launcher dies, however that dies."""
     if sys.platform != "linux":
         return None
-    libc = ctypes.CDLL(None)
+    prctl = ctypes.CDLL(None).prctl  # looked up here: between fork and exec as little as possible is done
 
     def arrange() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it died before we could ask
             os._exit(1)
 

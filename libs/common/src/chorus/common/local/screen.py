@@ -19,6 +19,8 @@ class Screen:
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._progress: Progress | None = None
+        self.is_stopping = False
+        """Whether the end has begun."""
 
     @contextmanager
     def starting(self) -> Generator[None]:
@@ -68,6 +70,7 @@ class Screen:
 
     def stopping(self) -> None:
         """Say that the end has begun: it takes a few seconds."""
+        self.is_stopping = True
         self._console.print("\n[bold]Chorus[/] is stopping.")
 
     def stopped(self) -> None:

@@ -8,6 +8,7 @@ A part that does not come up ends the start with its own words; everything alrea
 
 import asyncio
 import json
+import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator, Sequence
@@ -109,13 +110,14 @@ class Stack:
     @contextmanager
     def announced(self) -> Generator[None]:
         """Say in `stack.json` where everything is, for programs that join, while it is there."""
-        path = self._folder.root / "stack.json"
         where = {name: url for name, url, _ in self.summary()}
-        path.write_text(json.dumps({**where, "keys": str(self._folder.keys)}, indent=2) + "\n")
+        whole = self._folder.tmp / "stack.json"
+        whole.write_text(json.dumps({**where, "keys": str(self._folder.keys)}, indent=2) + "\n")
+        shutil.move(whole, self._folder.stack)
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            self._folder.stack.unlink(missing_ok=True)
 
     # --- what runs -------------------------------------------------------------------------------
     def _nats(self) -> Program:
@@ -158,7 +160,7 @@ class Stack:
             name=name,
             command=[sys.executable, "-m", f"chorus.{name}"],
             ready_url=f"http://{HOST}:{self.addresses.health[name]}/readyz",
-            environment={**given_settings(), **self.environment(name)},
+            environment={**given_settings(), **self.environment(name), f"{PREFIX}DISCORD_TOKEN": ""},
             folder=Path.cwd(),
             ready_within=self._settings.ready_within,
         )
@@ -245,10 +247,12 @@ async def running(settings: StackSettings, screen: Screen) -> AsyncGenerator[Sta
         try:
             async with AsyncExitStack() as stack:
                 local = Stack(settings, folder, screen, stack)
-                stack.callback(screen.stopping)
-                with screen.starting():
-                    await local.start()
-                stack.enter_context(local.announced())
-                yield local
+                try:
+                    with screen.starting():
+                        await local.start()
+                    stack.enter_context(local.announced())
+                    yield local
+                finally:
+                    screen.stopping()
         finally:
             screen.stopped()

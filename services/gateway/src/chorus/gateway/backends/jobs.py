@@ -27,7 +27,7 @@ from chorus.common.contracts.training import (
     job_subject,
 )
 from chorus.common.contracts.wire import decode, encode, now
-from chorus.common.errors import Conflict, NotFound, QueueFull, Unavailable
+from chorus.common.errors import Conflict, InternalError, NotFound, QueueFull, Unavailable
 from chorus.common.patience import patiently
 
 LOOK_EVERY = 2.0  # seconds without news until the entry itself is read: an event can be lost
@@ -72,7 +72,7 @@ class BusJobs:
         """Publish, however long the queue is away; a job that it does not take is ended."""
         try:
             await patiently(self._publish_once)(record.job)
-        except (QueueFull, Unavailable) as refusal:
+        except (QueueFull, InternalError, Unavailable) as refusal:
             with suppress(Unavailable):
                 await self._end(record, JobError(code=refusal.code, message=refusal.message))
             raise
@@ -88,8 +88,8 @@ class BusJobs:
                 raise QueueFull(
                     f"{JOBS_PER_GUILD} jobs wait or run here already. Wait for one to end, or !cancel one."
                 ) from None
-            raise Unavailable(
-                f"The queue refused the job ({error.description}).", code="queue_unavailable"
+            raise InternalError(
+                f"The queue refused the job ({error.description}).", code="queue_refused"
             ) from None
         except NatsError:
             raise Unavailable(

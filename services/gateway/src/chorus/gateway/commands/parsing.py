@@ -5,7 +5,8 @@
     !ask what is "the rule" about a=b?
 
 `key=value` is an option only where the command has that option; everything else is the command's text,
-kept as it was written, unless an option was surely meant: then we ask. Between quotes nothing is an option.
+kept as it was written, unless an option was surely meant: then we ask. Between quotes that open the text
+nothing is an option.
 One pair of quotes around the whole text is taken off, phones' curly ones too.
 """
 

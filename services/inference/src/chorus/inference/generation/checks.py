@@ -75,7 +75,7 @@ def check_prompt(tokens: list[int]) -> None:
 
 def is_whole(folder: Path, manifest: Manifest) -> bool:
     """Whether the folder holds the manifest's files, byte for byte, and nothing else."""
-    there = {path.name: path for path in folder.iterdir() if path.is_file()}
+    there = {path.name: path for path in folder.iterdir()}
     return there.keys() == {file.name for file in manifest.files} and all(
         there[file.name].stat().st_size == file.size and file_sha256(there[file.name]) == file.sha256
         for file in manifest.files

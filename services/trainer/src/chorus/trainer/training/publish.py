@@ -18,7 +18,7 @@ from chorus.common.contracts.models import (
     model_key,
 )
 from chorus.common.contracts.storage import MODELS, ObjectRef
-from chorus.common.contracts.training import TrainJob
+from chorus.common.contracts.training import Committed, TrainJob
 from chorus.common.contracts.wire import encode, now
 from chorus.common.objects import ObjectStore, file_sha256
 from chorus.trainer.training.report import Trained
@@ -57,27 +57,38 @@ async def upload(store: ObjectStore, manifest: Manifest, folder: Path) -> Object
     return await store.put(MODELS, f"{place}/{MANIFEST}", data)
 
 
-async def announce(
-    models: Bucket[ModelRecord], settings: Bucket[GuildSettings], manifest: Manifest, ref: ObjectRef
-) -> tuple[int, bool]:
-    """Add the version to the model's record; returns its number, and whether it answers now.
+async def succession(settings: Bucket[GuildSettings], guild: str) -> tuple[str | None, bool]:
+    """The guild's voice, and whether a new version takes its place at once.
 
-    It answers at once where the guild's policy says so, or where the guild has no other voice yet. The
-    same job announced twice is one version.
+    It does where the guild's policy says so, or where the guild has no other voice yet.
     """
-    guild, name = manifest.guild, manifest.name
     chosen = await settings.get(guild)
     policy = chosen.value if chosen else GuildSettings()
-    in_use = policy.voice is None or policy.promotes(guild) == "auto"
+    return policy.voice, policy.voice is None or policy.promotes(guild) == "auto"
+
+
+async def announce(
+    models: Bucket[ModelRecord], settings: Bucket[GuildSettings], manifest: Manifest, committed: Committed
+) -> int:
+    """Add the version to the model's record, and make it the voice if so committed; returns its number.
+
+    Twice is once: a job has one version, and a voice that was chosen meanwhile stays.
+    """
+    guild, name = manifest.guild, manifest.name
     record = ModelRecord(guild=guild, name=name, versions=[], aliases={})
     entry = await models.change(
-        model_key(guild, name), lambda old: _with_version(old, manifest, ref, promote=in_use), initial=record
+        model_key(guild, name),
+        lambda old: _with_version(old, manifest, committed.manifest, promote=committed.promote),
+        initial=record,
     )
-    version = next(v.version for v in entry.value.versions if v.job == manifest.job)
-    if in_use:
-        voice = {"voice": name}
-        await settings.change(guild, lambda old: old.model_copy(update=voice), initial=GuildSettings())
-    return version, in_use
+    if committed.promote:
+
+        def succeeded(old: GuildSettings) -> GuildSettings:
+            unchanged = old.voice == committed.voice_before
+            return old.model_copy(update={"voice": name}) if unchanged else old
+
+        await settings.change(guild, succeeded, initial=GuildSettings())
+    return next(v.version for v in entry.value.versions if v.job == manifest.job)
 
 
 def _with_version(old: ModelRecord, manifest: Manifest, ref: ObjectRef, *, promote: bool) -> ModelRecord:

@@ -11,6 +11,7 @@ from chorus.common.contracts.training import Hyperparameters
 EPOCHS = 3  # passes over enough data
 STEPS_AT_LEAST = 250  # optimiser steps: small data is passed over more often until it has had as many
 EPOCHS_AT_MOST = 400
+DEFAULT_RANK = 16
 STEP_TOKENS = (512, 16384)  # least and most tokens of a step: adapters like small batches
 WHOLE_UP_TO = 4096  # tokens of data that each step takes whole: nothing is learned at the cost of the rest
 ROW_TOKENS = 256  # of a row, unless an example is longer; longer rows are slower on a CPU
@@ -62,7 +63,7 @@ def choose(wishes: Hyperparameters, *, lengths: list[int], hidden_size: int) -> 
         epochs = min(max(EPOCHS, math.ceil(STEPS_AT_LEAST / steps_per_epoch)), EPOCHS_AT_MOST)
     rate = wishes.learning_rate or 5e-4 * (2000 / hidden_size) ** 0.78
     return Recipe(
-        rank=wishes.rank or 16,
+        rank=wishes.rank or DEFAULT_RANK,
         alpha=32,
         learning_rate=rate,
         epochs=epochs,

@@ -28,6 +28,7 @@ from chorus.common.contracts.storage import DATASETS
 from chorus.common.contracts.training import (
     Committed,
     Control,
+    Hyperparameters,
     JobError,
     JobRecord,
     JobResult,
@@ -50,8 +51,9 @@ from chorus.common.telemetry.logging import bind
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.training.journal import Journal
 from chorus.trainer.training.process import training_process
-from chorus.trainer.training.publish import announce, manifest_of, upload
+from chorus.trainer.training.publish import announce, manifest_of, succession, upload
 from chorus.trainer.training.queue import withdraw
+from chorus.trainer.training.recipe import DEFAULT_RANK
 from chorus.trainer.training.report import Failed, Order, Stage, Step, Trained
 
 ATTEMPTS = 3  # without progress, then the job is given up
@@ -158,7 +160,7 @@ class JobRunner:
         if record.state is JobState.CANCELLING:
             await journal.cancelled()
             return Done()
-        if record.attempt > ATTEMPTS:
+        if record.attempt > ATTEMPTS and record.committed is None:
             return await self._fail_for_good(journal, delivery, record.stage or "the worker was lost")
         started = time.monotonic()
         log.info("job claimed", attempt=record.attempt)
@@ -224,7 +226,7 @@ class JobRunner:
                 await journal.failed(JobError(code=error.code, message=error.message, param=error.param))
                 return Done()
             log.warning("attempt failed", attempt=attempt, error=str(error))
-            if attempt >= ATTEMPTS:
+            if attempt >= ATTEMPTS and journal.record.committed is None:
                 return await self._fail_for_good(journal, delivery, str(error))
             await journal.hand_back(f"trying again, because: {error}", counts=True)
             return HandBack(delay=RETRY_AFTER * 2.0**attempt)
@@ -266,30 +268,36 @@ class JobRunner:
             out = folder / "adapter"
             out.mkdir()
             order = Order(
-                base=self._base, examples=str(examples), out=str(out), hyperparameters=job.hyperparameters
+                base=self._base, examples=str(examples), out=str(out), hyperparameters=self._chosen(job)
             )
             trained = await self._follow(journal, order, folder)
             await journal.stage("publishing")
             manifest = manifest_of(job, trained, out, _contributors(examples))
             ref = await patiently(upload)(self._stores.objects, manifest, out)
-        return Committed(manifest=ref, steps=trained.steps, seconds=trained.seconds)
+        voice, promote = await patiently(succession)(self._stores.settings, job.guild)
+        return Committed(
+            manifest=ref, steps=trained.steps, seconds=trained.seconds, voice_before=voice, promote=promote
+        )
 
     async def _publish(self, committed: Committed) -> JobResult:
         """Make the stored model a version. Twice is once, so whoever holds the job next may do it again."""
         data = await patiently(self._stores.objects.get)(committed.manifest)
         manifest = decode(Manifest, data)
-        version, in_use = await patiently(announce)(
-            self._stores.models, self._stores.settings, manifest, committed.manifest
-        )
+        version = await patiently(announce)(self._stores.models, self._stores.settings, manifest, committed)
         return JobResult(
             model=f"{manifest.name}@{version}",
-            in_use=in_use,
+            in_use=committed.promote,
             loss_before=manifest.evaluation.loss_before,
             loss_after=manifest.evaluation.loss_after,
             held_out=manifest.evaluation.held_out,
             steps=committed.steps,
             seconds=committed.seconds,
         )
+
+    def _chosen(self, job: TrainJob) -> Hyperparameters:
+        """What was wished for; a rank of our own choice is one that is served."""
+        wishes = job.hyperparameters
+        return wishes.model_copy(update={"rank": wishes.rank or min(DEFAULT_RANK, self._max_rank)})
 
     def _check(self, job: TrainJob) -> None:
         """What could not be served, or is not this guild's, is refused before it costs an hour."""

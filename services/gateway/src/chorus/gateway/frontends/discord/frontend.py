@@ -33,7 +33,7 @@ log = structlog.get_logger()
 
 
 class Discord:
-    """The front-end. `announce` hears, once, as whom we are logged in."""
+    """The front-end. `announce` hears as whom we are logged in, and when Discord is out of reach."""
 
     def __init__(self, chorus: Chorus, settings: GatewaySettings, announce: Callable[[str], None]) -> None:
         self._chorus = chorus
