@@ -17,7 +17,8 @@ from chorus.common.telemetry.metrics import RequestMetrics
 from chorus.trainer.handlers import DatasetHandlers
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.settings import TrainerSettings
-from chorus.trainer.training.run import JobRunner, Stores
+from chorus.trainer.training.run import JobRunner
+from chorus.trainer.training.work import Stores, Training
 
 IMPORTS_AT_ONCE, IMPORTS_WAITING = 2, 32
 
@@ -31,7 +32,6 @@ async def build(service: Service, settings: TrainerSettings) -> None:
     service.health.checks["nats"] = lambda: None if connection.is_connected else "not connected"
     store = open_store(settings)
     stores = Stores(
-        jobs=await open_bucket(connection, JOBS, JobRecord),
         models=await open_bucket(connection, MODELS, ModelRecord),
         settings=await open_bucket(connection, SETTINGS, GuildSettings),
         objects=store,
@@ -51,15 +51,10 @@ async def build(service: Service, settings: TrainerSettings) -> None:
 
     folder = settings.cache / "training"
     folder.mkdir(parents=True, exist_ok=True)
-    runner = JobRunner(
-        connection,
-        stores,
-        TrainerMetrics(service.registry),
-        worker=service.instance,
-        base=settings.base_model,
-        max_rank=settings.max_rank,
-        folder=folder,
-    )
+    metrics = TrainerMetrics(service.registry)
+    work = Training(stores, metrics, base=settings.base_model, max_rank=settings.max_rank, folder=folder)
+    jobs = await open_bucket(connection, JOBS, JobRecord)
+    runner = JobRunner(connection, jobs, work, metrics, worker=service.instance)
     await connection.listen(f"{training.CONTROL_SUBJECT}.*", cb=runner.on_control)
     worker = JobWorker(
         connection,

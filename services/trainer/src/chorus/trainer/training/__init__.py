@@ -1,6 +1,7 @@
 """One training job, from a claimed entry to a published model.
 
-    run        the narrative: claim, fetch, train, commit, publish, settle
+    run        the narrative: claim, work, watch, settle
+    work       train and store, commit, publish
     journal    what a job says while it runs: its entry and its events
     queue      taking a job out of the queue that nobody will run
     process    the child process, and what it tells us

@@ -1,17 +1,14 @@
 """One job, from its message in the queue to what becomes of it.
 
-    message → claim → fetch the data → train in a child process → publish → settle
+    message → claim → work, watched → settle
 
-The worker watches three things while the child trains: the child, the job's entry (somebody may have
+The worker watches three things meanwhile: the work itself (`work.py`), the job's entry (somebody may have
 cancelled it, or another worker may have taken it over), and its own service (which may be stopping).
 """
 
 import asyncio
-import tempfile
 import time
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import structlog
 from nats.aio.msg import Msg
@@ -21,14 +18,8 @@ from chorus.common.bus.claims import Claim, ClaimLost
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.jobs import Delivery, Done, HandBack, LeaveAlone, Outcome
 from chorus.common.bus.state import Bucket
-from chorus.common.contracts.datasets import Example
-from chorus.common.contracts.guild import GuildSettings
-from chorus.common.contracts.models import Manifest, ModelRecord
-from chorus.common.contracts.storage import DATASETS
 from chorus.common.contracts.training import (
-    Committed,
     Control,
-    Hyperparameters,
     JobError,
     JobRecord,
     JobResult,
@@ -43,18 +34,12 @@ from chorus.common.errors import (
     Conflict,
     InternalError,
     InvalidInput,
-    NotPermitted,
 )
-from chorus.common.objects import ObjectStore
-from chorus.common.patience import patiently
 from chorus.common.telemetry.logging import bind
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.training.journal import Journal
-from chorus.trainer.training.process import training_process
-from chorus.trainer.training.publish import announce, manifest_of, succession, upload
 from chorus.trainer.training.queue import withdraw
-from chorus.trainer.training.recipe import DEFAULT_RANK
-from chorus.trainer.training.report import Failed, Order, Stage, Step, Trained
+from chorus.trainer.training.work import Training
 
 ATTEMPTS = 3  # without progress, then the job is given up
 LOOK_EVERY = 5.0  # seconds between looks at the entry while the child trains
@@ -63,37 +48,23 @@ RETRY_AFTER = 2.0  # seconds, doubled with each attempt
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class Stores:
-    """Where jobs, models and their bytes are kept."""
-
-    jobs: Bucket[JobRecord]
-    models: Bucket[ModelRecord]
-    settings: Bucket[GuildSettings]
-    objects: ObjectStore
-
-
 class JobRunner:
     """Runs one job after the other for one worker."""
 
     def __init__(
         self,
         connection: Connection,
-        stores: Stores,
+        jobs: Bucket[JobRecord],
+        training: Training,
         metrics: TrainerMetrics,
         *,
         worker: str,
-        base: str,
-        max_rank: int,
-        folder: Path,
     ) -> None:
         self._connection = connection
-        self._stores = stores
+        self._jobs = jobs
+        self._training = training
         self._metrics = metrics
         self._worker = worker
-        self._base = base
-        self._max_rank = max_rank
-        self._folder = folder
         self._look: dict[str, asyncio.Event] = {}
 
     async def on_control(self, message: Msg) -> None:
@@ -104,7 +75,7 @@ class JobRunner:
             return
         try:
             asked = decode(Control, message.data)
-            entry = await self._stores.jobs.get(job_key(asked.guild, job))
+            entry = await self._jobs.get(job_key(asked.guild, job))
         except ChorusError as error:  # the fast path only; a worker that meets the message sees the entry
             log.warning("control not understood", job=job, error=error.message)
             return
@@ -134,10 +105,10 @@ class JobRunner:
         """Take the job's entry, unless it has ended. A message from elsewhere gets its entry here."""
         first = JobRecord(state=JobState.QUEUED, job=job, updated_at=now())
         for _ in range(ATTEMPTS):
-            entry = await self._stores.jobs.get(first.key)
+            entry = await self._jobs.get(first.key)
             try:
                 if entry is None:
-                    entry = await self._stores.jobs.create(first.key, first)
+                    entry = await self._jobs.create(first.key, first)
                 if entry.value.state.final:
                     return None
                 taken = entry.value.model_copy(
@@ -148,10 +119,10 @@ class JobRunner:
                         **({"state": JobState.RUNNING} if entry.value.state is JobState.QUEUED else {}),
                     }
                 )
-                held = await self._stores.jobs.update(entry, taken)
+                held = await self._jobs.update(entry, taken)
             except Conflict:
                 continue
-            return Claim(self._stores.jobs, held, partial(_same_claim, taken))
+            return Claim(self._jobs, held, partial(_same_claim, taken))
         raise Conflict(f"Job {job.job} changes too often to be claimed.", code="changed_meanwhile")
 
     # --- 2. run, and watch -----------------------------------------------------------------------
@@ -164,7 +135,7 @@ class JobRunner:
             return await self._fail_for_good(journal, delivery, record.stage or "the worker was lost")
         started = time.monotonic()
         log.info("job claimed", attempt=record.attempt)
-        training = asyncio.create_task(self._work(journal), name="train")
+        training = asyncio.create_task(self._training.run(journal), name="train")
         watching = asyncio.create_task(self._until_unwanted(claim), name="watch entry")
         stopping = asyncio.create_task(delivery.stopping.wait(), name="watch stop")
         try:
@@ -249,96 +220,7 @@ class JobRunner:
         )
         log.error("job given up", reason=reason)
 
-    # --- 3. train --------------------------------------------------------------------------------
-    async def _work(self, journal: Journal) -> JobResult:
-        """Train and store, commit, publish. What was committed by an earlier attempt is only published."""
-        if (committed := journal.record.committed) is None:
-            committed = await self._train(journal, journal.record.job)
-            await journal.commit(committed)
-        return await self._publish(committed)
-
-    async def _train(self, journal: Journal, job: TrainJob) -> Committed:
-        """From the data to a stored adapter that nobody knows of yet."""
-        self._check(job)
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix=f"{job.job}-") as name:
-            folder = Path(name)
-            await journal.stage("fetching the data")
-            examples = folder / "examples.jsonl"
-            await patiently(self._stores.objects.get_file)(job.examples, examples)
-            out = folder / "adapter"
-            out.mkdir()
-            order = Order(
-                base=self._base, examples=str(examples), out=str(out), hyperparameters=self._chosen(job)
-            )
-            trained = await self._follow(journal, order, folder)
-            await journal.stage("publishing")
-            manifest = manifest_of(job, trained, out, _contributors(examples))
-            ref = await patiently(upload)(self._stores.objects, manifest, out)
-        voice, promote = await patiently(succession)(self._stores.settings, job.guild)
-        return Committed(
-            manifest=ref, steps=trained.steps, seconds=trained.seconds, voice_before=voice, promote=promote
-        )
-
-    async def _publish(self, committed: Committed) -> JobResult:
-        """Make the stored model a version. Twice is once, so whoever holds the job next may do it again."""
-        data = await patiently(self._stores.objects.get)(committed.manifest)
-        manifest = decode(Manifest, data)
-        version = await patiently(announce)(self._stores.models, self._stores.settings, manifest, committed)
-        return JobResult(
-            model=f"{manifest.name}@{version}",
-            in_use=committed.promote,
-            loss_before=manifest.evaluation.loss_before,
-            loss_after=manifest.evaluation.loss_after,
-            held_out=manifest.evaluation.held_out,
-            steps=committed.steps,
-            seconds=committed.seconds,
-        )
-
-    def _chosen(self, job: TrainJob) -> Hyperparameters:
-        """What was wished for; a rank of our own choice is one that is served."""
-        wishes = job.hyperparameters
-        return wishes.model_copy(update={"rank": wishes.rank or min(DEFAULT_RANK, self._max_rank)})
-
-    def _check(self, job: TrainJob) -> None:
-        """What could not be served, or is not this guild's, is refused before it costs an hour."""
-        if job.base not in {None, self._base}:
-            raise InvalidInput(
-                f"This Chorus trains on {self._base!r}, not on {job.base!r}.",
-                code="unknown_base",
-                param="base",
-            )
-        if (job.hyperparameters.rank or 0) > self._max_rank:
-            raise InvalidInput(
-                f"Adapters of rank {job.hyperparameters.rank} are not served here: at most {self._max_rank}.",
-                code="rank_too_high",
-                param="rank",
-            )
-        if not job.examples.belongs_to(job.guild, DATASETS):
-            raise NotPermitted("This data belongs to another guild.", code="other_guild")
-
-    async def _follow(self, journal: Journal, order: Order, folder: Path) -> Trained:
-        """Run the child to its end, and pass on what it tells."""
-        async with training_process(order, folder) as process:
-            async for report in process.reports():
-                match report:
-                    case Stage(text=text):
-                        await journal.stage(text)
-                    case Step(progress=progress):
-                        self._metrics.stepped(progress)
-                        await journal.progress(progress)
-                    case Failed(code=code, message=message):
-                        raise InvalidInput(message, code=code)
-                    case Trained():
-                        return report
-        raise InternalError("The training process ended without a result.")
-
 
 def _same_claim(taken: JobRecord, now: JobRecord) -> bool:
     """Whether the entry is still held by the claim that wrote `taken`."""
     return (now.worker, now.attempt) == (taken.worker, taken.attempt)
-
-
-def _contributors(path: Path) -> list[str]:
-    """Everybody whose words are in the data."""
-    with path.open("rb") as lines:
-        return sorted({who for line in lines for who in Example.model_validate_json(line).contributors})
