@@ -230,10 +230,7 @@ async def test_a_broken_connection_is_resumed_and_nothing_is_missed(place: Place
         await place.ask("!jobs")
         await place.discord.answered(place.channel, "No jobs yet. Start one with !train.")
     assert (place.discord.gateway.identified, place.discord.gateway.resumed) == (1, 1)
-    assert [told.split(".")[0] for told in place.announced] == [
-        "Discord is out of reach",
-        "Logged in as chorus#0000",
-    ]
+    assert len(place.announced) == 1
 
 
 async def test_when_discord_is_away_at_first_it_comes_when_it_is_back(place: Place) -> None:
@@ -248,7 +245,10 @@ async def test_when_discord_is_away_at_first_it_comes_when_it_is_back(place: Pla
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-    assert len(place.announced) == 1
+    assert [told.split(".")[0] for told in place.announced] == [
+        "Discord is out of reach",
+        "Logged in as chorus#0000",
+    ]
 
 
 async def test_a_stop_lets_an_answer_end(place: Place) -> None:
