@@ -259,6 +259,26 @@ async def test_what_is_committed_is_published_and_not_trained_again(
     assert (done.result.model, done.result.steps) == ("main@2", 7)
 
 
+async def test_a_committed_model_that_is_damaged_is_given_up(
+    gateway: Gateway, servers: Servers, tmp_path: Path
+) -> None:
+    """Nothing would ever mend it: it must not come back for ever."""
+    async with a_trainer(servers, tmp_path):
+        dataset = await gateway.dataset()
+    job = await gateway.jobs.submit(dataset, "main", Hyperparameters(), submitted_by="42", key="damaged")
+    store = servers.store()
+    ref = await store.put(MODELS, f"{gateway.guild}/damaged/{MANIFEST}", b"{}")
+    await store.put(MODELS, f"{gateway.guild}/damaged/{MANIFEST}", b"[]")
+    records = await open_bucket(gateway.connection, JOBS, JobRecord)
+    last = {"committed": Committed(manifest=ref, steps=7, seconds=1.5, promote=True), "attempt": 2}
+    await records.change(job.key, lambda old: old.model_copy(update=last))
+    async with a_trainer(servers, tmp_path):
+        failed = await gateway.until(job, JobState.FAILED)
+    assert failed.error is not None
+    assert failed.error.code == "gave_up"
+    assert await gateway.model() is None
+
+
 async def test_a_rank_that_is_not_served_is_refused_before_training(
     gateway: Gateway, trainer: Process
 ) -> None:

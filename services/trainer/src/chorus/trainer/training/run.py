@@ -34,6 +34,7 @@ from chorus.common.errors import (
     Conflict,
     InternalError,
     InvalidInput,
+    Unavailable,
 )
 from chorus.common.telemetry.logging import bind
 from chorus.trainer.metrics import TrainerMetrics
@@ -43,7 +44,7 @@ from chorus.trainer.training.work import Training
 
 ATTEMPTS = 3  # without progress, then the job is given up
 LOOK_EVERY = 5.0  # seconds between looks at the entry while the child trains
-RETRY_AFTER = 2.0  # seconds, doubled with each attempt
+RETRY_AFTER, LONGEST_RETRY = 2.0, 300.0  # seconds, doubled with each attempt
 
 log = structlog.get_logger()
 
@@ -197,10 +198,12 @@ class JobRunner:
                 await journal.failed(JobError(code=error.code, message=error.message, param=error.param))
                 return Done()
             log.warning("attempt failed", attempt=attempt, error=str(error))
-            if attempt >= ATTEMPTS and journal.record.committed is None:
+            # What is committed waits for as long as an outage lasts, but not for bytes that are damaged.
+            waits = journal.record.committed is not None and isinstance(error, Unavailable)
+            if attempt >= ATTEMPTS and not waits:
                 return await self._fail_for_good(journal, delivery, str(error))
             await journal.hand_back(f"trying again, because: {error}", counts=True)
-            return HandBack(delay=RETRY_AFTER * 2.0**attempt)
+            return HandBack(delay=min(LONGEST_RETRY, RETRY_AFTER * 2.0**attempt))
         return Done()
 
     async def _fail_for_good(self, journal: Journal, delivery: Delivery, cause: str) -> Outcome:
