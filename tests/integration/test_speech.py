@@ -1,12 +1,12 @@
 """Speech on real servers: what is said is heard, sound stays with its guild, what is wrong has a code."""
 
 import asyncio
-import hashlib
 import json
 import os
 import signal
 import urllib.request
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -55,7 +55,7 @@ def speech(servers: Servers, connection: Connection) -> BusSpeech:
 
 
 async def put(servers: Servers, guild: str, data: bytes) -> ObjectRef:
-    return await servers.store().put(FILES, f"{guild}/{hashlib.sha256(data).hexdigest()}", data)
+    return await servers.store().put_by_hash(FILES, guild, data)
 
 
 async def test_without_it_the_answer_says_so(servers: Servers) -> None:
@@ -183,6 +183,8 @@ async def test_an_engine_that_is_killed_is_replaced(service: Process, speech: Bu
     assert len(engines) == 2
     for pid in engines:
         os.kill(pid, signal.SIGKILL)
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(10):
+        while any(Path(f"/proc/{pid}").exists() for pid in engines):  # until the service has seen it
+            await asyncio.sleep(0.02)
     assert await speech.transcribe(guild, Upload("x.ogg", data)) == SENTENCE
     assert (await speech.speak(guild, SENTENCE, None))[1] > 1

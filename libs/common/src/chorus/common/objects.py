@@ -52,6 +52,10 @@ class ObjectStore:
         await self._call(self._client.put_object, bucket, key, BytesIO(data), len(data))
         return ref
 
+    async def put_by_hash(self, bucket: str, guild: str, data: bytes) -> ObjectRef:
+        """Store a guild's bytes under their own hash: the same bytes again are one object."""
+        return await self.put(bucket, f"{guild}/{hashlib.sha256(data).hexdigest()}", data)
+
     async def put_file(self, bucket: str, key: str, path: Path) -> ObjectRef:
         """Store a file of any size."""
         sha256 = await asyncio.to_thread(file_sha256, path)

@@ -1,6 +1,5 @@
 """What speech answers on the bus. Sound is read from S3 and written there; the bus carries references."""
 
-import hashlib
 from dataclasses import dataclass
 
 from chorus.common.contracts.speech import Speak, Spoken, Transcribe, Transcript
@@ -48,8 +47,7 @@ class SpeechHandlers:
         language = known_language(asked.language or self._limits.language, self._speaker.languages)
         async with self._speaking.turn(asked.guild):
             made = await self._speaker.speak(text, language)
-        sha256 = hashlib.sha256(made.data).hexdigest()
-        audio = await self._store.put(FILES, f"{asked.guild}/{sha256}", made.data)
+        audio = await self._store.put_by_hash(FILES, asked.guild, made.data)
         self._metrics.spoke(made.seconds)
         return Spoken(audio=audio, seconds=made.seconds, voice=f"{self._speaker.name}/{language}")
 

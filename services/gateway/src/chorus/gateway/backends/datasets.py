@@ -3,9 +3,9 @@
 from chorus.common.bus.calls import ask
 from chorus.common.bus.connection import Connection
 from chorus.common.contracts.datasets import IMPORT, Dataset, Imported, ImportFile
+from chorus.common.contracts.storage import FILES
 from chorus.common.errors import InvalidInput
 from chorus.common.objects import ObjectStore
-from chorus.gateway.backends.uploads import uploaded
 from chorus.gateway.commands.ports import Upload
 
 IMPORT_WITHIN = 120.0  # seconds
@@ -24,7 +24,7 @@ class BusDatasets:
         """Upload it, then have it read."""
         if not upload.data.strip():
             raise InvalidInput(f"{upload.name} is empty: there is nothing to learn from.", code="empty_file")
-        file = await uploaded(self._store, guild, upload.data)
+        file = await self._store.put_by_hash(FILES, guild, upload.data)
         question = ImportFile(
             guild=guild, name=name, file=file, filename=upload.name, label=positive, contributor=contributor
         )

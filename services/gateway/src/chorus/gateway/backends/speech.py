@@ -3,9 +3,9 @@
 from chorus.common.bus.calls import ask
 from chorus.common.bus.connection import Connection
 from chorus.common.contracts.speech import STT, TTS, Speak, Spoken, Transcribe, Transcript
+from chorus.common.contracts.storage import FILES
 from chorus.common.errors import InvalidInput
 from chorus.common.objects import ObjectStore
-from chorus.gateway.backends.uploads import uploaded
 from chorus.gateway.commands.ports import Upload
 
 WITHIN = 120.0  # seconds; waiting in line included
@@ -28,6 +28,6 @@ class BusSpeech:
         """Upload it, then have it heard."""
         if not upload.data:
             raise InvalidInput(f"{upload.name} is empty: there is nothing to hear.", code="empty_file")
-        audio = await uploaded(self._store, guild, upload.data)
+        audio = await self._store.put_by_hash(FILES, guild, upload.data)
         question = Transcribe(guild=guild, audio=audio, filename=upload.name[:255])
         return (await ask(self._connection, STT, question, Transcript, within=WITHIN)).text
