@@ -83,13 +83,24 @@ async def test_a_failing_handler_gives_the_job_back(servers: Servers, guild: str
             assert [await seen.get(), await seen.get()] == [1, 2]
 
 
-async def test_a_long_job_is_kept_alive(servers: Servers, guild: str) -> None:
+async def test_a_long_job_is_kept_alive(
+    servers: Servers, guild: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It takes longer than the server waits for a silent worker, and is delivered once."""
     seen: list[int] = []
 
     async def handle(delivery: Delivery) -> Outcome:
         seen.append(delivery.number)
-        await asyncio.sleep(2.5 * ACK_WAIT)
+        beats = asyncio.Semaphore(0)
+        keep_alive = delivery.keep_alive
+
+        async def beat() -> None:
+            await keep_alive()
+            beats.release()
+
+        monkeypatch.setattr(delivery, "keep_alive", beat)
+        for _ in range(10):  # four to each ack_wait
+            await beats.acquire()
         return Done()
 
     async with working(servers, handle):
