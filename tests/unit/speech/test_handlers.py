@@ -1,5 +1,6 @@
 """What the service answers, with engines that only keep what they were asked."""
 
+import hashlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -17,9 +18,11 @@ class FakeStore:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
 
-    async def put(self, bucket: str, key: str, data: bytes) -> ObjectRef:
+    async def put_by_hash(self, bucket: str, guild: str, data: bytes) -> ObjectRef:
+        sha256 = hashlib.sha256(data).hexdigest()
+        key = f"{guild}/{sha256}"
         self.objects[f"{bucket}/{key}"] = data
-        return ObjectRef(bucket=bucket, key=key, size=len(data), sha256="0" * 64)
+        return ObjectRef(bucket=bucket, key=key, size=len(data), sha256=sha256)
 
     async def get(self, ref: ObjectRef) -> bytes:
         return self.objects[f"{ref.bucket}/{ref.key}"]
@@ -62,7 +65,7 @@ class World:
         return self.registry.get_sample_value("chorus_speech_audio_seconds_total", {"done": done})
 
     async def recording(self) -> ObjectRef:
-        return await self.store.put("files", "42/x", b"data")
+        return await self.store.put_by_hash("files", "42", b"data")
 
 
 @pytest.fixture
