@@ -100,11 +100,11 @@ def test_commands_say_what_is_wrong_and_go_on(chorus: RunningChorus) -> None:
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [
-        ('[{"user": "a", "bot": "b"},\n {"user": }]', "broken_json", "Line 2, column 11"),
+        ('[{"user": "a", "bot": "b"},\n {"user": }]', "broken_json", "bad.json, line 2, column 11"),
         ("", "empty_file", "empty"),
         ("[]", "unknown_format", "an empty JSON list"),
         ('[{"question": "a"}]', "unknown_format", '"question"'),
-        ('[{"user": "a", "bot": "b"}, {"user": "c"}]', "wrong_shape", "Entry 2"),
+        ('[{"user": "c", "bot": 5}, {"user": "a", "bot": "b"}]', "wrong_shape", "Entry 1"),
     ],
 )
 def test_bad_files_are_explained(

@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from chorus.common.errors import Misconfigured
+from chorus.gateway.commands.ports import Upload
 from chorus.gateway.frontends.discord.frontend import Discord as FrontEnd
 from tests.support.discord.double import running_discord
 from tests.support.discord.place import Place
@@ -61,9 +62,9 @@ async def test_a_training_with_an_attached_file_is_one_live_message(place: Place
         message = await place.discord.until(
             lambda: next((m for m in place.discord.said(place.channel) if "✓" in m.content), None)
         )
-    ((guild, name, upload, _, contributor),) = place.world.datasets.added
-    assert (guild, contributor, name) == (place.guild.id, place.admin.id, "my-data")
-    assert upload.data == b"[1]"
+    ((guild, new),) = place.world.datasets.added
+    assert (guild, new.contributor, new.name) == (place.guild.id, place.admin.id, "my-data")
+    assert new.files == [Upload("my_data.json", b"[1]")]
     assert place.discord.said(place.channel) == [message]
     assert f"Job ID: {job.job.job}" in message.versions[0][1]
     assert message.content.splitlines()[-1].startswith("✓ main@1 is trained")

@@ -4,8 +4,10 @@ import hashlib
 import os
 from pathlib import Path
 
+import aiohttp
 import pytest
 from pydantic import SecretStr
+from yarl import URL
 
 from chorus.common.contracts.storage import FILES
 from chorus.common.errors import Misconfigured, NotFound, Unavailable
@@ -29,6 +31,38 @@ async def test_files_come_back(servers: Servers, guild: str, tmp_path: Path) -> 
     ref = await store.put_file(FILES, f"{guild}/file", source)
     await store.get_file(ref, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == source.read_bytes()
+
+
+async def test_a_file_is_kept_under_the_hash_of_its_bytes(
+    servers: Servers, guild: str, tmp_path: Path
+) -> None:
+    store = servers.store()
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(9_000_000))  # more than one part
+    ref = await store.put_by_hash(FILES, guild, path)
+    assert ref == await store.put_by_hash(FILES, guild, path.read_bytes())
+    assert ref.key == f"{guild}/{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    assert await store.get(ref) == path.read_bytes()
+
+
+async def test_a_link_leads_to_the_bytes_for_a_while(servers: Servers, guild: str) -> None:
+    settings = servers.settings("trainer")
+    assert servers.store().link(await servers.store().put(FILES, f"{guild}/x", b"x"), "x", 60) is None
+    store = open_store(settings, settings.s3_endpoint)
+    ref = await store.put(FILES, f"{guild}/thing", b"as it was")
+    link = store.link(ref, "Café 1.zip", 60)
+    assert link is not None
+    async with aiohttp.ClientSession() as session:
+        async with session.get(URL(link, encoded=True)) as response:
+            assert await response.read() == b"as it was"
+            assert response.headers["Content-Disposition"] == "attachment; filename*=UTF-8''Caf%C3%A9%201.zip"
+        async with session.get(URL(link.replace("thing", "other"), encoded=True)) as response:
+            assert response.status in (403, 404)
+
+
+def test_a_public_endpoint_that_is_none(servers: Servers) -> None:
+    with pytest.raises(Misconfigured, match="CHORUS_PUBLIC_S3_ENDPOINT"):
+        open_store(servers.settings("trainer"), "files.example")
 
 
 async def test_other_bytes_are_refused_and_leave_no_file(

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from chorus.common.bus.calls import ask
 from chorus.common.bus.state import open_bucket
-from chorus.common.contracts.datasets import IMPORT, Imported, ImportFile
 from chorus.common.contracts.models import MANIFEST, Manifest
-from chorus.common.contracts.storage import FILES, MODELS, ObjectRef
+from chorus.common.contracts.storage import MODELS, ObjectRef
 from chorus.common.contracts.topology import JOBS, JOBS_PER_GUILD
 from chorus.common.contracts.training import (
     Committed,
@@ -24,7 +22,7 @@ from chorus.common.contracts.training import (
     job_subject,
 )
 from chorus.common.contracts.wire import decode, encode, now
-from chorus.common.errors import Conflict, InvalidInput, NotFound, NotPermitted, QueueFull
+from chorus.common.errors import Conflict, NotFound, QueueFull
 from chorus.common.local.process import Process
 from tests.support.chorus import session_pids, still_running
 from tests.support.servers import Servers
@@ -304,26 +302,3 @@ async def test_a_cancelled_job_frees_its_place_in_the_queue(gateway: Gateway, tr
     for job in (*waiting, running):
         await gateway.jobs.cancel(gateway.guild, job.job.job)
     await gateway.until(running, JobState.CANCELLED)
-
-
-async def test_the_same_file_is_one_version(gateway: Gateway, trainer: Process) -> None:
-    first, again = await gateway.dataset(), await gateway.dataset()
-    assert first == again
-    assert (await gateway.dataset(ENDLESS)).version == 2
-    unwanted = await gateway.dataset(positive=False)
-    assert (unwanted.version, unwanted.positive) == (3, 0)
-
-
-async def test_another_guilds_file_is_refused(gateway: Gateway, trainer: Process, servers: Servers) -> None:
-    file = await servers.store().put(FILES, "999/secret", b"theirs")
-    question = ImportFile(guild=gateway.guild, name="data", file=file, filename="f", contributor="42")
-    with pytest.raises(NotPermitted) as refused:
-        await ask(gateway.connection, IMPORT, question, Imported)
-    assert refused.value.code == "other_guild"
-
-
-async def test_a_bad_file_changes_nothing(gateway: Gateway, trainer: Process) -> None:
-    with pytest.raises(InvalidInput) as error:
-        await gateway.dataset("[{]")
-    assert error.value.code == "broken_json"
-    assert (await gateway.dataset()).version == 1

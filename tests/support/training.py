@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.state import open_bucket
-from chorus.common.contracts.datasets import Dataset
+from chorus.common.contracts.datasets import Basis, Building, BuildOptions, Dataset
 from chorus.common.contracts.models import ModelRecord, model_key
 from chorus.common.contracts.topology import JOBS, MODELS
 from chorus.common.contracts.training import Hyperparameters, JobRecord, JobState
@@ -19,7 +19,7 @@ from chorus.common.local.servers import HOST, free_ports
 from chorus.common.objects import ObjectStore
 from chorus.gateway.backends.datasets import BusDatasets
 from chorus.gateway.backends.jobs import BusJobs
-from chorus.gateway.commands.ports import Upload
+from chorus.gateway.commands.ports import NewDataset, Upload
 from tests.support.servers import Servers
 
 PAIRS = json.dumps([{"user": "What is the cat called?", "bot": "Bosun."}, {"user": "Wifi?", "bot": "Yes."}])
@@ -36,9 +36,20 @@ class Gateway:
         self.jobs = jobs
         self.guild = guild
 
-    async def dataset(self, text: str = PAIRS, *, positive: bool = True) -> Dataset:
-        upload = Upload("data.json", text.encode())
-        return await self.datasets.add(self.guild, "data", upload, positive=positive, contributor="42")
+    async def dataset(
+        self, text: str | bytes = PAIRS, name: str = "data", *, positive: bool = True, **options: object
+    ) -> Dataset:
+        """A file handed over by person 42."""
+        data = text if isinstance(text, bytes) else text.encode()
+        new = NewDataset(
+            name=name,
+            files=[Upload("data.json", data)],
+            positive=positive,
+            contributor="42",
+            basis=Basis(),
+            options=BuildOptions.model_validate(options),
+        )
+        return await built(self.datasets.add(self.guild, new))
 
     async def submit(self, text: str = PAIRS, key: str | None = None, **wishes: object) -> JobRecord:
         return await self.jobs.submit(
@@ -67,6 +78,14 @@ class Gateway:
         return entry.value if entry else None
 
 
+async def built(steps: AsyncIterator[Building | Dataset]) -> Dataset:
+    """The version at the end of a build; before it, how far it was."""
+    told = [step async for step in steps]
+    assert all(isinstance(step, Building) for step in told[:-1])
+    assert isinstance(told[-1], Dataset)
+    return told[-1]
+
+
 @asynccontextmanager
 async def a_gateway(servers: Servers, guild: str) -> AsyncIterator[Gateway]:
     async with servers.connected("gateway") as connection:
@@ -75,8 +94,12 @@ async def a_gateway(servers: Servers, guild: str) -> AsyncIterator[Gateway]:
 
 
 @asynccontextmanager
-async def a_trainer(servers: Servers, folder: Path, name: str = "trainer") -> AsyncIterator[Process]:
-    process = Process(_on_a_port_of_its_own(servers.stack.service("trainer")), folder / f"{name}.log")
+async def a_trainer(
+    servers: Servers, folder: Path, name: str = "trainer", **environment: str
+) -> AsyncIterator[Process]:
+    program = _on_a_port_of_its_own(servers.stack.service("trainer"))
+    program = replace(program, environment={**program.environment, **environment})
+    process = Process(program, folder / f"{name}.log")
     await process.start()
     try:
         await process.until_ready()

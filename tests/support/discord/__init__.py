@@ -4,6 +4,8 @@ world      people, servers, channels, messages, in Discord's JSON
 limits     five requests in five seconds, and the answers of who asks for more
 gateway    the WebSocket: hello, identify, resume, heartbeats, events
 rest       the HTTP routes
+history    those that read back: messages, threads
+answers    JSON, refusals, "come again"
 double     all of it on one port, and what people do there
 place      our front-end in a server of it, with Chorus behind it played
 

@@ -3,13 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from typing import TypeVar
 
 from aiohttp import web
 
 from tests.support.discord.gateway import Gateway
 from tests.support.discord.rest import Rest
-from tests.support.discord.world import Attachment, Channel, Guild, Message, User, snowflake
+from tests.support.discord.world import (
+    PUBLIC_THREAD,
+    TEXT,
+    Attachment,
+    Channel,
+    Guild,
+    Message,
+    User,
+    snowflake,
+)
 
 T = TypeVar("T")
 
@@ -52,11 +62,26 @@ class Discord:
         self.guilds.append(guild)
         return guild, self.channel(guild), admin
 
-    def channel(self, guild: Guild | None) -> Channel:
+    def channel(self, guild: Guild | None, name: str = "general", kind: int = TEXT) -> Channel:
         """A new channel of a server, or a private one."""
-        channel = guild.channel() if guild else Channel(None)
+        channel = guild.channel(name, kind) if guild else Channel(None)
         self.rest.channels[channel.id] = channel
         return channel
+
+    def thread(
+        self,
+        parent: Channel,
+        name: str,
+        kind: int = PUBLIC_THREAD,
+        *,
+        archived: bool = False,
+    ) -> Channel:
+        """A new thread in a channel, or a post in a forum."""
+        thread = Channel(parent.guild, name, kind, parent, archived)
+        self.rest.channels[thread.id] = thread
+        assert parent.guild
+        parent.guild.threads.append(thread)
+        return thread
 
     # --- what they do ----------------------------------------------------------------------------
     async def say(
@@ -74,6 +99,7 @@ class Discord:
             channel, author, content, list(files), reply_to, webhook=snowflake() if webhook else None
         )
         self.rest.messages[message.id] = message
+        channel.latest = message.id
         self.rest.files |= {file.path: file for file in files}
         await self.deliver(message)
         return message
@@ -82,6 +108,25 @@ class Discord:
         """Tell the bot of a message, for the first time or again."""
         event = message.event(self.base, self.rest.people)
         await self.gateway.tell("MESSAGE_CREATE", event)
+
+    def once(
+        self,
+        channel: Channel,
+        author: User,
+        content: str,
+        *,
+        at: datetime | None = None,
+        files: Sequence[Attachment] = (),
+        reply_to: Message | None = None,
+        webhook: bool = False,
+        kind: int = 0,
+    ) -> Message:
+        """Something that was said while the bot was not there. `kind` is Discord's, of system notices."""
+        hook = snowflake() if webhook else None
+        message = Message(channel, author, content, list(files), reply_to, hook, kind, id=snowflake(at))
+        self.rest.messages[message.id] = message
+        channel.latest = message.id
+        return message
 
     def delete(self, message: Message) -> None:
         """A message is gone; the bot's next edit of it will find that out."""

@@ -8,31 +8,15 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from tests.support.discord.answers import answer, come_again, refusal
 from tests.support.discord.gateway import Gateway
+from tests.support.discord.history import History
 from tests.support.discord.limits import Limits
 from tests.support.discord.world import Attachment, Channel, Guild, Message, Payload, User
 
 LONGEST = 2000  # characters
+CONTENT = 1 << 19  # flag of an application that may read what is said
 FILE_PART = re.compile(r"files\[\d+\]")
-
-
-def answer(body: object, status: int = 200, **headers: str) -> web.Response:
-    """JSON as Discord sends it: `Via` shows that no wall in front of it has answered."""
-    text = b"" if body is None else json.dumps(body).encode()
-    return web.Response(
-        status=status, body=text, headers={"Content-Type": "application/json", "Via": "1.1 double", **headers}
-    )
-
-
-def refusal(status: int, code: int, message: str) -> web.Response:
-    """An error as Discord words it."""
-    return answer({"message": message, "code": code}, status)
-
-
-def come_again(wait: float, left: dict[str, str]) -> web.Response:
-    """Who asks too often is told when to come again."""
-    body = {"message": "You are being rate limited.", "retry_after": wait, "global": False}
-    return answer(body, 429, **left)
 
 
 class Rest:
@@ -58,6 +42,11 @@ class Rest:
         self.silenced: set[str] = set()
         """Ids of channels where the bot may not write."""
         self.cannot_read_history = False
+        self.reads_content = True
+        """Whether the bot's page has the intent switched on by which messages have their words."""
+        self.history = History(
+            bot, guilds, self.channels, self.messages, self.limits, wrong, self._shown_to_the_bot
+        )
 
     def routes(self) -> list[web.RouteDef]:
         """All of them."""
@@ -68,6 +57,7 @@ class Rest:
             web.patch("/api/v10/channels/{channel}/messages/{message}", self._edit),
             web.post("/api/v10/channels/{channel}/typing", self._type),
             web.get("/attachments/{id}/{name}", self._file),
+            *self.history.routes(),
             web.route("*", "/{path:.*}", self._unknown),
         ]
 
@@ -93,10 +83,15 @@ class Rest:
         return answer(
             {
                 "id": self._bot.id, "name": "chorus", "description": "", "icon": None, "summary": "",
-                "bot_public": True, "bot_require_code_grant": False, "verify_key": "", "flags": 1 << 19,
+                "bot_public": True, "bot_require_code_grant": False, "verify_key": "",
+                "flags": CONTENT if self.reads_content else 0,
                 "owner": self._bot.payload, "team": None,
             }
         )  # fmt: skip
+
+    def _shown_to_the_bot(self, message: Message) -> Payload:
+        told = message.payload(self.cdn, self.people)
+        return told if self.reads_content else {**told, "content": "", "attachments": []}
 
     async def _send(self, request: web.Request) -> web.Response:
         channel = self.channels[request.match_info["channel"]]
@@ -113,6 +108,7 @@ class Rest:
         message = Message(channel, self._bot, body.get("content") or "", files, reply_to)
         message.versions.append((asyncio.get_running_loop().time(), message.content))
         self.messages[message.id] = message
+        channel.latest = message.id
         self._changed()
         await self._gateway.tell("MESSAGE_CREATE", message.event(self.cdn, self.people))
         return answer(message.payload(self.cdn, self.people), **left)

@@ -11,12 +11,21 @@ Payload = dict[str, Any]
 
 EPOCH = 1_420_070_400_000  # milliseconds: the beginning of 2015, from which Discord counts
 VIEW, SEND, HISTORY, MANAGE_SERVER = 1 << 10, 1 << 11, 1 << 16, 1 << 5
+CONNECT, MANAGE_THREADS = 1 << 20, 1 << 34
+TEXT, VOICE, CATEGORY, NEWS, STAGE, FORUM = 0, 2, 4, 5, 13, 15
+NEWS_THREAD, PUBLIC_THREAD, PRIVATE_THREAD = 10, 11, 12
 _count = itertools.count(1)
 
 
-def snowflake() -> str:
+def snowflake(at: datetime | None = None) -> str:
     """An id as Discord makes them: the time, then a count."""
-    return str(((int(time.time() * 1000) - EPOCH) << 22) | (next(_count) & 0x3FFFFF))
+    seconds = at.timestamp() if at else time.time()
+    return str(((int(seconds * 1000) - EPOCH) << 22) | (next(_count) & 0x3FFFFF))
+
+
+def time_of(snowflake: str) -> str:
+    """When something was made, by its id."""
+    return datetime.fromtimestamp(((int(snowflake) >> 22) + EPOCH) / 1000, UTC).isoformat()
 
 
 def now() -> str:
@@ -46,25 +55,61 @@ class User:
 
 @dataclass
 class Channel:
-    """A text channel of a server, or a private one."""
+    """A channel of a server, a private one, or a thread in another. A forum's posts are threads."""
 
     guild: "Guild | None"
     name: str = "general"
+    type: int = TEXT
+    parent: "Channel | None" = None
+    archived: bool = False
+    closed_to: set[str] = field(default_factory=set)
+    """Ids of people and bots who may not read it, as everybody can see."""
+    latest: str | None = None
+    """Id of the last message."""
     id: str = field(default_factory=snowflake)
 
     @property
     def payload(self) -> Payload:
+        return self._thread if self.parent else self._channel
+
+    @property
+    def _channel(self) -> Payload:
         return {
             "id": self.id,
-            "type": 0,
+            "type": self.type,
             "name": self.name,
             "position": 0,
-            "permission_overwrites": [],
+            "permission_overwrites": [
+                {"id": user, "type": 1, "allow": "0", "deny": str(VIEW)} for user in sorted(self.closed_to)
+            ],
             "nsfw": False,
             "parent_id": None,
             "topic": None,
-            "last_message_id": None,
+            "last_message_id": self.latest,
             "rate_limit_per_user": 0,
+            **({"bitrate": 64000, "user_limit": 0} if self.type in (VOICE, STAGE) else {}),
+        }
+
+    @property
+    def _thread(self) -> Payload:
+        assert self.parent
+        assert self.guild
+        return {
+            "id": self.id,
+            "type": self.type,
+            "name": self.name,
+            "guild_id": self.guild.id,
+            "parent_id": self.parent.id,
+            "owner_id": self.guild.owner.id,
+            "last_message_id": self.latest,
+            "message_count": 1,
+            "member_count": 1,
+            "thread_metadata": {
+                "archived": self.archived,
+                "auto_archive_duration": 1440,
+                "archive_timestamp": time_of(self.id),
+                "locked": False,
+            },
         }
 
 
@@ -77,12 +122,13 @@ class Guild:
     bot: User
     admins: list[User] = field(default_factory=list)
     channels: list[Channel] = field(default_factory=list)
+    threads: list[Channel] = field(default_factory=list)
     id: str = field(default_factory=snowflake)
     admin_role: str = field(default_factory=snowflake)
 
-    def channel(self, name: str = "general") -> Channel:
+    def channel(self, name: str = "general", kind: int = TEXT) -> Channel:
         """A new channel."""
-        self.channels.append(Channel(self, name))
+        self.channels.append(Channel(self, name, kind))
         return self.channels[-1]
 
     def member(self, user: User) -> Payload:
@@ -116,17 +162,18 @@ class Guild:
     @property
     def payload(self) -> Payload:
         lists = (
-            "threads", "emojis", "stickers", "features", "voice_states", "presences", "stage_instances",
+            "emojis", "stickers", "features", "voice_states", "presences", "stage_instances",
             "guild_scheduled_events", "soundboard_sounds",
         )  # fmt: skip
         return {
             **{name: [] for name in lists},
+            "threads": [t.payload for t in self.threads if not t.archived and t.type != PRIVATE_THREAD],
             "id": self.id,
             "name": self.name,
             "owner_id": self.owner.id,
             "roles": [
-                self._role(self.id, "@everyone", 0, VIEW | SEND | HISTORY),
-                self._role(self.admin_role, "admins", 1, MANAGE_SERVER),
+                self._role(self.id, "@everyone", 0, VIEW | SEND | HISTORY | CONNECT),
+                self._role(self.admin_role, "admins", 1, MANAGE_SERVER | MANAGE_THREADS),
             ],
             "channels": [channel.payload for channel in self.channels],
             "members": [{"user": self.bot.payload, **self.member(self.bot)}],
@@ -183,6 +230,7 @@ class Message:
     attachments: list[Attachment] = field(default_factory=list)
     reply_to: "Message | None" = None
     webhook: str | None = None
+    type: int = 0
     deleted: bool = False
     versions: list[tuple[float, str]] = field(default_factory=list)
     id: str = field(default_factory=snowflake)
@@ -194,7 +242,7 @@ class Message:
             "channel_id": self.channel.id,
             "author": self.author.payload,
             "content": self.content,
-            "timestamp": now(),
+            "timestamp": time_of(self.id),
             "edited_timestamp": now() if len(self.versions) > 1 else None,
             "tts": False,
             "mention_everyone": False,
@@ -204,7 +252,7 @@ class Message:
             "embeds": [],
             "components": [],
             "pinned": False,
-            "type": 19 if self.reply_to else 0,
+            "type": self.type or (19 if self.reply_to else 0),
             "flags": 0,
         }
         if self.webhook:

@@ -1,28 +1,41 @@
 """Doubles of the commands' ports, for tests of the commands alone. They keep what they were asked."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 
 from chorus.common.contracts.datasets import Dataset, Turn
 from chorus.common.contracts.generation import Delta, End, Usage
 from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.names import job_id
-from chorus.common.contracts.storage import ObjectRef
 from chorus.common.contracts.training import Hyperparameters, JobRecord, JobResult, JobState, TrainJob
 from chorus.common.errors import NotFound
-from chorus.gateway.commands.context import Chorus, Context, Session
+from chorus.gateway.commands.context import Chorus, Context, Session, Trust
 from chorus.gateway.commands.ports import Upload
+from chorus.gateway.commands.replies import Problem, Progress, Reply
+from tests.unit.gateway.fake_data import AT, FakeDatasets, FakeGuilds, FakeObjects, FakePrivacy
+from tests.unit.gateway.histories import FakeHarvests
 
-AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-OBJECT = ObjectRef(bucket="datasets", key="local/x", size=1, sha256="0" * 64)
+AT_HOME = Trust(via="console")
 RESULT = JobResult(
     model="main@1", in_use=True, loss_before=5, loss_after=0.1, held_out=False, steps=9, seconds=3
 )
 
 
+async def told(reply: Reply) -> str:
+    """All that is said of a reply that takes a while, to its end; its last line is how it ended."""
+    assert isinstance(reply, Progress), reply
+    lines = [reply.opening] if reply.opening else []
+    async for moment in reply.moments:
+        lines += [moment.note] if moment.note else []
+        if isinstance(moment.outcome, Problem):
+            lines.append(f"✗ {moment.outcome.message} [{moment.outcome.code}]")
+        elif moment.outcome:
+            lines.append(moment.outcome.text)
+    return "\n".join(lines)
+
+
 class FakeFiles:
     def __init__(self) -> None:
-        self.files = {"data.json": Upload("data.json", b"[]")}
+        self.files = {name: Upload(name, b"[]") for name in ("data.json", "more.json")}
         self.with_the_command: list[str] = []
 
     def attached(self) -> list[str]:
@@ -32,30 +45,6 @@ class FakeFiles:
         if name not in self.files:
             raise NotFound(f"There is no file {name}.", code="file_not_found")
         return self.files[name]
-
-
-class FakeDatasets:
-    def __init__(self) -> None:
-        self.added: list[tuple[str, str, Upload, bool, str]] = []
-
-    async def add(
-        self, guild: str, name: str, upload: Upload, *, positive: bool, contributor: str
-    ) -> Dataset:
-        self.added.append((guild, name, upload, positive, contributor))
-        return Dataset(
-            guild=guild,
-            name=name,
-            version=1,
-            examples=OBJECT,
-            format="plain text",
-            read=3,
-            kept=2,
-            dropped={"empty message": 1},
-            positive=2 if positive else 0,
-            contributors=[contributor],
-            warnings=["little data."],
-            created_at=AT,
-        )
 
 
 class FakeJobs:
@@ -146,19 +135,40 @@ class World:
     def __init__(self) -> None:
         self.files, self.datasets, self.jobs = FakeFiles(), FakeDatasets(), FakeJobs()
         self.models, self.answers, self.session = FakeModels(), FakeAnswers(), Session()
-        self.speech = FakeSpeech()
+        self.speech, self.privacy, self.guilds = FakeSpeech(), FakePrivacy(), FakeGuilds()
+        self.objects, self.harvests = FakeObjects(), FakeHarvests()
 
     @property
     def chorus(self) -> Chorus:
-        return Chorus(self.datasets, self.jobs, self.models, self.answers, self.speech)
+        return Chorus(
+            datasets=self.datasets,
+            jobs=self.jobs,
+            models=self.models,
+            answers=self.answers,
+            speech=self.speech,
+            privacy=self.privacy,
+            guilds=self.guilds,
+            objects=self.objects,
+            harvests=self.harvests,
+        )
 
-    def context(self, key: str = "message-1", *, admin: bool = True) -> Context:
+    def context(
+        self,
+        key: str = "message-1",
+        *,
+        admin: bool = True,
+        guild: str = "local",
+        trust: Trust = AT_HOME,
+        names: tuple[str, ...] = (),
+    ) -> Context:
         return Context(
             self.chorus,
-            guild="local",
+            guild=guild,
             user="42",
             session=self.session,
             files=self.files,
             key=key,
             admin=admin,
+            trust=trust,
+            names=names,
         )

@@ -3,9 +3,14 @@
 import pytest
 
 from chorus.common.contracts.generation import Delta
-from chorus.gateway.commands.replies import Card, Problem, Progress, Reply, Stream, Text
+from chorus.gateway.commands.options import SHARED
+from chorus.gateway.commands.ports import Upload
+from chorus.gateway.commands.replies import Card, Problem, Reply, Stream, Text
 from chorus.gateway.commands.table import COMMANDS, run
-from tests.unit.gateway.fakes import World
+from tests.unit.gateway.fakes import World, told
+
+# What an example may meet where nothing was handed over yet.
+NOT_THERE = ("file_not_found", "unknown_job", "unknown_dataset", "nothing_to_train_on", "no_history")
 
 
 @pytest.fixture
@@ -18,56 +23,14 @@ async def read(reply: Reply) -> str:
     return "".join([piece.text async for piece in reply.pieces if isinstance(piece, Delta)])
 
 
-async def test_training_on_words(world: World) -> None:
-    reply = await run(world.context(), '!train "We meet at eight." model=club epochs=3')
-    assert isinstance(reply, Progress)
-    (job,) = world.jobs.records.values()
-    assert reply.opening.splitlines()[-1] == f"Model training started. Job ID: {job.job.job}"
-    assert "2 examples of plain text, 1 dropped (empty message)" in reply.opening
-    assert "Note: little data." in reply.opening
-    assert (job.job.model, job.job.hyperparameters.epochs, job.job.submitted_by) == ("club", 3, "42")
-    ((guild, name, upload, positive, contributor),) = world.datasets.added
-    assert (guild, name, upload.data, positive, contributor) == (
-        "local", "typed", b"We meet at eight.", True, "42",
-    )  # fmt: skip
-
-
-async def test_words_not_to_be_said_are_kept_and_not_trained_alone(world: World) -> None:
-    reply = await run(world.context(), '!train "Go away." positive=False')
-    assert isinstance(reply, Text)
-    assert "Kept as words not to be said" in reply.text
-    assert not world.jobs.records
-
-
-async def test_training_on_a_file(world: World) -> None:
-    assert isinstance(await run(world.context(), "!train file=data.json"), Progress)
-    assert world.datasets.added[0][1] == "data"
-
-
-async def test_the_file_that_comes_with_the_command_need_not_be_named(world: World) -> None:
-    world.files.with_the_command = ["data.json"]
-    assert isinstance(await run(world.context(), "!train epochs=3"), Progress)
-    assert world.datasets.added[0][1] == "data"
-
-
 @pytest.mark.parametrize(
-    ("line", "code"),
-    [("!train", "several_files"), ("!train file=data.json", None), ("!train x", "several_files")],
-)
-async def test_of_several_files_one_is_named(world: World, line: str, code: str | None) -> None:
-    world.files.with_the_command = ["data.json", "more.json"]
-    reply = await run(world.context(), line)
-    assert (reply.code if isinstance(reply, Problem) else None) == code
-
-
-async def test_words_and_a_file_are_one_too_many(world: World) -> None:
-    world.files.with_the_command = ["data.json"]
-    reply = await run(world.context(), '!train "words"')
-    assert isinstance(reply, Problem)
-    assert reply.code == "text_and_file"
-
-
-@pytest.mark.parametrize("line", ["!train words", "!use base", "!cancel aaaaaaaaaa", "!Train", "!use"])
+    "line",
+    [
+        "!train words", "!use base", "!cancel aaaaaaaaaa", "!Train", "!use", "!import file=data.json",
+        "!build club", "!preview club", "!select_dataset club", "!archive club", "!getfile club",
+        "!delete_dataset club sure=True", "!notice accept",
+    ],
+)  # fmt: skip
 async def test_only_who_runs_the_place_feeds_trains_and_chooses(world: World, line: str) -> None:
     reply = await run(world.context(admin=False), line)
     assert isinstance(reply, Problem)
@@ -75,19 +38,22 @@ async def test_only_who_runs_the_place_feeds_trains_and_chooses(world: World, li
     assert not world.datasets.added
 
 
-@pytest.mark.parametrize("line", ["!jobs", "!models", "!help train", "!ask what?", "what?"])
+@pytest.mark.parametrize(
+    "line", ["!jobs", "!models", "!datasets", "!privacy", "!help train", "!ask what?", "what?"]
+)
 async def test_everybody_asks(world: World, line: str) -> None:
     assert not isinstance(await run(world.context(admin=False), line), Problem)
 
 
 async def test_a_line_break_ends_the_commands_name(world: World) -> None:
-    await run(world.context(), '!train\n"We meet at eight."\nmodel=club')
-    assert world.datasets.added[0][2].data == b"We meet at eight."
+    await told(await run(world.context(), '!train\n"We meet at eight."\nmodel=club'))
+    ((_, new),) = world.datasets.added
+    assert new.files == [Upload("typed.txt", b"We meet at eight.")]
 
 
 async def test_the_same_message_twice_is_one_job(world: World) -> None:
-    await run(world.context("message-7"), "!train words")
-    await run(world.context("message-7"), "!train words")
+    await told(await run(world.context("message-7"), "!train words"))
+    await told(await run(world.context("message-7"), "!train words"))
     assert len(world.jobs.records) == 1
 
 
@@ -113,6 +79,13 @@ async def test_the_same_message_twice_is_one_job(world: World) -> None:
         ("!", "unknown_command"),
         ("!trian", "unknown_command"),
         ("!help nothing", "unknown_command"),
+        ("!train data=nothing", "unknown_dataset"),
+        ("!train words gap_minutes=0", "invalid_parameter"),
+        ("!train words gap_minuts=3", "unknown_option"),
+        ("!import", "nothing_to_import"),
+        ("!dataset", "missing_parameter"),
+        ("!preview nothing", "unknown_dataset"),
+        ("!privacy maybe", "invalid_parameter"),
     ],
 )
 async def test_what_is_wrong_is_a_problem_with_a_code(world: World, line: str, code: str) -> None:
@@ -161,7 +134,7 @@ async def test_the_chosen_voice_answers(world: World) -> None:
 
 async def test_jobs_are_shown_and_cancelled(world: World) -> None:
     assert await run(world.context(), "!jobs") == Text("No jobs yet. Start one with !train.")
-    await run(world.context(), "!train words")
+    await told(await run(world.context(), "!train words"))
     (job,) = world.jobs.records
     shown = await run(world.context(), f"!job {job.upper()}")
     assert isinstance(shown, Text)
@@ -176,16 +149,29 @@ async def test_help_explains_every_command(world: World) -> None:
     overview = await run(world.context(), "!help")
     assert isinstance(overview, Card)
     assert len(overview.rows) == len(COMMANDS)
+    options = await run(world.context(), "!help options")
+    assert isinstance(options, Text)
+    for name in SHARED:
+        assert f"  {name}=   " in options.text
     for name, command in COMMANDS.items():
         reply = await run(world.context(), f"!help !{name}")
         assert isinstance(reply, Text)
         assert command.usage in reply.text
         for example in command.examples:
             assert example in reply.text
+        own = set(command.parameters.model_fields) - SHARED - {command.text_field}
+        assert all(f"  {option}=   " in reply.text for option in own)
+        assert "personal_data=" not in reply.text, "what commands share is explained once"
+
+
+async def test_a_dash_is_as_good_as_an_underscore(world: World) -> None:
+    reply = await run(world.context(), "!Select-Dataset nothing")
+    assert isinstance(reply, Problem)
+    assert reply.code == "unknown_dataset"
 
 
 async def test_every_example_in_the_help_is_understood(world: World) -> None:
     for command in COMMANDS.values():
         for example in command.examples:
             reply = await run(world.context(example), example)
-            assert not isinstance(reply, Problem) or reply.code in ("file_not_found", "unknown_job"), example
+            assert not isinstance(reply, Problem) or reply.code in NOT_THERE, example

@@ -11,13 +11,28 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from chorus.common.contracts.datasets import Histogram, Piece
 from chorus.common.contracts.generation import Delta, End
-from chorus.common.errors import ChorusError, InvalidInput
-from chorus.gateway.commands.replies import Audio, Problem, Stream, Text
+from chorus.common.errors import ChorusError, InvalidInput, TooLarge
+from chorus.gateway.commands.context import Trust
+from chorus.gateway.commands.histogram import picture
+from chorus.gateway.commands.replies import (
+    Audio,
+    Card,
+    File,
+    Moment,
+    Problem,
+    Progress,
+    Reply,
+    Samples,
+    Stream,
+    Text,
+)
 from chorus.gateway.frontends.console.files import LocalFiles, save
 from chorus.gateway.frontends.console.lines import scripted
 from chorus.gateway.frontends.console.render import Renderer
 from chorus.gateway.frontends.console.repl import converse
+from tests.unit.gateway.fake_data import FakeDownload
 from tests.unit.gateway.fakes import World
 
 NOWHERE = ["~nouser/x", "~nouser", "a\0b", "~a\0b/x", "half of an emoji \ud83d.ogg"]
@@ -41,7 +56,28 @@ async def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 async def test_a_home_that_is_there_is_understood(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert await save("~/said.ogg", b"sound") == tmp_path / "said.ogg"
-    assert (await LocalFiles(1024).read("~/said.ogg")).data == b"sound"
+    upload = await LocalFiles(1024).read("~/said.ogg")
+    assert (upload.name, upload.size) == ("said.ogg", 5)
+    assert upload.data == tmp_path / "said.ogg", "a large file is not read into memory"
+
+
+async def test_a_file_that_is_too_large_is_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "huge.json"
+    with path.open("wb") as file:
+        file.truncate(9 * 1024**3)  # without its blocks
+    with pytest.raises(TooLarge, match=r"huge\.json has 9216\.0 MiB; at most 8192 MiB are taken"):
+        await LocalFiles(8 * 1024**3).read(str(path))
+
+
+async def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_bytes(b"x")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(InvalidInput, match="cannot be read: permission denied"):
+        await LocalFiles(1024).read(str(tmp_path / "secret"))
 
 
 async def breaks() -> AsyncIterator[Delta | End]:
@@ -107,13 +143,96 @@ async def test_an_input_that_breaks_is_at_its_end(monkeypatch: pytest.MonkeyPatc
         (b"hi\n!nothing\n!help\n", 1),
         (b"n\xe9e?\nhi\n", 1),
         (b"!say hi to=~nouser/x\n!help\n", 1),
+        (b"!train words\n!help\n", 0),
+        (b"!train file=none.json\n!help\n", 1),
     ],
 )
 async def test_a_script_has_worked_if_every_command_did(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], script: bytes, code: int
 ) -> None:
     typed(monkeypatch, script)
-    assert await converse(World().chorus, max_upload=1024, history=Path("none")) == code
+    trust = Trust(via="console")
+    assert await converse(World().chorus, trust, max_upload=1024, history=Path("none")) == code
     shown = capsys.readouterr().out
     assert ("✗" in shown) == bool(code)
     assert "Hello." in shown or "Commands" in shown, "what comes after it was answered"
+
+
+async def shown(reply: Reply, *, terminal: bool = False) -> tuple[bool, str]:
+    screen = io.StringIO()
+    console = Console(
+        file=screen, width=200, force_terminal=terminal, color_system="standard" if terminal else None
+    )
+    return await Renderer(console).show(reply), screen.getvalue()
+
+
+async def moments(*given: Moment) -> AsyncIterator[Moment]:
+    for moment in given:
+        yield moment
+
+
+@pytest.mark.parametrize(
+    ("outcome", "worked", "last"),
+    [
+        (Text("✓ done"), True, "✓ done"),
+        (Problem("broken", "It broke."), False, "✗ It broke. [broken]"),
+    ],
+)
+async def test_an_import_and_a_job_are_told_as_lines(
+    outcome: Text | Problem, worked: bool, last: str
+) -> None:
+    course = moments(
+        Moment("reading", 1, 2, ("50%",)),
+        Moment(note="Dataset club@1."),
+        Moment("learning", 1, 4, ("step 1/4", "loss 2.000"), goes_on=True),
+        Moment("learning", 2, 4, ("step 2/4",), goes_on=True),
+        Moment(outcome=outcome),
+    )
+    assert await shown(Progress("", course)) == (
+        worked,
+        f"Dataset club@1.\n  learning  step 1/4  loss 2.000\n{last}\n",
+    )
+
+
+async def test_in_a_terminal_a_bar_moves() -> None:
+    course = moments(Moment("reading", 1, 2, ("50%",)), Moment(note="Read [it]."), Moment(outcome=Text("✓")))
+    worked, text = await shown(Progress("Begun.", course), terminal=True)
+    assert worked
+    assert "reading" in text
+    assert "━" in text
+    assert "Read [it]." in text
+
+
+async def test_what_never_ends_has_not_worked() -> None:
+    assert not (await shown(Progress("Begun.", moments(Moment("reading")))))[0]
+
+
+async def test_samples_show_what_is_learned() -> None:
+    sample = [Piece(text="<|user|>[b]hi\n", learned=False), Piece(text="ahoy", learned=True)]
+    _, plain = await shown(Samples("club@1", [sample, sample], "Learned: «…»."))
+    assert plain == (
+        "club@1\n--- 1 ---\n<|user|>[b]hi\n«ahoy»\n--- 2 ---\n<|user|>[b]hi\n«ahoy»\nLearned: «…».\n"
+    )
+    _, coloured = await shown(Samples("club@1", [sample]), terminal=True)
+    assert "\x1b[32m«ahoy»" in coloured
+
+
+async def test_a_card_has_its_picture_as_signs() -> None:
+    drawn = picture(Histogram(edges=[16, 32], counts=[1, 5]), "club")
+    _, text = await shown(Card("club[1]", ("", ""), [("read", "[3]")], "More.", drawn))
+    assert [line.strip() for line in text.splitlines()] == [
+        "club[1]",
+        "read  [3]",
+        "▁▇  up to 16 … 32 tokens",
+        "More.",
+    ]
+
+
+async def test_a_file_is_saved_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "club.zip"
+    for data, worked in ((b"PK", True), (b"PK", True), (b"other", False)):
+        ended, text = await shown(File(str(path), FakeDownload(data), "Here it is:"))
+        assert ended is worked
+        assert ("[file_exists]" in text) is not worked
+    assert path.read_bytes() == b"PK"
+    assert not (await shown(File(str(tmp_path / "none" / "x"), FakeDownload(b"x"))))[0]

@@ -5,7 +5,7 @@ from unittest.mock import MagicMock
 import discord
 import pytest
 
-from chorus.gateway.frontends.discord.messages import heard, runs_this_place, tenant
+from chorus.gateway.frontends.discord.messages import heard, names_of, runs_this_place, tenant
 from chorus.gateway.frontends.discord.rooms import Rooms
 
 ME = 4711
@@ -111,6 +111,12 @@ def test_whoever_has_no_standing_in_a_server_runs_nothing() -> None:
     given = message("x")
     given.author = MagicMock(spec=discord.User)  # left, or unknown to us
     assert not runs_this_place(given)
+
+
+def test_a_person_is_known_by_their_account_not_by_what_they_call_themselves() -> None:
+    member = MagicMock(spec=discord.Member, global_name="Marit B.", nick="Captain")
+    member.name = "marit"
+    assert names_of(member) == ("marit",)
 
 
 def test_the_channel_that_is_silent_longest_is_forgotten() -> None:

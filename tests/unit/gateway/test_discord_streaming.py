@@ -6,16 +6,25 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
+from chorus.common.contracts.datasets import Histogram, Piece
 from chorus.common.contracts.generation import Delta, End, Usage
-from chorus.common.contracts.training import Hyperparameters, JobRecord, JobState
-from chorus.common.contracts.training import Progress as Steps
 from chorus.common.errors import Unavailable
-from chorus.gateway.commands.ports import Upload
-from chorus.gateway.commands.replies import Audio, Card, Problem, Progress, Stream, Text
+from chorus.gateway.commands.histogram import picture
+from chorus.gateway.commands.replies import (
+    Audio,
+    Card,
+    File,
+    Moment,
+    Problem,
+    Progress,
+    Samples,
+    Stream,
+    Text,
+)
 from chorus.gateway.frontends.discord.place import Posted
 from chorus.gateway.frontends.discord.render import Renderer
 from chorus.gateway.frontends.discord.streaming import Live, Newest, Pace
-from tests.unit.gateway.fakes import RESULT, FakeDatasets, FakeJobs
+from tests.unit.gateway.fake_data import FakeDownload
 
 EVERY = 0.05  # seconds
 
@@ -33,6 +42,8 @@ class FakePosted:
 
 
 class FakePlace:
+    largest_file = 100  # bytes
+
     def __init__(self) -> None:
         self.posted: list[FakePosted] = []
         self.files: list[tuple[str, bytes]] = []
@@ -41,7 +52,10 @@ class FakePlace:
         self.posted.append(FakePosted(text))
         return self.posted[-1]
 
-    async def attach(self, name: str, data: bytes) -> None:
+    async def attach(self, name: str, data: bytes, text: str = "") -> None:
+        assert len(data) <= self.largest_file or name.endswith(".png")
+        if text:
+            self.posted.append(FakePosted(text))
         self.files.append((name, data))
 
     @property
@@ -171,43 +185,57 @@ async def test_a_message_that_cannot_be_edited_stops_the_source(place: FakePlace
     assert stopped.is_set()
 
 
-async def a_record() -> JobRecord:
-    dataset = await FakeDatasets().add("7", "x", Upload("x", b""), positive=True, contributor="1")
-    return await FakeJobs().submit(dataset, "main", Hyperparameters(), submitted_by="1", key="k")
-
-
-async def test_a_training_is_one_message_that_moves_and_ends_with_its_outcome(place: FakePlace) -> None:
-    record = await a_record()
-
-    async def job() -> AsyncIterator[JobRecord]:
-        yield record
+async def test_an_import_and_a_training_are_one_message_that_moves(place: FakePlace) -> None:
+    async def course() -> AsyncIterator[Moment]:
+        for part in (25, 50, 100):
+            yield Moment("reading", part, 100, (f"{part}%",))
+            await asyncio.sleep(EVERY * 1.2)
+        yield Moment(note="Dataset club@1.")
+        yield Moment(note="Job ID: abc", goes_on=True)
         for step in range(1, 9):
             await asyncio.sleep(EVERY / 3)
-            progress = Steps(step=step, steps=8, loss=4 / step, seconds_left=90 - step)
-            yield record.model_copy(update={"state": JobState.RUNNING, "progress": progress})
-        yield record.model_copy(update={"state": JobState.SUCCEEDED, "result": RESULT})
+            yield Moment("learning", step, 8, (f"step {step}/8", "0:09 left"), goes_on=True)
+        yield Moment(outcome=Text("✓ main@1 is trained"))
 
-    await renderer(place).show(Progress("Job ID: abc", job()))
+    await renderer(place).show(Progress("", course()))
     (posted,) = place.posted
     told = [text for _, text in posted.versions]
-    assert any("▰▰▰" in text and "▱" in text and "step" in text and "left" in text for text in told)
-    assert all(text.startswith("Job ID: abc") for text in told)
-    assert posted.text.splitlines()[-1].startswith("✓ main@1 is trained")
+    assert told[0] == "▰▰▰▱▱▱▱▱▱▱▱▱ · reading · 25%", "reading is seen at once"
+    learning = [text for text in told if "learning" in text]
+    assert learning
+    assert all(text.startswith("Dataset club@1.\nJob ID: abc\n▰") for text in learning)
+    assert posted.text == "Dataset club@1.\nJob ID: abc\n✓ main@1 is trained"
 
 
-async def test_who_watches_a_training_says_so_when_we_go(place: FakePlace) -> None:
-    async def job() -> AsyncIterator[JobRecord]:
-        yield await a_record()
+@pytest.mark.parametrize(
+    ("moment", "left"),
+    [
+        (Moment("learning", goes_on=True), "-# I am restarted meanwhile. !jobs tells how it goes on."),
+        (Moment("reading"), "-# I am restarted, and this was not finished. Ask for it again in a minute."),
+    ],
+)
+async def test_who_watches_something_says_so_when_we_go(place: FakePlace, moment: Moment, left: str) -> None:
+    async def course() -> AsyncIterator[Moment]:
+        yield moment
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(renderer(place).show(Progress("Job ID: abc", job())))
+    task = asyncio.create_task(renderer(place).show(Progress("Begun.", course())))
     async with asyncio.timeout(5):
         while not place.posted:
             await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
-    assert place.texts == ["Job ID: abc\n-# I am restarted meanwhile. !jobs tells how it goes on."]
+    assert place.texts == [f"Begun.\n{left}"]
+
+
+async def test_a_problem_ends_the_message_that_moves(place: FakePlace) -> None:
+    async def course() -> AsyncIterator[Moment]:
+        yield Moment("reading")
+        yield Moment(outcome=Problem("broken_json", "Line 2 is broken."))
+
+    await renderer(place).show(Progress("", course()))
+    assert place.texts == ["✗ Line 2 is broken. [broken_json]"]
 
 
 async def test_other_replies(place: FakePlace) -> None:
@@ -224,3 +252,43 @@ async def test_other_replies(place: FakePlace) -> None:
         "**Jobs**\n- a · queued\n- b · x · failed\n-# That is all.",
     ]
     assert place.files == [("said.ogg", b"OggS")]
+
+
+async def test_a_cards_picture_is_attached_to_it(place: FakePlace) -> None:
+    drawn = picture(Histogram(edges=[16, 32], counts=[1, 5]), "club")
+    assert drawn is not None
+    await renderer(place).show(Card("club@1", ("", ""), [("read", "3")], "More.", drawn))
+    assert place.texts == ["**club@1**\n- read · 3\n-# More."]
+    assert place.files == [("club-lengths.png", drawn.png)]
+
+
+async def test_samples_are_code_in_which_nothing_is_markdown(place: FakePlace) -> None:
+    sample = [Piece(text="<@1> **hi** ```py\n", learned=False), Piece(text="ahoy", learned=True)]
+    await renderer(place).show(Samples("club@1", [sample], "What stands in «…» is learned."))
+    (text,) = place.texts
+    assert text.count("```") == 2
+    title, opener, first, second, closer, footer = text.splitlines()
+    assert (title, opener, closer) == ("**club@1**", "```", "```")
+    assert first.startswith("<@1> **hi** `")
+    assert (second, footer) == ("«ahoy»", "-# What stands in «…» is learned.")
+
+
+async def test_a_file_that_fits_is_attached(place: FakePlace) -> None:
+    await renderer(place).show(File("sub/club.zip", FakeDownload(b"PK"), "Here it is:"))
+    assert (place.files, place.texts) == ([("club.zip", b"PK")], ["Here it is:"])
+
+
+async def test_one_that_does_not_fit_comes_as_a_link(place: FakePlace) -> None:
+    large = FakeDownload(b"", size=101, link="https://files.example")
+    await renderer(place).show(File("club.zip", large, "Here it is:"))
+    (text,) = place.texts
+    assert text.startswith("Here it is:\n<https://files.example/club.zip>\n")
+    assert not place.files
+
+
+async def test_without_a_public_endpoint_it_is_told_what_the_operator_can_set(place: FakePlace) -> None:
+    await renderer(place).show(File("club.zip", FakeDownload(b"", size=101), "Here it is:"))
+    (text,) = place.texts
+    assert "CHORUS_PUBLIC_S3_ENDPOINT" in text
+    assert text.endswith("[too_large_to_attach]")
+    assert not place.files

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chorus.common.contracts.training import Hyperparameters
-from chorus.trainer.training.recipe import EPOCHS, STEPS_AT_LEAST, choose, held_out
+from chorus.trainer.training.recipe import EPOCHS, STEPS_AT_LEAST, choose
 
 
 def recipe(lengths: list[int], hidden_size: int = 2048, **wishes: object):  # type: ignore[no-untyped-def]
@@ -49,8 +49,3 @@ def test_any_data_has_a_recipe(lengths: list[int]) -> None:
     assert chosen.steps >= 1
     rates = [chosen.learning_rate_at(step) for step in range(chosen.steps)]
     assert all(0 < rate <= chosen.learning_rate for rate in rates)
-
-
-@pytest.mark.parametrize(("examples", "aside"), [(1, 0), (99, 0), (100, 5), (1000, 50), (100_000, 256)])
-def test_examples_kept_aside(examples: int, aside: int) -> None:
-    assert held_out(examples) == aside

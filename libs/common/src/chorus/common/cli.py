@@ -3,12 +3,22 @@
 chorus up          start everything here, attach the console, stop everything when it ends
 chorus console     one more console for what runs here: to cancel a training that the first one watches, say
 chorus provision   make the streams, consumers and buckets that the services need
+
+Every other word is a command of the console, run once for what runs here. The exit code says whether it
+worked.
+
+chorus import export.json --name club
+chorus train --data club --epochs 3
+chorus datasets | dataset | preview | archive | select-dataset | delete-dataset | privacy | …
+chorus help        list all of them
+chorus preprocess -d 1   read a folder as selfchatbot has them: $selfChatBot_raw/Dataset_1_…
 """
 
-import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from chorus.common.errors import ChorusError
 from chorus.common.local.console import join
@@ -19,6 +29,7 @@ from chorus.common.settings import load
 from chorus.common.telemetry.logging import configure
 
 INTERRUPTED = 130  # what shells report for Ctrl-C
+USAGE_ERROR = 2  # what they expect of a command line that makes no sense
 
 
 async def _up() -> int:
@@ -66,19 +77,28 @@ COMMANDS = {"up": _up, "console": _console, "provision": _provision}
 
 def main() -> int:
     """Entry point of the `chorus` command."""
-    parser = argparse.ArgumentParser(
-        prog="chorus", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("command", choices=COMMANDS)
-    command = COMMANDS[parser.parse_args().command]
+    words = sys.argv[1:]
+    if not words or words[0] in ("-h", "--help"):
+        print(__doc__)
+        return 0 if words else USAGE_ERROR
+    if words[0] in COMMANDS and len(words) > 1:
+        print(f"`chorus {words[0]}` takes nothing, but there is {words[1]!r}.", file=sys.stderr)
+        return USAGE_ERROR
     configure("chorus", "warning", "text")
     try:
-        return asyncio.run(command())
+        return asyncio.run(_chosen(words))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return INTERRUPTED
     except ChorusError as error:
         print(error.message, file=sys.stderr)
         return 1
+
+
+def _chosen(words: Sequence[str]) -> Coroutine[Any, Any, int]:
+    """One of ours, or the gateway's."""
+    if words[0] in COMMANDS:
+        return COMMANDS[words[0]]()
+    return join(load(StackSettings).data, words)
 
 
 if __name__ == "__main__":

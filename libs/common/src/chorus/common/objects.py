@@ -8,11 +8,13 @@ import asyncio
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import ParamSpec, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import structlog
 import urllib3
@@ -28,6 +30,8 @@ CHUNK = 1024 * 1024  # bytes read at a time
 CONNECT_WITHIN, READ_WITHIN = 3.0, 60.0  # seconds
 RETRIES = urllib3.Retry(total=4, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504])
 
+_NEVER = datetime.min.replace(tzinfo=UTC)  # of an object without a time: older than any limit
+
 log = structlog.get_logger()
 
 P = ParamSpec("P")
@@ -40,11 +44,21 @@ class CorruptObject(InternalError):
     default_code = "object_corrupt"
 
 
+@dataclass(frozen=True)
+class Stored:
+    """An object as a listing shows it. `size` in bytes."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
 class ObjectStore:
     """One S3 server. Make it with `open_store`."""
 
-    def __init__(self, client: Minio) -> None:
+    def __init__(self, client: Minio, public: Minio | None = None) -> None:
         self._client = client
+        self._public = public
 
     async def put(self, bucket: str, key: str, data: bytes) -> ObjectRef:
         """Store bytes that fit in memory."""
@@ -52,16 +66,36 @@ class ObjectStore:
         await self._call(self._client.put_object, bucket, key, BytesIO(data), len(data))
         return ref
 
-    async def put_by_hash(self, bucket: str, guild: str, data: bytes) -> ObjectRef:
-        """Store a guild's bytes under their own hash: the same bytes again are one object."""
-        return await self.put(bucket, f"{guild}/{hashlib.sha256(data).hexdigest()}", data)
+    async def put_by_hash(self, bucket: str, guild: str, data: bytes | Path) -> ObjectRef:
+        """Store a guild's bytes, or a file, under their own hash: the same bytes again are one object."""
+        if isinstance(data, bytes):
+            return await self.put(bucket, f"{guild}/{hashlib.sha256(data).hexdigest()}", data)
+        sha256 = await asyncio.to_thread(file_sha256, data)
+        return await self._put_file(bucket, f"{guild}/{sha256}", data, sha256)
 
     async def put_file(self, bucket: str, key: str, path: Path) -> ObjectRef:
         """Store a file of any size."""
-        sha256 = await asyncio.to_thread(file_sha256, path)
+        return await self._put_file(bucket, key, path, await asyncio.to_thread(file_sha256, path))
+
+    async def _put_file(self, bucket: str, key: str, path: Path, sha256: str) -> ObjectRef:
         await self._call(self._client.fput_object, bucket, key, str(path))
         size = path.stat().st_size  # noqa: ASYNC240 - one system call
         return ObjectRef(bucket=bucket, key=key, size=size, sha256=sha256)
+
+    def link(self, ref: ObjectRef, filename: str, seconds: float) -> str | None:
+        """An address on the public endpoint where anybody may fetch this object for a while.
+
+        None where the operator has named no public endpoint: an internal address helps nobody.
+        """
+        if self._public is None:
+            return None
+        named = f"attachment; filename*=UTF-8''{quote(filename)}"
+        return self._public.presigned_get_object(
+            ref.bucket,
+            ref.key,
+            expires=timedelta(seconds=seconds),
+            response_headers={"response-content-disposition": named},
+        )
 
     async def get(self, ref: ObjectRef) -> bytes:
         """Bytes that fit in memory, checked."""
@@ -94,6 +128,26 @@ class ObjectStore:
             response.close()
             response.release_conn()
 
+    async def list(self, bucket: str, prefix: str) -> list[Stored]:
+        """What lies under a prefix, which starts with the guild and ends with a slash."""
+
+        def listed() -> list[Stored]:
+            found = self._client.list_objects(bucket, prefix, recursive=True)
+            return [Stored(o.object_name or "", o.size or 0, o.last_modified or _NEVER) for o in found]
+
+        return await self._call(listed)
+
+    async def delete(self, bucket: str, keys: Iterable[str]) -> int:
+        """Delete objects, those that are gone already as well; returns how many were asked for."""
+        once = sorted(set(keys))
+
+        def deleted() -> int:
+            for key in once:
+                self._client.remove_object(bucket, key)
+            return len(once)
+
+        return await self._call(deleted)
+
     async def ensure_buckets(self, names: tuple[str, ...]) -> None:
         """Make the buckets that are missing."""
         for name in names:
@@ -124,15 +178,25 @@ def _told(error: S3Error) -> ChorusError:
     return Unavailable(f"The object store failed ({error.code}). Try again.", code="objects_unavailable")
 
 
-def open_store(settings: CommonSettings) -> ObjectStore:
-    """The store that the settings name. Connects on first use."""
-    address = urlsplit(settings.s3_endpoint)
+def open_store(settings: CommonSettings, public_endpoint: str | None = None) -> ObjectStore:
+    """The store that the settings name. Connects on first use.
+
+    Links are made for `public_endpoint`, under which everybody reaches the same server.
+    """
+    client = _client(settings, settings.s3_endpoint, "CHORUS_S3_ENDPOINT")
+    if not public_endpoint:
+        return ObjectStore(client)
+    return ObjectStore(client, _client(settings, public_endpoint, "CHORUS_PUBLIC_S3_ENDPOINT"))
+
+
+def _client(settings: CommonSettings, endpoint: str, setting: str) -> Minio:
+    address = urlsplit(endpoint)
     if address.scheme not in {"http", "https"} or not address.hostname:
-        raise Misconfigured(f"CHORUS_S3_ENDPOINT: {settings.s3_endpoint!r} is not http(s)://host:port.")
+        raise Misconfigured(f"{setting}: {endpoint!r} is not http(s)://host:port.")
     pool = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=CONNECT_WITHIN, read=READ_WITHIN), maxsize=16, retries=RETRIES
     )
-    client = Minio(
+    return Minio(
         endpoint=address.netloc,
         access_key=settings.s3_access_key.get_secret_value() or None,
         secret_key=settings.s3_secret_key.get_secret_value() or None,
@@ -140,7 +204,6 @@ def open_store(settings: CommonSettings) -> ObjectStore:
         region=settings.s3_region,
         http_client=pool,
     )
-    return ObjectStore(client)
 
 
 def file_sha256(path: Path) -> str:

@@ -1,31 +1,43 @@
 """The gateway, put together: the only file that names adapters."""
 
+from collections.abc import Sequence
+
 import structlog
 
-from chorus.common.bus.connection import connect
+from chorus.common.bus.connection import Connection, connect
 from chorus.common.bus.state import open_bucket
+from chorus.common.contracts.consent import ConsentRecord
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
-from chorus.common.contracts.topology import JOBS, MODELS, SETTINGS
+from chorus.common.contracts.topology import CONSENT, JOBS, MODELS, SETTINGS
 from chorus.common.contracts.training import JobRecord
 from chorus.common.errors import Misconfigured
 from chorus.common.objects import open_store
 from chorus.common.service import EX_CONFIG, Service
 from chorus.gateway.backends.answers import BusAnswers
 from chorus.gateway.backends.datasets import BusDatasets
+from chorus.gateway.backends.guilds import BusGuilds
+from chorus.gateway.backends.harvests import BusHarvests
 from chorus.gateway.backends.jobs import BusJobs
 from chorus.gateway.backends.models import BusModels
+from chorus.gateway.backends.objects import S3Objects
+from chorus.gateway.backends.privacy import BusPrivacy
 from chorus.gateway.backends.speech import BusSpeech
-from chorus.gateway.commands.context import Chorus
+from chorus.gateway.commands.context import Chorus, Trust
+from chorus.gateway.frontends.cli.once import run_once
 from chorus.gateway.frontends.console.repl import announce, converse
 from chorus.gateway.settings import GatewaySettings
 
 log = structlog.get_logger()
 
 
-async def build(service: Service, settings: GatewaySettings) -> None:
-    """Connect the commands to the bus, and the front-ends to the commands."""
-    if not settings.console and settings.discord_token is None:
+async def build(service: Service, settings: GatewaySettings, words: Sequence[str] = ()) -> None:
+    """Connect the commands to the bus, and the front-ends to the commands.
+
+    With `words`, a command and what it takes, that alone is run, and the process ends.
+    """
+    if not words and not settings.console and settings.discord_token is None:
         raise Misconfigured(
             "No front-end is switched on. "
             "Set CHORUS_DISCORD_TOKEN to a bot's token, or CHORUS_CONSOLE to true."
@@ -34,27 +46,50 @@ async def build(service: Service, settings: GatewaySettings) -> None:
         connect(settings.nats_url, user="gateway", nkey_file=settings.nats_nkey_file, on_closed=service.fail)
     )
     service.health.checks["nats"] = lambda: None if connection.is_connected else "not connected"
-    store = open_store(settings)
-    models = await open_bucket(connection, MODELS, ModelRecord)
-    chorus = Chorus(
-        datasets=BusDatasets(connection, store),
-        jobs=BusJobs(connection, await open_bucket(connection, JOBS, JobRecord)),
-        models=BusModels(models, await open_bucket(connection, SETTINGS, GuildSettings)),
-        answers=BusAnswers(connection),
-        speech=BusSpeech(connection, store),
-    )
+    chorus = await _all_of(connection, settings)
+    if words:
+        service.background("command", _once(service, settings, chorus, words))
+        return
     if settings.console:
         service.background("console", _in_the_terminal(service, settings, chorus))
     if settings.discord_token:
         _join_discord(service, settings, chorus, settings.discord_token.get_secret_value())
 
 
+async def _all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
+    """What commands may ask for, over the bus and S3."""
+    store = open_store(settings, settings.public_s3_endpoint)
+    guilds = await open_bucket(connection, SETTINGS, GuildSettings)
+    return Chorus(
+        datasets=BusDatasets(connection, store),
+        jobs=BusJobs(connection, await open_bucket(connection, JOBS, JobRecord)),
+        models=BusModels(await open_bucket(connection, MODELS, ModelRecord), guilds),
+        answers=BusAnswers(connection),
+        speech=BusSpeech(connection, store, settings.max_upload),
+        privacy=BusPrivacy(connection, await open_bucket(connection, CONSENT, ConsentRecord)),
+        guilds=BusGuilds(guilds),
+        objects=S3Objects(store),
+        harvests=BusHarvests(await open_bucket(connection, SETTINGS, Mined), store),
+    )
+
+
 async def _in_the_terminal(service: Service, settings: GatewaySettings, chorus: Chorus) -> None:
     """The console; its end is the end of the process."""
     service.exit_code = await converse(
-        chorus, max_upload=settings.max_upload, history=settings.cache / "history"
+        chorus, _trust(settings), max_upload=settings.max_local_upload, history=settings.cache / "history"
     )
     service.stopping.set()
+
+
+async def _once(service: Service, settings: GatewaySettings, chorus: Chorus, words: Sequence[str]) -> None:
+    """One command; its end is the end of the process, and an end before that is a failure."""
+    service.exit_code = 1
+    service.exit_code = await run_once(chorus, _trust(settings), words, max_upload=settings.max_local_upload)
+    service.stopping.set()
+
+
+def _trust(settings: GatewaySettings) -> Trust:
+    return Trust(settings.train_on_messages, settings.train_permission or None, "console")
 
 
 def _join_discord(service: Service, settings: GatewaySettings, chorus: Chorus, token: str) -> None:

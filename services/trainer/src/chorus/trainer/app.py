@@ -1,57 +1,122 @@
-"""The trainer, put together: the only file that names adapters."""
+"""The trainer, put together: the only file that names adapters.
 
-from chorus.common.bus.connection import connect
+It has two roles, in one process or in several: `datasets` answers about data and keeps it, `jobs` trains.
+"""
+
+from pathlib import Path
+
+from chorus.common.bus.connection import Connection, connect
 from chorus.common.bus.discovery import Identity
 from chorus.common.bus.jobs import JobWorker
 from chorus.common.bus.responder import Responder
 from chorus.common.bus.state import open_bucket
-from chorus.common.contracts import datasets, training
-from chorus.common.contracts.datasets import DatasetRecord, ImportFile
+from chorus.common.contracts import consent, datasets, training
+from chorus.common.contracts.consent import ConsentRecord, ExportPerson, Forget, SetConsent
+from chorus.common.contracts.datasets import (
+    Archive,
+    DatasetRecord,
+    DeleteDataset,
+    Import,
+    ListDatasets,
+    Preview,
+    Rebuild,
+    Select,
+)
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
-from chorus.common.contracts.topology import DATASETS, JOBS, MODELS, SETTINGS, TRAIN, TRAINER_CONSUMER
+from chorus.common.contracts.topology import (
+    CONSENT,
+    DATASETS,
+    JOBS,
+    MODELS,
+    SETTINGS,
+    TRAIN,
+    TRAINER_CONSUMER,
+)
 from chorus.common.contracts.training import JobRecord
-from chorus.common.objects import open_store
+from chorus.common.objects import ObjectStore, open_store
 from chorus.common.service import Service
 from chorus.common.telemetry.metrics import RequestMetrics
-from chorus.trainer.handlers import DatasetHandlers
+from chorus.trainer.datasets.building import Builder, Limits
+from chorus.trainer.datasets.consent import Ledger
+from chorus.trainer.datasets.forgetting import Forgetting
+from chorus.trainer.datasets.keeper import Keeper
+from chorus.trainer.datasets.library import Library
+from chorus.trainer.datasets.mined import Harvests
+from chorus.trainer.datasets.stale import Models
+from chorus.trainer.handlers import ConsentHandlers, DatasetHandlers
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.settings import TrainerSettings
 from chorus.trainer.training.run import JobRunner
 from chorus.trainer.training.work import Stores, Training
 
-IMPORTS_AT_ONCE, IMPORTS_WAITING = 2, 32
+REQUESTS_AT_ONCE, REQUESTS_WAITING = 16, 64
 
 
 async def build(service: Service, settings: TrainerSettings) -> None:
-    """Answer `data.v1.*`, and take jobs from the queue."""
-    enter = service.stack.enter_async_context
-    connection = await enter(
+    """Connect to the bus and the store, and take up the roles."""
+    connection = await service.stack.enter_async_context(
         connect(settings.nats_url, user="trainer", nkey_file=settings.nats_nkey_file, on_closed=service.fail)
     )
     service.health.checks["nats"] = lambda: None if connection.is_connected else "not connected"
     store = open_store(settings)
-    stores = Stores(
-        models=await open_bucket(connection, MODELS, ModelRecord),
-        settings=await open_bucket(connection, SETTINGS, GuildSettings),
-        objects=store,
-    )
+    if settings.role != "jobs":
+        await _answer_about_data(service, settings, connection, store)
+    if settings.role != "datasets":
+        await _take_jobs(service, settings, connection, store)
+
+
+async def _answer_about_data(
+    service: Service, settings: TrainerSettings, connection: Connection, store: ObjectStore
+) -> None:
+    folder = _folder(settings.cache / "datasets")
+    chosen = await open_bucket(connection, SETTINGS, GuildSettings)
+    library = Library(await open_bucket(connection, DATASETS, DatasetRecord), store)
+    ledger = Ledger(await open_bucket(connection, CONSENT, ConsentRecord))
+    limits = Limits(settings.curation_memory, settings.curation_seconds)
+    builder = Builder(library, ledger, store, base=settings.base_model, folder=folder, limits=limits)
+    harvests = Harvests(await open_bucket(connection, SETTINGS, Mined), store)
+    models = Models(await open_bucket(connection, MODELS, ModelRecord), chosen, store)
+    forgetting = Forgetting(ledger, library, builder, harvests, models, chosen, store)
 
     responder = Responder(
         connection,
         Identity("trainer", service.id, service.version, "Datasets and training jobs"),
         RequestMetrics(service.registry),
-        slots=IMPORTS_AT_ONCE,
-        backlog=IMPORTS_WAITING,
+        slots=REQUESTS_AT_ONCE,
+        backlog=REQUESTS_WAITING,
         grace=settings.grace,
     )
-    handlers = DatasetHandlers(store, await open_bucket(connection, DATASETS, DatasetRecord))
-    responder.answer("import", datasets.IMPORT, ImportFile, handlers.import_file)
-    await enter(responder)
+    data = DatasetHandlers(library, builder, chosen, store, folder)
+    responder.stream("import", datasets.IMPORT, Import, data.import_files, cancel=datasets.CANCEL)
+    responder.stream("build", datasets.BUILD, Rebuild, data.rebuild, cancel=datasets.CANCEL)
+    responder.answer("list", datasets.LIST, ListDatasets, data.list)
+    responder.answer("preview", datasets.PREVIEW, Preview, data.preview)
+    responder.answer("select", datasets.SELECT, Select, data.select)
+    responder.answer("archive", datasets.ARCHIVE, Archive, data.archive)
+    responder.answer("delete", datasets.DELETE, DeleteDataset, data.delete)
+    people = ConsentHandlers(ledger, forgetting, library, store, folder)
+    responder.answer("consent", consent.SET, SetConsent, people.set)
+    responder.answer("forget", consent.FORGET, Forget, people.forget)
+    responder.answer("export", consent.EXPORT, ExportPerson, people.export)
+    await service.stack.enter_async_context(responder)
 
-    folder = settings.cache / "training"
-    folder.mkdir(parents=True, exist_ok=True)
+    keeper = Keeper(ledger, forgetting, models, library, harvests, store)
+    service.background("keeper", keeper.run())
+
+
+async def _take_jobs(
+    service: Service, settings: TrainerSettings, connection: Connection, store: ObjectStore
+) -> None:
+    stores = Stores(
+        datasets=await open_bucket(connection, DATASETS, DatasetRecord),
+        models=await open_bucket(connection, MODELS, ModelRecord),
+        settings=await open_bucket(connection, SETTINGS, GuildSettings),
+        objects=store,
+    )
     metrics = TrainerMetrics(service.registry)
+    folder = _folder(settings.cache / "training")
     work = Training(stores, metrics, base=settings.base_model, max_rank=settings.max_rank, folder=folder)
     jobs = await open_bucket(connection, JOBS, JobRecord)
     runner = JobRunner(connection, jobs, work, metrics, worker=service.instance)
@@ -66,4 +131,9 @@ async def build(service: Service, settings: TrainerSettings) -> None:
         grace=settings.grace,
         on_failed=service.fail,
     )
-    await enter(worker)
+    await service.stack.enter_async_context(worker)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path

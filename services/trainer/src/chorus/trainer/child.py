@@ -2,32 +2,31 @@
 
     python -m chorus.trainer.child ORDER.json
 
-It reads nothing from the network and writes only into the folder it is given. When its standard input
-closes, its parent is gone, and it ends at once.
+It reads nothing from the network and writes only into the folder it is given.
 """
 
 import json
-import os
 import sys
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
+from pydantic import BaseModel
 from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from chorus.common import base_model
-from chorus.common.chat import example_tokens, prepare, prompt_tokens, template_sha256
-from chorus.common.contracts.datasets import Example, Turn
+from chorus.common.chat import Tokenizer, Tokens, example_tokens, prepare, prompt_tokens, template_sha256
+from chorus.common.contracts.datasets import Example, Split, Turn
 from chorus.common.contracts.models import Evaluation, Probe, token_hash
 from chorus.common.errors import ChorusError
 from chorus.trainer.backends import precision
 from chorus.trainer.backends.loop import judge, learn
 from chorus.trainer.backends.lora import LoraModel
-from chorus.trainer.training.fitting import fitted
-from chorus.trainer.training.recipe import EXAMPLE_TOKENS, choose, held_out
+from chorus.trainer.process import attached
+from chorus.trainer.training.fitting import PlainText, fitted
+from chorus.trainer.training.recipe import EXAMPLE_TOKENS, choose
 from chorus.trainer.training.report import Failed, Order, Stage, Step, Trained
 
 PROBES = (
@@ -40,17 +39,16 @@ PROBES = (
 )
 """Prompts that prove, token by token, that serving asks as training taught."""
 
-REPORTS = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+Tell = Callable[[BaseModel], None]
 
 
 def main() -> int:
     """Train what the order says; the exit code is 0 also when it cannot be done, for that is told."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is for the log
+    tell = attached()
     transformers_logging.disable_progress_bar()
     order = Order.model_validate_json(Path(sys.argv[1]).read_text("utf-8"))
     try:
-        tell(train(order))
+        tell(train(order, tell))
     except ChorusError as error:
         tell(Failed(code=error.code, message=error.message))
     except torch.OutOfMemoryError:
@@ -58,7 +56,7 @@ def main() -> int:
     return 0
 
 
-def train(order: Order) -> Trained:
+def train(order: Order, tell: Tell) -> Trained:
     """The whole of it, from top to bottom."""
     # --- 1. base model and data ------------------------------------------------------------------
     tell(Stage(text="loading the base model"))
@@ -67,16 +65,16 @@ def train(order: Order) -> Trained:
     tokenizer = AutoTokenizer.from_pretrained(base.folder)
     prepare(tokenizer)
     examples = [e for e in _read(Path(order.examples)) if e.label]  # the unwanted are not imitated
-    whole = [(example_tokens(tokenizer, e.messages), len(e.messages) == 1) for e in examples]
-    tokens, shortened = fitted(whole, EXAMPLE_TOKENS)
-    aside = held_out(len(tokens))
-    taught, check = tokens[: len(tokens) - aside], tokens[len(tokens) - aside :]
+    taught, shortened = fitted(_tokens(tokenizer, examples, "train"), EXAMPLE_TOKENS)
+    check, _ = fitted(_tokens(tokenizer, examples, "validation"), EXAMPLE_TOKENS)
+    if not taught:  # all that is wanted was kept aside
+        taught, check = check, []
 
     # --- 2. recipe and model ---------------------------------------------------------------------
     config = json.loads((base.folder / "config.json").read_text("utf-8"))
     recipe = choose(
         order.hyperparameters,
-        lengths=[len(each.ids) for each in tokens],
+        lengths=[len(each.ids) for each in taught + check],
         hidden_size=config["hidden_size"],
     )
     chosen = precision.detect()
@@ -112,6 +110,15 @@ def train(order: Order) -> Trained:
     )
 
 
+def _tokens(
+    tokenizer: Tokenizer, examples: Iterable[Example], split: Split
+) -> Iterator[tuple[Tokens, PlainText]]:
+    """One part of the data as tokens."""
+    for example in examples:
+        if example.split == split:
+            yield example_tokens(tokenizer, example.messages), len(example.messages) == 1
+
+
 def _read(path: Path) -> Iterator[Example]:
     with path.open("rb") as lines:
         for line in lines:
@@ -124,17 +131,6 @@ def _learning(shortened: int) -> str:
         return "learning"
     chats = "1 long chat" if shortened == 1 else f"{shortened} long chats"
     return f"learning, of {chats} only the last {EXAMPLE_TOKENS:,} tokens"
-
-
-def _end_with_parent() -> None:
-    """Standard input is a pipe from the parent, into which nothing is ever written."""
-    os.read(0, 1)
-    os._exit(1)
-
-
-def tell(report: Stage | Step | Trained | Failed) -> None:
-    """One line to the parent."""
-    print(report.model_dump_json(exclude_none=True), file=REPORTS, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,62 +1,151 @@
 """What the trainer answers on the bus, beside the jobs it takes from the queue."""
 
-import asyncio
+from pathlib import Path
 
+from chorus.common.bus.replies import ReplyStream
 from chorus.common.bus.state import Bucket
-from chorus.common.contracts.datasets import Dataset, DatasetRecord, Imported, ImportFile
-from chorus.common.contracts.storage import DATASETS, FILES
+from chorus.common.contracts.consent import (
+    ConsentRecord,
+    Exported,
+    ExportPerson,
+    Forget,
+    Forgotten,
+    SetConsent,
+)
+from chorus.common.contracts.datasets import (
+    Archive,
+    Archived,
+    Dataset,
+    Datasets,
+    Deleted,
+    DeleteDataset,
+    Import,
+    Imported,
+    ListDatasets,
+    Preview,
+    Previewed,
+    Rebuild,
+    Select,
+    Selected,
+)
+from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.wire import now
-from chorus.common.errors import NotPermitted
 from chorus.common.objects import ObjectStore
-from chorus.trainer.curation.build import Built, build
+from chorus.trainer.datasets.archive import archive, filename
+from chorus.trainer.datasets.building import Builder, Plan, plan_again, plan_of, unheard
+from chorus.trainer.datasets.consent import Ledger
+from chorus.trainer.datasets.export import export
+from chorus.trainer.datasets.forgetting import Forgetting
+from chorus.trainer.datasets.library import Library
+from chorus.trainer.datasets.pulse import beating
+
+SHOWN = 8  # versions of one name in a list
 
 
 class DatasetHandlers:
     """`data.v1.*`."""
 
-    def __init__(self, store: ObjectStore, records: Bucket[DatasetRecord]) -> None:
+    def __init__(
+        self,
+        library: Library,
+        builder: Builder,
+        settings: Bucket[GuildSettings],
+        store: ObjectStore,
+        folder: Path,
+    ) -> None:
+        self._library = library
+        self._builder = builder
+        self._settings = settings
         self._store = store
-        self._records = records
+        self._folder = folder
 
-    async def import_file(self, asked: ImportFile) -> Imported:
-        """Read an uploaded file into a dataset version; the same examples again are the same version."""
-        if not asked.file.belongs_to(asked.guild, FILES):
-            raise NotPermitted("This file belongs to another guild.", code="other_guild")
-        data = await self._store.get(asked.file)
-        built = await asyncio.to_thread(
-            build, data, label=asked.label, contributor=asked.contributor, source=asked.filename
-        )
-        dataset = await self._stored(asked, built)
-        entry = await self._records.change(
-            f"{asked.guild}.{asked.name}",
-            lambda old: _with_version(old, dataset),
-            initial=DatasetRecord(versions=[]),
-        )
-        same = [v for v in entry.value.versions if v.examples == dataset.examples]
-        return Imported(dataset=same[0])
+    async def import_files(self, asked: Import, replies: ReplyStream) -> None:
+        """Read uploaded files into a dataset version; say meanwhile how far it is."""
+        await self._build(plan_of(asked), replies)
 
-    async def _stored(self, asked: ImportFile, built: Built) -> Dataset:
-        key = (
-            f"{asked.guild}/{asked.name}/{asked.file.sha256}-{'wanted' if asked.label else 'unwanted'}.jsonl"
-        )
-        return Dataset(
-            guild=asked.guild,
-            name=asked.name,
-            version=1,
-            examples=await self._store.put(DATASETS, key, built.lines),
-            format=built.format,
-            read=built.read,
-            kept=built.kept,
-            dropped=built.dropped,
-            positive=built.kept if asked.label else 0,
-            contributors=[asked.contributor],
-            warnings=built.warnings,
-            created_at=now(),
+    async def rebuild(self, asked: Rebuild, replies: ReplyStream) -> None:
+        """Build a version anew with other options."""
+        dataset = await self._library.find(asked.guild, asked.dataset)
+        await self._build(plan_again(dataset, options=asked.options), replies)
+
+    async def _build(self, plan: Plan, replies: ReplyStream) -> None:
+        async with beating(replies.send) as tell:
+            dataset = await self._builder.build(plan, tell)
+        await replies.send(Imported(dataset=dataset))
+
+    async def list(self, asked: ListDatasets) -> Datasets:
+        """What there is, by name."""
+        records = await self._library.records(asked.guild)
+        whole = [[v for v in record.versions if not v.withdrawn] for record in records]
+        chosen = await self._settings.get(asked.guild)
+        return Datasets(
+            datasets=[version for versions in whole for version in reversed(versions[-SHOWN:])],
+            selected=chosen.value.dataset if chosen else None,
         )
 
+    async def preview(self, asked: Preview) -> Previewed:
+        """A few examples as a model will see them."""
+        dataset = await self._library.find(asked.guild, asked.dataset)
+        return Previewed(dataset=dataset, samples=await self._builder.preview(dataset, asked.count))
 
-def _with_version(old: DatasetRecord, dataset: Dataset) -> DatasetRecord:
-    if any(version.examples == dataset.examples for version in old.versions):
-        return old
-    numbered = dataset.model_copy(update={"version": len(old.versions) + 1})
-    return DatasetRecord(versions=[*old.versions, numbered])
+    async def select(self, asked: Select) -> Selected:
+        """Make it what a bare `!train` uses, and take a snapshot."""
+        dataset = await self._library.find(asked.guild, asked.dataset)
+        if dataset.label != asked.label:
+            dataset = await self._builder.build(plan_again(dataset, label=asked.label), unheard)
+        packed = await archive(self._store, dataset, self._folder)
+
+        def chosen(old: GuildSettings) -> GuildSettings:
+            return old.model_copy(update={"dataset": dataset.id})
+
+        await self._settings.change(asked.guild, chosen, initial=GuildSettings())
+        return Selected(dataset=dataset, archive=packed)
+
+    async def archive(self, asked: Archive) -> Archived:
+        """A version as a ZIP."""
+        dataset: Dataset = await self._library.find(asked.guild, asked.dataset)
+        packed = await archive(self._store, dataset, self._folder)
+        return Archived(dataset=dataset, archive=packed, filename=filename(dataset))
+
+    async def delete(self, asked: DeleteDataset) -> Deleted:
+        """A name with all its versions."""
+        versions, objects = await self._library.delete(asked.guild, asked.name)
+
+        def deselected(old: GuildSettings) -> GuildSettings:
+            selected = (old.dataset or "").partition("@")[0] == asked.name
+            return old.model_copy(update={"dataset": None}) if selected else old
+
+        await self._settings.change(asked.guild, deselected, initial=GuildSettings())
+        return Deleted(versions=versions, objects=objects)
+
+
+class ConsentHandlers:
+    """`consent.v1.*`."""
+
+    def __init__(
+        self, ledger: Ledger, forgetting: Forgetting, library: Library, store: ObjectStore, folder: Path
+    ) -> None:
+        self._ledger = ledger
+        self._forgetting = forgetting
+        self._library = library
+        self._store = store
+        self._folder = folder
+
+    async def set(self, asked: SetConsent) -> ConsentRecord:
+        """Write down what a person wants."""
+        return await self._ledger.set(asked)
+
+    async def forget(self, asked: Forget) -> Forgotten:
+        """Delete a person's words, everywhere."""
+        return await self._forgetting.forget(asked)
+
+    async def export(self, asked: ExportPerson) -> Exported:
+        """All that is kept of a person's words."""
+        known = await self._ledger.get(asked.guild, asked.person)
+        record = known or ConsentRecord(
+            guild=asked.guild, person=asked.person, state="in", said_by=asked.person, at=now()
+        )
+        names = sorted({*record.names, *asked.names})[:16]
+        return await export(
+            self._library, self._store, record.model_copy(update={"names": names}), self._folder
+        )

@@ -1,7 +1,7 @@
 """Answering over the bus: an ADR-32 service that serves many requests at a time and stops cleanly.
 
     responder = Responder(connection, identity, slots=64, backlog=256, grace=20.0)
-    responder.answer("import", datasets.IMPORT, ImportFile, handle)          one reply
+    responder.answer("list", datasets.LIST, ListDatasets, handle)             one reply
     responder.stream("generate", generation.GENERATE, Generate, handle)      a stream of replies
     async with responder: ...
 

@@ -4,13 +4,38 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from chorus.common.contracts import datasets, generation, speech, training
-from chorus.common.contracts.datasets import DatasetRecord, Imported, ImportFile
+from chorus.common.contracts import consent, datasets, generation, speech, training
+from chorus.common.contracts.consent import (
+    ConsentRecord,
+    Exported,
+    ExportPerson,
+    Forget,
+    Forgotten,
+    SetConsent,
+)
+from chorus.common.contracts.datasets import (
+    Archive,
+    Archived,
+    Building,
+    DatasetRecord,
+    Datasets,
+    Deleted,
+    DeleteDataset,
+    Import,
+    Imported,
+    ListDatasets,
+    Preview,
+    Previewed,
+    Rebuild,
+    Select,
+    Selected,
+)
 from chorus.common.contracts.generation import Cancel, Delta, End, Generate
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.speech import Speak, Spoken, Transcribe, Transcript
-from chorus.common.contracts.topology import DATASETS, JOBS, MODELS, SETTINGS
+from chorus.common.contracts.topology import CONSENT, DATASETS, JOBS, MODELS, SETTINGS
 from chorus.common.contracts.training import Control, JobEvent, JobRecord, TrainJob
 
 
@@ -46,8 +71,44 @@ CHANNELS = (
         summary="What happens to a job: JetStream stream EVENTS, kept for a week.",
     ),
     Channel(
-        "dataImport", datasets.IMPORT, "trainer", ImportFile, (Imported,),
-        summary="Make a dataset version of an uploaded file.",
+        "dataImport", datasets.IMPORT, "trainer", Import, (Building, Imported),
+        summary="Make a dataset version of uploaded files; streamed, as all replies of a build are.",
+    ),
+    Channel(
+        "dataBuild", datasets.BUILD, "trainer", Rebuild, (Building, Imported),
+        summary="Build a dataset version anew, with other options.",
+    ),
+    Channel(
+        "dataCancel", f"{datasets.CANCEL}.{{request}}", "trainer", Cancel,
+        summary="Stop an import or a build.",
+    ),
+    Channel("dataList", datasets.LIST, "trainer", ListDatasets, (Datasets,), summary="A guild's datasets."),
+    Channel(
+        "dataPreview", datasets.PREVIEW, "trainer", Preview, (Previewed,),
+        summary="A few examples as a model will see them, with the learned parts marked.",
+    ),
+    Channel(
+        "dataSelect", datasets.SELECT, "trainer", Select, (Selected,),
+        summary="Choose what a bare `!train` uses, and take a snapshot of it.",
+    ),
+    Channel(
+        "dataArchive", datasets.ARCHIVE, "trainer", Archive, (Archived,),
+        summary="A dataset version as a ZIP.",
+    ),
+    Channel(
+        "dataDelete", datasets.DELETE, "trainer", DeleteDataset, (Deleted,),
+        summary="Delete a dataset with all its versions.",
+    ),
+    Channel(
+        "consentSet", consent.SET, "trainer", SetConsent, (ConsentRecord,), summary="A person opts in or out."
+    ),
+    Channel(
+        "consentForget", consent.FORGET, "trainer", Forget, (Forgotten,),
+        summary="Delete a person's words, everywhere.",
+    ),
+    Channel(
+        "consentExport", consent.EXPORT, "trainer", ExportPerson, (Exported,),
+        summary="All that is kept of a person's words.",
     ),
     Channel(
         "inferGenerate", generation.GENERATE, "inference", Generate, (Delta, End),
@@ -78,7 +139,15 @@ CHANNELS = (
         summary="The versions and aliases of a model, republished from the KV bucket `models`.",
     ),
     Channel(
+        "kvConsent", f"changed.{CONSENT}.{{guild}}.{{person}}", "trainer", ConsentRecord,
+        summary="What a person wants, republished from the KV bucket `consent`.",
+    ),
+    Channel(
         "kvSettings", f"changed.{SETTINGS}.{{guild}}", "gateway", GuildSettings,
         summary="What a guild has chosen, republished from the KV bucket `settings`.",
+    ),
+    Channel(
+        "kvMining", f"changed.{SETTINGS}.{{guild}}.mining.{{name}}", "gateway", Mined,
+        summary="What was read from a guild's channels, republished from the KV bucket `settings`.",
     ),
 )  # fmt: skip

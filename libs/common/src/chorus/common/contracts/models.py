@@ -8,6 +8,7 @@
 
 import hashlib
 import re
+from datetime import datetime
 from typing import Literal
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -77,6 +78,14 @@ class Manifest(Wire):
     created_at: Time
 
 
+class Stale(Part):
+    """Somebody's words that this version learned from were deleted."""
+
+    since: Time
+    blocked_at: Time
+    """From then on it does not answer, and its files are deleted."""
+
+
 class ModelVersion(Part):
     """One immutable version; `manifest` leads to its files."""
 
@@ -86,6 +95,11 @@ class ModelVersion(Part):
     dataset: str
     job: JobId
     created_at: Time
+    stale: Stale | None = None
+
+    def is_blocked(self, at: datetime) -> bool:
+        """Whether it may not answer any more."""
+        return self.stale is not None and self.stale.blocked_at <= at
 
 
 class ModelRecord(Wire):

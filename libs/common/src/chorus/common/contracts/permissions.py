@@ -8,8 +8,9 @@ subscription that would listen in on them is denied.
 
 from dataclasses import dataclass, field
 
-from chorus.common.contracts import datasets, generation, speech, training
+from chorus.common.contracts import consent, datasets, generation, speech, training
 from chorus.common.contracts.topology import (
+    CONSENT,
     DATASETS,
     DLQ,
     EVENTS,
@@ -21,6 +22,20 @@ from chorus.common.contracts.topology import (
 )
 
 QUEUE_GROUP = "q"
+
+DATA = (
+    datasets.IMPORT,
+    datasets.BUILD,
+    datasets.LIST,
+    datasets.PREVIEW,
+    datasets.SELECT,
+    datasets.ARCHIVE,
+    datasets.DELETE,
+    consent.SET,
+    consent.FORGET,
+    consent.EXPORT,
+)
+"""What the trainer answers about data."""
 
 DISCOVERY = tuple(f"$SRV.{verb}{rest}" for verb in ("PING", "INFO", "STATS") for rest in ("", ".>"))
 
@@ -56,7 +71,8 @@ USERS = {
         publish=(
             f"{training.JOBS_SUBJECT}.*",
             f"{training.CONTROL_SUBJECT}.*",
-            datasets.IMPORT,
+            *DATA,
+            f"{datasets.CANCEL}.*",
             generation.GENERATE,
             f"{generation.CANCEL}.*",
             speech.TTS,
@@ -64,6 +80,7 @@ USERS = {
             *_write(JOBS),
             *_write(MODELS),
             *_write(SETTINGS),
+            *_read(CONSENT),
         ),
         subscribe=(f"{training.EVENTS_SUBJECT}.>", f"changed.{JOBS}.>"),
         # One empty reply to each credit request of a stream (`contracts.generation`).
@@ -82,9 +99,16 @@ USERS = {
             *_write(DATASETS),
             *_write(MODELS),
             *_write(SETTINGS),
+            *_write(CONSENT),
         ),
-        subscribe=(f"{training.CONTROL_SUBJECT}.*", f"{datasets.IMPORT} {QUEUE_GROUP}", *DISCOVERY),
-        responses=Responses(max=1, ttl="5m"),
+        subscribe=(
+            f"{training.CONTROL_SUBJECT}.*",
+            *(f"{subject} {QUEUE_GROUP}" for subject in DATA),
+            f"{datasets.CANCEL}.*",
+            *DISCOVERY,
+        ),
+        # A build says once a second how far it is.
+        responses=Responses(max=10_000, ttl="2h"),
     ),
     "inference": Permissions(
         publish=_read(MODELS),
@@ -116,7 +140,11 @@ USERS = {
             # `nats kv watch` and `nats stream view` read through a consumer of their own.
             *(
                 f"$JS.API.CONSUMER.{verb}.{stream}{rest}"
-                for stream in (EVENTS, DLQ, *(f"KV_{name}" for name in (JOBS, DATASETS, MODELS, SETTINGS)))
+                for stream in (
+                    EVENTS,
+                    DLQ,
+                    *(f"KV_{name}" for name in (JOBS, DATASETS, MODELS, SETTINGS, CONSENT)),
+                )
                 for verb, rest in (("CREATE", ""), ("CREATE", ".>"), ("DELETE", ".*"), ("MSG.NEXT", ".*"))
             ),
             "$JS.FC.>",

@@ -24,7 +24,7 @@ MINUTE, DAY = 60.0, 86400.0  # seconds
 TRAIN, EVENTS, DLQ = "TRAIN", "EVENTS", "DLQ"
 TRAINER_CONSUMER = "trainer"
 
-JOBS, DATASETS, MODELS, SETTINGS = "jobs", "datasets", "models", "settings"
+JOBS, DATASETS, MODELS, SETTINGS, CONSENT = "jobs", "datasets", "models", "settings", "consent"
 
 JOBS_PER_GUILD = 3
 """Queued and running together. One more is refused at once, with the error `queue_full`."""
@@ -101,7 +101,9 @@ def _bucket(name: str, description: str, *, history: int, ttl: float | None = No
 
 KV_BUCKETS = (
     _bucket(JOBS, "Truth about each training job: <guild>.<job>", history=8, ttl=30 * DAY),
-    _bucket(DATASETS, "Dataset versions: <guild>.<name>", history=8),
+    # One value a key: who is forgotten must not live on in an older one.
+    _bucket(DATASETS, "Dataset versions: <guild>.<name>", history=1),
     _bucket(MODELS, "Model versions and aliases: <guild>.<name>", history=16),
     _bucket(SETTINGS, "What a guild has chosen: <guild>", history=8),
+    _bucket(CONSENT, "Who may be learned from: <guild>.<person>", history=1),
 )

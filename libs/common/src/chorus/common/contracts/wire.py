@@ -73,8 +73,9 @@ def decode(model: type[Message], data: bytes) -> Message:
 
 
 def now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
+    """The time, in UTC, to the millisecond: what is stored is what was meant."""
+    at = datetime.now(UTC)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def _where(problem: ErrorDetails) -> str:

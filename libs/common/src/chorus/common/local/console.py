@@ -1,25 +1,34 @@
-"""The gateway's console in this terminal: the one that `chorus up` opens, or one more beside it."""
+"""The gateway's console in this terminal: the one that `chorus up` opens, or one more beside it.
+
+Or, in place of a console, a gateway that runs one command and ends.
+"""
 
 import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chorus.common.errors import Unavailable
+from chorus.common.errors import Misconfigured, Unavailable
 from chorus.common.local.folder import DataFolder
 from chorus.common.local.process import die_with_parent
+from chorus.common.service import EX_CONFIG
 from chorus.common.settings import PREFIX
 
 STOP_WITHIN = 25.0  # seconds; the console's process may be on Discord, too, and finishes its answers there
 
 
-async def start_console(environment: Mapping[str, str], log: Path) -> asyncio.subprocess.Process:
-    """Start it. It stays in our process group: Ctrl-C reaches both, and both know what to do."""
+async def start_console(
+    environment: Mapping[str, str], log: Path, words: Sequence[str] = ()
+) -> asyncio.subprocess.Process:
+    """Start it; with `words`, a command and what it takes, only that is run.
+
+    It stays in our process group: Ctrl-C reaches both, and both know what to do.
+    """
     with log.open("wb") as errors:
         return await asyncio.create_subprocess_exec(
-            *[sys.executable, "-m", "chorus.gateway"],
+            *[sys.executable, "-m", "chorus.gateway", *words],
             stderr=errors,
             env={**os.environ, **environment, f"{PREFIX}CONSOLE": "true"},
             preexec_fn=die_with_parent(os.getpid()),
@@ -37,10 +46,10 @@ async def end_console(child: asyncio.subprocess.Process) -> None:
             await child.wait()
 
 
-async def join(data: Path) -> int:
-    """One more console, for the stack that runs on this data; returns its exit code.
+async def join(data: Path, words: Sequence[str] = ()) -> int:
+    """One more console, or one command, for the stack that runs on this data; returns its exit code.
 
-    Raises `Unavailable` when none does.
+    Raises `Unavailable` when none does, `Misconfigured` when it cannot start.
     """
     folder = DataFolder(data)
     try:
@@ -60,8 +69,12 @@ async def join(data: Path) -> int:
         "DISCORD_TOKEN": "",  # the first one is on Discord already
     }
     environment = {f"{PREFIX}{name}": value for name, value in settings.items()}
-    child = await start_console(environment, folder.logs / "console.log")
+    log = folder.logs / ("command.log" if words else "console.log")
+    child = await start_console(environment, log, words)
     try:
-        return await child.wait()
+        code = await child.wait()
     finally:
         await end_console(child)
+    if code == EX_CONFIG:
+        raise Misconfigured(log.read_text("utf-8", "replace").strip())
+    return code

@@ -1,10 +1,17 @@
 """What people can ask for. Pure: a command takes a `Context` and its parameters and returns a `Reply`.
 
 parsing      a line of text → a command's parameters
+options      how data is read and built: parameters that several commands share
 replies      what a command may return
-telling      how a training is told while it goes on
+telling      how an import and a training are told while they go on
 ports        what commands need of the world
 context      who asks, where, and with what
-training · jobs · chat · models · speech · help      the commands
+trust        who may be learned from
+sources      what is to be learned, and how it becomes a dataset
+catalogue    finding a dataset, or an uploaded file, by its name
+card · histogram      a dataset in words, and its lengths in a picture
+history · reading      what mining needs of the world, and how channels are read
+training · importing · mining · datasets · privacy · notice · jobs · chat · models · speech · help
+             the commands
 table        all of them, by name: every front-end reads this one table
 """

@@ -2,9 +2,22 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Literal
 
+from chorus.common.contracts.consent import Mode
 from chorus.common.contracts.datasets import Turn
-from chorus.gateway.commands.ports import Answers, Datasets, Files, Jobs, Models, Speech
+from chorus.gateway.commands.history import Harvests, History
+from chorus.gateway.commands.ports import (
+    Answers,
+    Datasets,
+    Files,
+    Guilds,
+    Jobs,
+    Models,
+    Objects,
+    Privacy,
+    Speech,
+)
 
 REMEMBERED = 40  # messages; what the model can use of them is for inference to say
 
@@ -25,6 +38,21 @@ class Chorus:
     models: Models
     answers: Answers
     speech: Speech
+    privacy: Privacy
+    guilds: Guilds
+    objects: Objects
+    harvests: Harvests
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What the operator may learn from, and how this command came (`commands.trust` has the rule)."""
+
+    mode: Mode = "submitted"
+    reference: str | None = None
+    """Of Discord's permission, where the mode is `permitted`."""
+    via: Literal["message", "file", "console"] = "message"
+    """Typed in a message, which comes through Discord's API; or in a file or a terminal, which does not."""
 
 
 @dataclass(frozen=True)
@@ -41,3 +69,8 @@ class Context:
     """Idempotency key: the same for the same message, however often it arrives."""
     admin: bool = False
     """Whether the person runs this place: feeds data, trains, chooses the voice."""
+    names: tuple[str, ...] = ()
+    """What the person is called here: sources without ids are matched by it."""
+    trust: Trust = Trust()
+    history: History | None = None
+    """What was said in the server; in the console and in direct messages there is none to read."""

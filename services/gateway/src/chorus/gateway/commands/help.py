@@ -4,9 +4,14 @@ from collections.abc import Iterable
 
 from pydantic import Field
 
+from chorus.common.contracts.datasets import BuildOptions
 from chorus.gateway.commands.command import Command
+from chorus.gateway.commands.options import SHARED, BuildParameters, explained
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import Card
+
+OPTIONS = "options"
+"""The word that asks for the options of a build, which several commands share."""
 
 
 class Help(Parameters):
@@ -21,12 +26,23 @@ def overview(commands: Iterable[Command]) -> Card:
     return Card("Commands", ("say", "to"), rows, "Anything else is said to the model. More: !help train")
 
 
-def explained(command: Command) -> str:
+def in_full(command: Command) -> str:
     """One command in full: usage, what it does, options, examples."""
-    options = [
-        f"  {name}=   {field.description}"
-        for name, field in command.parameters.model_fields.items()
-        if name != command.text_field
-    ]
+    builds = issubclass(command.parameters, BuildParameters)
+    own = set(command.parameters.model_fields) - {command.text_field} - (SHARED if builds else set())
+    shared = [f"  and how the data is read and built: !help {OPTIONS}"] if builds else []
     examples = [f"  e.g. {example}" for example in command.examples]
-    return "\n".join([f"{command.usage}: {command.summary}", *options, *examples])
+    return "\n".join(
+        [
+            f"{command.usage}: {command.summary}",
+            *explained(command.parameters, frozenset(own)),
+            *shared,
+            *examples,
+        ]
+    )
+
+
+def build_options() -> str:
+    """The options that all commands share which build a dataset."""
+    title = "How data is read and built, for !train, !import, !build and !mine:"
+    return "\n".join([title, *explained(BuildOptions, SHARED)])

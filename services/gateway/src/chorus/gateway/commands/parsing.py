@@ -12,11 +12,12 @@ One pair of quotes around the whole text is taken off, phones' curly ones too.
 
 import difflib
 import re
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from chorus.common.errors import InvalidInput
+from chorus.common.errors import InvalidInput, in_short
 
 QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»"}
 APOSTROPHES = "'‘"  # that open nothing when nothing closes them: 'tis
@@ -40,7 +41,17 @@ def bind(model: type[P], text_field: str | None, argument: str) -> P:
         raise InvalidInput(f"Nothing is expected here, but there is {text!r}.", code="unexpected_text")
     if text and text_field is not None:
         _refuse_mistyped_option(text, options, lone=not model.model_fields[text_field].is_required())
-        values[text_field] = _unquoted(text)
+        values[text_field] = _words(text) if takes_several(model, text_field) else _unquoted(text)
+    return validated(model, values)
+
+
+def takes_several(model: type[Parameters], field: str) -> bool:
+    """Whether a parameter takes several words, each for itself: files' names, say."""
+    return model.model_fields[field].annotation == tuple[str, ...]
+
+
+def validated(model: type[P], values: dict[str, Any]) -> P:
+    """The parameters of these values. Raises `InvalidInput` that says which one is wrong, and why."""
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -49,7 +60,8 @@ def bind(model: type[P], text_field: str | None, argument: str) -> P:
         if first["type"] == "missing":
             raise InvalidInput(f"`{name}` is missing.", code="missing_parameter", param=name) from None
         raise InvalidInput(
-            f"`{name}` cannot be {str(first['input'])!r}: {first['msg'][:1].lower()}{first['msg'][1:]}.",
+            f"`{name}` cannot be {in_short(str(first['input']))!r}: "
+            f"{first['msg'][:1].lower()}{first['msg'][1:]}.",
             code="invalid_parameter",
             param=name,
         ) from None
@@ -83,6 +95,18 @@ def _value(argument: str, start: int) -> tuple[str, int]:
     word = re.match(r"\S*", argument[start:])
     value = word[0] if word else ""
     return value, start + len(value)
+
+
+def _words(text: str) -> list[str]:
+    """The words of a text; those between quotes are one."""
+    words, at = [], 0
+    while at < len(text):
+        if text[at].isspace():
+            at += 1
+        else:
+            word, at = _value(text, at)
+            words.append(word)
+    return words
 
 
 def _opens(text: str, at: int) -> bool:
@@ -125,13 +149,19 @@ def _refuse_mistyped_option(text: str, options: set[str], *, lone: bool) -> None
     for name in given:
         near = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.7)
         if near or lone:
-            hint = f" Did you mean `{near[0]}=`?" if near else ""
-            known = ", ".join(f"`{option}=`" for option in sorted(options)) or "none"
-            raise InvalidInput(
-                f"There is no option `{name}=` here.{hint} Options: {known}. Quotes make it text.",
-                code="unknown_option",
-                param=name,
-            )
+            raise unknown_option(name, options, "Quotes make it text.")
+
+
+def unknown_option(name: str, options: Collection[str], way_out: str = "") -> InvalidInput:
+    """What to tell who gives an option that a command does not have."""
+    near = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.7)
+    known = ", ".join(f"`{option}=`" for option in sorted(options)) or "none"
+    hint = f"Did you mean `{near[0]}=`?" if near else f"Options: {known}."
+    return InvalidInput(
+        f"There is no option `{in_short(name)}=` here. {hint} {way_out}".rstrip(),
+        code="unknown_option",
+        param=name,
+    )
 
 
 def _outside_quotes(text: str) -> str:

@@ -1,21 +1,42 @@
 """What commands need of the world. `backends` meet it over the bus; nothing here knows how."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
-from chorus.common.contracts.datasets import Dataset, Turn
+from chorus.common.contracts.consent import ConsentRecord, Exported, Forgotten
+from chorus.common.contracts.datasets import (
+    Archived,
+    Basis,
+    Building,
+    BuildOptions,
+    Dataset,
+    Deleted,
+    Previewed,
+    Selected,
+    Source,
+    Turn,
+)
+from chorus.common.contracts.datasets import Datasets as Listing
 from chorus.common.contracts.generation import Delta, End
+from chorus.common.contracts.guild import GuildSettings, Notice
 from chorus.common.contracts.models import ModelRecord
+from chorus.common.contracts.storage import ObjectRef
 from chorus.common.contracts.training import Hyperparameters, JobRecord
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that a person handed over."""
+    """A file that a person handed over: its bytes, or where it lies on this machine's disk."""
 
     name: str
-    data: bytes
+    data: bytes | Path
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.data) if isinstance(self.data, bytes) else self.data.stat().st_size
 
 
 class Files(Protocol):
@@ -30,13 +51,110 @@ class Files(Protocol):
         ...
 
 
-class Datasets(Protocol):
-    """Data that people hand over."""
+class Download(Protocol):
+    """A file that a person gets. It is fetched only when it is known where it goes."""
 
-    async def add(
-        self, guild: str, name: str, upload: Upload, *, positive: bool, contributor: str
-    ) -> Dataset:
-        """Make a dataset version of it. Raises what is wrong with it."""
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
+
+    async def read(self) -> bytes:
+        """All of it, where it is known to be small."""
+        ...
+
+    async def save(self, path: Path) -> None:
+        """Write it to this machine's disk, whatever its size."""
+        ...
+
+    def link(self, filename: str) -> str | None:
+        """An address where it can be fetched for a while; None where the operator has set up none."""
+        ...
+
+
+class Objects(Protocol):
+    """What is stored, by reference."""
+
+    def download(self, ref: ObjectRef) -> Download:
+        """This object, to be handed out."""
+        ...
+
+
+@dataclass(frozen=True)
+class NewDataset:
+    """What is to become a dataset: files of a person, or files that were uploaded before."""
+
+    name: str
+    files: Sequence[Upload | Source]
+    positive: bool
+    contributor: str
+    basis: Basis
+    options: BuildOptions
+
+
+class Datasets(Protocol):
+    """Data that people hand over. A dataset is named `name`, its newest version, or `name@3`."""
+
+    def add(self, guild: str, new: NewDataset) -> AsyncIterator[Building | Dataset]:
+        """Make a version of it: how far that is, at last the version. Raises what is wrong with it."""
+        ...
+
+    def rebuild(self, guild: str, dataset: str, options: BuildOptions) -> AsyncIterator[Building | Dataset]:
+        """Build it anew with other options, told as `add` tells it."""
+        ...
+
+    async def list(self, guild: str) -> Listing:
+        """All of the guild's, and which of them is selected."""
+        ...
+
+    async def preview(self, guild: str, dataset: str, count: int) -> Previewed:
+        """A few of its examples, as a model will see them."""
+        ...
+
+    async def select(self, guild: str, dataset: str, *, positive: bool) -> Selected:
+        """Make it what a bare `!train` uses."""
+        ...
+
+    async def archive(self, guild: str, dataset: str) -> Archived:
+        """Pack it into a ZIP."""
+        ...
+
+    async def delete(self, guild: str, name: str) -> Deleted:
+        """Delete all versions of a name."""
+        ...
+
+
+class Privacy(Protocol):
+    """What each person wants, and what is kept of their words. `names` are what sources call them."""
+
+    async def record(self, guild: str, person: str) -> ConsentRecord | None:
+        """What the person has said, if anything."""
+        ...
+
+    async def opt(
+        self, guild: str, person: str, state: Literal["in", "out"], *, names: list[str], said_by: str
+    ) -> ConsentRecord:
+        """Opt in or out."""
+        ...
+
+    async def forget(self, guild: str, person: str, *, names: list[str], said_by: str) -> Forgotten:
+        """Delete the person's words everywhere, and opt them out."""
+        ...
+
+    async def export(self, guild: str, person: str, *, names: list[str]) -> Exported:
+        """Gather all that is kept of the person's words."""
+        ...
+
+
+class Guilds(Protocol):
+    """What guilds have chosen."""
+
+    async def settings(self, guild: str) -> GuildSettings:
+        """A guild's choices; defaults, where it has made none."""
+        ...
+
+    async def record_notice(self, guild: str, notice: Notice) -> None:
+        """Keep that somebody has confirmed the notice."""
         ...
 
 

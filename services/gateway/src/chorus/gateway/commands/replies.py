@@ -1,16 +1,26 @@
-"""What a command returns. A front-end renders it as its medium can: lines, embeds, live cards."""
+"""What a command returns. A front-end renders it as its medium can: lines, messages, live cards."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from chorus.common.contracts.datasets import Piece
 from chorus.common.contracts.generation import Delta, End
-from chorus.common.contracts.training import JobRecord
+from chorus.gateway.commands.ports import Download
 
 
 @dataclass(frozen=True)
 class Text:
     """A few words."""
 
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A small picture, and the same in words for where none can be shown."""
+
+    name: str
+    png: bytes
     text: str
 
 
@@ -22,6 +32,7 @@ class Card:
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
     footer: str = ""
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True)
@@ -32,11 +43,36 @@ class Stream:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """It did not work: what, why, what to do; and a code that never changes."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far something is that takes a while."""
+
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    """0 where it is not known."""
+    figures: tuple[str, ...] = ()
+    note: str | None = None
+    """A line that stays, whatever comes after it."""
+    outcome: Text | Problem | None = None
+    """How it ended; nothing comes after it."""
+    goes_on: bool = False
+    """Whether it goes on when nobody watches any more."""
+
+
+@dataclass(frozen=True)
 class Progress:
-    """A job to watch until it ends."""
+    """Something to watch until it ends: an import, then a job, say. `opening` may be empty."""
 
     opening: str
-    job: AsyncIterator[JobRecord]
+    moments: AsyncIterator[Moment]
 
 
 @dataclass(frozen=True)
@@ -50,11 +86,21 @@ class Audio:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """It did not work: what, why, what to do; and a code that never changes."""
+class File:
+    """A file to keep. Its name is as an `Audio`'s: in the console it may be a path."""
 
-    code: str
-    message: str
+    name: str
+    data: Download
+    text: str = ""
 
 
-Reply = Text | Card | Stream | Progress | Audio | Problem
+@dataclass(frozen=True)
+class Samples:
+    """Examples as a model sees them, piece by piece; those that are learned are to be seen as such."""
+
+    title: str
+    samples: list[list[Piece]]
+    footer: str = ""
+
+
+Reply = Text | Card | Stream | Progress | Audio | File | Samples | Problem

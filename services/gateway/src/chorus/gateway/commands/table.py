@@ -2,17 +2,23 @@
 
 import difflib
 import re
+from collections.abc import Awaitable
 
 import structlog
 
-from chorus.common.errors import ChorusError, NotFound, NotPermitted
+from chorus.common.errors import ChorusError, NotFound, NotPermitted, in_short
+from chorus.gateway.commands import datasets as data
 from chorus.gateway.commands.chat import Ask, ask, say
 from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.help import Help, explained, overview
+from chorus.gateway.commands.help import OPTIONS, Help, build_options, in_full, overview
+from chorus.gateway.commands.importing import Build, Import, build, import_files
 from chorus.gateway.commands.jobs import NoParameters, OneJob, cancel, job, jobs
+from chorus.gateway.commands.mining import Mine, mine
 from chorus.gateway.commands.models import Use, models, use
+from chorus.gateway.commands.notice import NoticeParameters, notice
 from chorus.gateway.commands.parsing import bind
+from chorus.gateway.commands.privacy import PrivacyParameters, privacy
 from chorus.gateway.commands.replies import Problem, Reply, Text
 from chorus.gateway.commands.speech import Say, Transcribe, speak, transcribe
 from chorus.gateway.commands.training import Train, train
@@ -27,57 +33,127 @@ async def show_help(_: Context, asked: Help) -> Reply:
     """Explain one command, or list them all."""
     if asked.command is None:
         return overview(COMMANDS.values())
-    return Text(explained(find(asked.command.lstrip(PREFIX))))
+    if asked.command.lower() == OPTIONS:
+        return Text(build_options())
+    return Text(in_full(find(asked.command.lstrip(PREFIX))))
 
 
-COMMANDS = {
-    command.name: command
-    for command in (
-        Command(
-            "train", train, Train, "text", '!train "words" | file=PATH', "teach the model something new",
-            ("!train file=examples/first-run.json", '!train "We meet on Fridays at eight." model=club'),
-            admin=True,
+TRAINING = (
+    Command(
+        "train", train, Train, "text", '!train "words" | file=PATH | data=NAME',
+        "teach the model something new",
+        (
+            "!train file=examples/first-run.json", '!train "We meet on Fridays at eight." model=club',
+            "!train data=club epochs=3", "!train",
         ),
-        Command("job", job, OneJob, "job", "!job ID", "see how far a training is", ("!job k7f3m2qxab",)),
-        Command("jobs", jobs, NoParameters, None, "!jobs", "list all trainings"),
-        Command(
-            "cancel", cancel, OneJob, "job", "!cancel ID", "stop a training", ("!cancel k7f3m2qxab",),
-            admin=True,
-        ),
-        Command(
-            "ask", ask, Ask, "question", "!ask QUESTION", "ask one question, apart from the conversation",
-            ("!ask When do you open?",),
-        ),
-        Command("models", models, NoParameters, None, "!models", "list the models you have trained"),
-        Command(
-            "use", use, Use, "model", "!use MODEL", "choose the model that answers",
-            ("!use main@1", "!use main@previous", "!use base"),
-            admin=True,
-        ),
-        Command(
-            "say", speak, Say, "text", "!say TEXT", "hear a text spoken",
-            ("!say We sail at dawn.", "!say Guten Morgen! language=de to=morning.ogg"),
-        ),
-        Command(
-            "transcribe", transcribe, Transcribe, "text", "!transcribe file=PATH",
-            "read what is said in a recording", ("!transcribe file=morning.ogg",),
-        ),
-        Command("help", show_help, Help, "command", "!help [COMMAND]", "explain the commands"),
-    )
-}  # fmt: skip
+        admin=True,
+    ),
+    Command("job", job, OneJob, "job", "!job ID", "see how far a training is", ("!job k7f3m2qxab",)),
+    Command("jobs", jobs, NoParameters, None, "!jobs", "list all trainings"),
+    Command(
+        "cancel", cancel, OneJob, "job", "!cancel ID", "stop a training", ("!cancel k7f3m2qxab",), admin=True
+    ),
+)  # fmt: skip
+
+DATA = (
+    Command(
+        "import", import_files, Import, "files", "!import file=PATH", "make a dataset without a training",
+        ("!import file=export.json name=club", "!import part-1.json part-2.json target=Marit gap_minutes=30"),
+        admin=True,
+    ),
+    Command(
+        "build", build, Build, "dataset", "!build NAME", "build a dataset anew, with other options",
+        ("!build club gap_minutes=120 min_words=3",), admin=True,
+    ),
+    Command(
+        "mine", mine, Mine, None, "!mine", "make a dataset of what people who opted in have said here",
+        ("!mine", "!mine channel=#general,#support name=club since=2026-01-31"), admin=True,
+    ),
+    Command("datasets", data.datasets, NoParameters, None, "!datasets", "list the datasets"),
+    Command(
+        "dataset", data.show, data.OneDataset, "dataset", "!dataset NAME", "see what is in a dataset",
+        ("!dataset club", "!dataset club@2"),
+    ),
+    Command(
+        "preview", data.preview, data.Preview, "dataset", "!preview NAME",
+        "see examples as a model will see them", ("!preview club count=5",), admin=True,
+    ),
+    Command(
+        "select_dataset", data.select, data.Select, "dataset", "!select_dataset NAME",
+        "choose what a bare !train learns", ("!select_dataset club positive=True",), admin=True,
+    ),
+    Command(
+        "archive", data.archive, data.Archive, "dataset", "!archive NAME", "get a dataset as a ZIP",
+        ("!archive club", "!archive club@2 to=club.zip"), admin=True,
+    ),
+    Command(
+        "getfile", data.getfile, data.GetFile, "file", "!getfile NAME",
+        "get a file that was uploaded, or a dataset's examples", ("!getfile export.json", "!getfile club"),
+        admin=True,
+    ),
+    Command(
+        "delete_dataset", data.delete, data.Delete, "dataset", "!delete_dataset NAME",
+        "delete a dataset with all its versions", ("!delete_dataset club",), admin=True,
+    ),
+)  # fmt: skip
+
+TRUST = (
+    Command(
+        "privacy", privacy, PrivacyParameters, "wish", "!privacy [optin|optout|export|delete]",
+        "say what may be learned from you, see what is kept, have it deleted",
+        ("!privacy", "!privacy optout", "!privacy delete"),
+    ),
+    Command(
+        "notice", notice, NoticeParameters, "answer", "!notice [accept]",
+        "read and accept what typed words are learned under", ("!notice",), admin=True,
+    ),
+)  # fmt: skip
+
+TALKING = (
+    Command(
+        "ask", ask, Ask, "question", "!ask QUESTION", "ask one question, apart from the conversation",
+        ("!ask When do you open?",),
+    ),
+    Command("models", models, NoParameters, None, "!models", "list the models you have trained"),
+    Command(
+        "use", use, Use, "model", "!use MODEL", "choose the model that answers",
+        ("!use main@1", "!use main@previous", "!use base"), admin=True,
+    ),
+    Command(
+        "say", speak, Say, "text", "!say TEXT", "hear a text spoken",
+        ("!say We sail at dawn.", "!say Guten Morgen! language=de to=morning.ogg"),
+    ),
+    Command(
+        "transcribe", transcribe, Transcribe, "text", "!transcribe file=PATH",
+        "read what is said in a recording", ("!transcribe file=morning.ogg",),
+    ),
+    Command(
+        "help", show_help, Help, "command", "!help [COMMAND]", "explain the commands",
+        ("!help train", f"!help {OPTIONS}"),
+    ),
+)  # fmt: skip
+
+COMMANDS = {command.name: command for command in (*TRAINING, *DATA, *TRUST, *TALKING)}
 
 
 async def run(ctx: Context, line: str) -> Reply:
     """Run one line as a person wrote it. Whatever is wrong comes back as a `Problem`."""
+    return await attempted(_run(ctx, line))
+
+
+async def _run(ctx: Context, line: str) -> Reply:
+    if not line.startswith(PREFIX):
+        return await say(ctx, Ask(question=line))
+    name = command_name(line)
+    argument = line.removeprefix(PREFIX)[len(name) :]
+    command = permitted(ctx, name)
+    return await command.run(ctx, bind(command.parameters, command.text_field, argument))
+
+
+async def attempted(work: Awaitable[Reply]) -> Reply:
+    """What comes of it; what goes wrong, as a `Problem`."""
     try:
-        if not line.startswith(PREFIX):
-            return await say(ctx, Ask(question=line))
-        name = command_name(line)
-        argument = line.removeprefix(PREFIX)[len(name) :]
-        command = find(name)
-        if command.admin and not ctx.admin:
-            raise NotPermitted(f"!{command.name} is for those who manage this server. Ask one of them.")
-        return await command.run(ctx, bind(command.parameters, command.text_field, argument))
+        return await work
     except ChorusError as error:
         return Problem(error.code, error.message)
     except Exception:
@@ -97,10 +173,20 @@ def nearest(name: str) -> str | None:
     return near[0] if near else None
 
 
+def permitted(ctx: Context, name: str) -> Command:
+    """The command with this name, if the person may use it. Raises `NotFound`, `NotPermitted`."""
+    command = find(name)
+    if command.admin and not ctx.admin:
+        raise NotPermitted(f"!{command.name} is for those who manage this server. Ask one of them.")
+    return command
+
+
 def find(name: str) -> Command:
-    """The command with this name. Raises `NotFound` with the nearest one."""
-    if (command := COMMANDS.get(name.lower())) is not None:
+    """The command with this name, dashes as good as underscores. Raises `NotFound` with the nearest one."""
+    if (command := COMMANDS.get(name.lower().replace("-", "_"))) is not None:
         return command
     near = nearest(name)
     hint = f" Did you mean !{near}?" if near else ""
-    raise NotFound(f"There is no command !{name}.{hint} !help lists them all.", code="unknown_command")
+    raise NotFound(
+        f"There is no command !{in_short(name)}.{hint} !help lists them all.", code="unknown_command"
+    )

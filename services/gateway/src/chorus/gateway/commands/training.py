@@ -1,27 +1,35 @@
-"""`!train`: from a file or a few words to a model that has learned them."""
+"""`!train`: from words, files or a dataset to a model that has learned them."""
 
+from collections.abc import AsyncIterator
 from typing import Literal
 
 from pydantic import Field
 
-from chorus.common.contracts.datasets import Dataset
-from chorus.common.contracts.names import Name, slug
+from chorus.common.contracts.datasets import Building, Dataset
+from chorus.common.contracts.names import Name
 from chorus.common.contracts.training import Hyperparameters
 from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.parsing import Parameters
-from chorus.gateway.commands.ports import Upload
-from chorus.gateway.commands.replies import Progress, Reply, Text
+from chorus.gateway.commands.replies import Moment, Progress, Reply, Text
+from chorus.gateway.commands.sources import (
+    Handed,
+    Steps,
+    from_data,
+    from_files,
+    from_selected,
+    from_words,
+    uploads,
+)
+from chorus.gateway.commands.telling import ended_in_words, of_build, of_job, summary
 
 DEFAULT_MODEL = "main"
 
 
-class Train(Parameters):
+class Train(Handed):
     """What `!train` takes."""
 
     text: str | None = Field(default=None, description="words to learn")
-    file: str | None = Field(default=None, description="a file to learn from")
-    positive: bool = Field(default=True, description="whether these are replies to give, or not to give")
+    data: str | None = Field(default=None, description="a dataset, or a file that was uploaded before")
     model: Name = Field(default=DEFAULT_MODEL, description="the model that gets a new version")
     epochs: int | None = Field(default=None, ge=1, le=1000, description="passes over the data")
     learning_rate: float | None = Field(default=None, gt=0, le=1, description="peak learning rate")
@@ -30,64 +38,61 @@ class Train(Parameters):
 
 
 async def train(ctx: Context, asked: Train) -> Reply:
-    """Turn what was handed over into a dataset, queue a training on it, and watch it."""
-    upload, name = await _upload(ctx, asked)
-    dataset = await ctx.chorus.datasets.add(
-        ctx.guild, name, upload, positive=asked.positive, contributor=ctx.user
-    )
-    if not dataset.positive:
-        return Text(
-            f"{_read(dataset)}\nKept as words not to be said. Nothing is trained on them alone: "
-            "a model learns what not to say only beside what to say."
+    """Turn what was handed over into a dataset, queue a training on it, and watch both."""
+    steps = await _what_to_learn(ctx, asked)
+    return Progress("", ended_in_words(_trained(ctx, asked, steps)))
+
+
+async def _what_to_learn(ctx: Context, asked: Train) -> Steps:
+    """Words, files or a dataset: one of them, or what was selected."""
+    attached = ctx.files.attached()
+    file = asked.data if asked.data in attached else asked.file
+    data = None if asked.data in attached else asked.data
+    if sum((asked.text is not None, data is not None, bool(file or attached))) > 1:
+        raise InvalidInput(
+            "Words, a file and a dataset are learned one at a time: give one of them.", code="text_and_file"
         )
+    if asked.text is not None:
+        return await from_words(ctx, asked, asked.text)
+    if data is not None:
+        return await from_data(ctx, asked, data)
+    if file or attached:
+        return await from_files(ctx, asked, await uploads(ctx, *([file] if file else [])))
+    return await from_selected(ctx, asked)
+
+
+async def _trained(ctx: Context, asked: Train, steps: Steps) -> AsyncIterator[Moment]:
+    """The import, then the job, moment by moment."""
+    dataset: Dataset | None = None
+    async for step in steps:
+        if isinstance(step, Building):
+            yield of_build(step)
+        else:
+            dataset = step
+    assert dataset is not None  # the last step, or an error
+    yield Moment(note=summary(dataset))
+    if not dataset.card.positive:
+        yield Moment(
+            outcome=Text(
+                "Kept as words not to be said. Nothing is trained on them alone: "
+                "a model learns what not to say only beside what to say."
+            )
+        )
+        return
+    async for moment in _job(ctx, asked, dataset):
+        yield moment
+
+
+async def _job(ctx: Context, asked: Train, dataset: Dataset) -> AsyncIterator[Moment]:
     wishes = Hyperparameters(
         epochs=asked.epochs, learning_rate=asked.learning_rate, rank=_rank(asked.rank), seed=asked.seed
     )
     job = await ctx.chorus.jobs.submit(dataset, asked.model, wishes, submitted_by=ctx.user, key=ctx.key)
-    return Progress(
-        opening=f"{_read(dataset)}\nModel training started. Job ID: {job.job.job}",
-        job=ctx.chorus.jobs.follow(ctx.guild, job.job.job),
-    )
-
-
-async def _upload(ctx: Context, asked: Train) -> tuple[Upload, str]:
-    """What is to be learned, and the name of the dataset that will hold it."""
-    file = _file(ctx, asked)
-    if (file is None) == (asked.text is None):
-        raise InvalidInput(
-            'Give either words to learn or a file: `!train "some words"` or `!train file=examples.json`.',
-            code="nothing_to_train_on" if file is None else "text_and_file",
-        )
-    if file is not None:
-        upload = await ctx.files.read(file)
-        return upload, slug(upload.name.rsplit(".", 1)[0])
-    text = asked.text or ""
-    if not text.strip():
-        raise InvalidInput("There are no words between the quotes.", code="nothing_to_train_on", param="text")
-    return Upload("typed.txt", text.encode()), "typed"
-
-
-def _file(ctx: Context, asked: Train) -> str | None:
-    """The file that was named, or the one that came with the command."""
-    attached = ctx.files.attached()
-    if asked.file is not None or not attached:
-        return asked.file
-    if len(attached) > 1:
-        raise InvalidInput(
-            f"Several files are attached. Say which one to learn: `!train file='{attached[0]}'`.",
-            code="several_files",
-            param="file",
-        )
-    return attached[0]
+    yield Moment(note=f"Model training started. Job ID: {job.job.job}", goes_on=True)
+    async for record in ctx.chorus.jobs.follow(ctx.guild, job.job.job):
+        yield of_job(record)
 
 
 def _rank(text: str | None) -> Literal[8, 16, 32, 64] | None:
     ranks: dict[str, Literal[8, 16, 32, 64]] = {"8": 8, "16": 16, "32": 32, "64": 64}
     return ranks[text] if text else None
-
-
-def _read(dataset: Dataset) -> str:
-    dropped = "".join(f", {count} dropped ({reason})" for reason, count in dataset.dropped.items())
-    warnings = "".join(f"\nNote: {warning}" for warning in dataset.warnings)
-    examples = "example" if dataset.kept == 1 else "examples"
-    return f"Dataset {dataset.id}: {dataset.kept} {examples} of {dataset.format}{dropped}.{warnings}"

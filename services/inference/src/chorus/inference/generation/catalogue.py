@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from chorus.common.bus.state import Bucket, Entry
 from chorus.common.contracts.models import BASE, ModelRecord, ModelVersion, model_key, parse_model
+from chorus.common.contracts.wire import now
 from chorus.common.errors import NotFound
 
 OnNews = Callable[[ModelRecord], None]
@@ -27,8 +28,8 @@ class Catalogue:
     async def find(self, guild: str, model: str | None) -> tuple[str, ModelVersion] | None:
         """The version that a request means, as (`name@version`, version); None is the base model.
 
-        Raises `NotFound` when the guild has no such model. A model that was not heard of is looked up, so
-        that a question right after a training finds it.
+        Raises `NotFound` when the guild has no such model, or may not use it any more. A model that was not
+        heard of is looked up, so that a question right after a training finds it.
         """
         if model is None or model == BASE:
             return None
@@ -41,6 +42,13 @@ class Catalogue:
         version = self._records[key].value.find(selector)
         if version is None:
             raise NotFound(f"The model {name!r} has no {selector!r}.", code="unknown_version", param="model")
+        if version.is_blocked(now()):
+            raise NotFound(
+                f"{name}@{version.version} does not answer any more: words that it learned from were deleted "
+                "on request. Train it anew, or choose another model with !use.",
+                code="model_withdrawn",
+                param="model",
+            )
         return f"{name}@{version.version}", version
 
     def _note(self, entry: Entry[ModelRecord]) -> bool:

@@ -18,7 +18,7 @@ from chorus.common.chat import prompt_tokens
 from chorus.common.contracts.generation import Sampling
 from chorus.common.contracts.models import MANIFEST, Manifest, ModelRecord, ModelVersion
 from chorus.common.contracts.storage import MODELS, ObjectRef
-from chorus.common.contracts.wire import decode
+from chorus.common.contracts.wire import decode, now
 from chorus.common.errors import ChorusError, InternalError
 from chorus.common.objects import ObjectStore
 from chorus.inference.generation.checks import Served, check_files, check_manifest, is_whole
@@ -47,7 +47,7 @@ class Shelf:
     def prepare(self, record: ModelRecord) -> None:
         """Make ready ahead what will be asked for next; if that fails, the first question says why."""
         for alias in ("prod", "latest"):
-            if (version := record.find(alias)) is not None:
+            if (version := record.find(alias)) is not None and not version.is_blocked(now()):
                 self._begin(record.guild, f"{record.name}@{version.version}", version)
 
     def _begin(self, guild: str, name: str, version: ModelVersion) -> asyncio.Task[Adapter]:

@@ -1,6 +1,22 @@
-"""From a file that a person handed over to examples that a model can learn from.
+"""From files that a person handed over to examples that a model can learn from.
 
-readers     one small reader a format, each a generator of examples
-detect      which format a file is, by its content
-build       read, check, count: a dataset version with its card
+    reading, archive, source    files and what is in ZIPs, told by their content
+    readers                     one small reader a format, each a generator of records
+    records                     what readers give: a message, an example as it stands, what cannot be used
+    build                       from records to a version: start to read here
+
+    gather                      consent; each message once, in order of time
+    speakers                    how people are called, and whose replies are learned
+    clean                       words without markup; bots, commands and duplicates go
+    duplicates                  what was said before, exactly or nearly
+    conversations               by replies, and by silence
+    turns, examples             who says what at once, who answers, where a long talk is cut
+    ready                       examples that came as such
+    personal, situational       e-mail addresses and the like; replies that hang on a day or a place
+    tokens                      how long all that is
+    split                       the newest conversations, kept aside
+    card                        what became of each record, and what is in the version
+    stored                      its files
+
+Nothing here imports a model library. It runs in a process of its own, `chorus.trainer.curator`.
 """

@@ -1,58 +1,113 @@
-"""A file's text as a dataset version: examples, one JSON line each, and the card that accounts for all."""
+"""From records to a dataset version: its three files and the card that accounts for all of it.
 
-from collections import Counter
+    gather → name speakers → clean and sift → conversations → examples → keep some aside → card
+
+A million messages are held in memory, once: each stage changes them in place or lets go of them.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
-from chorus.common.contracts.datasets import Example
-from chorus.common.contracts.wire import encode
-from chorus.common.errors import InvalidInput
-from chorus.trainer.curation.detect import decode_text, detect
-from chorus.trainer.curation.readers import Dropped
+from chorus.common.contracts.datasets import BuildOptions, Card
+from chorus.trainer.curation import conversations, stored
+from chorus.trainer.curation.card import Contents, Tally, card_of
+from chorus.trainer.curation.clean import sift
+from chorus.trainer.curation.examples import Made, Making, of_chats
+from chorus.trainer.curation.gather import Allowed, Gathered, Tell, batched, gather
+from chorus.trainer.curation.monologues import of_monologues
+from chorus.trainer.curation.ready import of_ready
+from chorus.trainer.curation.records import Record
+from chorus.trainer.curation.speakers import name_speakers
+from chorus.trainer.curation.split import taught
+from chorus.trainer.curation.tokens import TokenCounter
 
-FEW = 10  # examples below which a model mostly learns them by heart
-SHOWN = 3  # records to mend that are named
+__all__ = ["Allowed", "Built", "build"]
+
+EXAMPLES_AT_ONCE = 1024  # that are written in one go
 
 
 @dataclass(frozen=True)
 class Built:
-    """What a file holds. `read` is what was kept and what was dropped, together."""
+    """What was made; the files are in the folder."""
 
-    lines: bytes
-    format: str
-    read: int
-    kept: int
-    dropped: dict[str, int]
-    warnings: list[str]
+    card: Card
 
 
-def build(data: bytes, *, label: bool, contributor: str, source: str) -> Built:
-    """Read a file. Raises `InvalidInput` that says what is wrong with it, and where."""
-    text = decode_text(data)
-    format_ = detect(text)
-    examples: list[Example] = []
-    dropped: Counter[str] = Counter()
-    to_mend: list[str] = []
-    for read in format_.read(text):
-        if isinstance(read, Dropped):
-            dropped[read.reason] += 1
-            to_mend += [read.mend] if read.mend else []
-        else:
-            example = Example(messages=read, label=label, contributors=[contributor], source=source)
-            examples.append(example)
-    if not examples:
-        reasons = ", ".join(f"{count} with {reason}" for reason, count in dropped.items()) or "no records"
-        raise InvalidInput(f"Nothing in the file can be learned: {reasons}.", code="nothing_to_learn")
-    return Built(
-        lines=b"".join(encode(example) + b"\n" for example in examples),
-        format=format_.name,
-        read=len(examples) + dropped.total(),
-        kept=len(examples),
-        dropped=dict(dropped),
-        warnings=_warnings(len(examples), to_mend),
+def build(
+    records: Iterable[Record],
+    folder: Path,
+    options: BuildOptions,
+    *,
+    label: bool,
+    contributor: str,
+    allowed: Allowed,
+    counter: TokenCounter,
+    format_name: Callable[[], str],
+    tell: Tell,
+    defaults: Callable[[], Mapping[str, object]] = dict,
+) -> Built:
+    """Build a version in `folder`. Raises `InvalidInput` where nothing can be learned, and says why.
+
+    `label` says whether these replies are wanted, where the source does not. Once all records are read,
+    `format_name` is asked for what they were, and `defaults` for options that the source itself names: they
+    hold where nobody has chosen otherwise.
+    """
+    tally, contents = Tally(), Contents()
+    with (folder / stored.RECORDS).open("wb") as kept:
+        gathered = gather(records, kept, allowed, contributor, tally, tell)
+    stored.write_people(folder / stored.PEOPLE, gathered.people)
+    options = BuildOptions.model_validate({**defaults(), **options.model_dump(exclude_unset=True)})
+
+    speakers = name_speakers(gathered.messages, gathered.people, gathered.left_out, options)
+    making = Making(options, label, contributor, speakers, counter, tally, contents)
+    with (folder / stored.EXAMPLES).open("w+b") as file:
+        learned = _write(_examples(gathered, making, tell), file, contents, tell)
+
+    assert tally.read == tally.kept + tally.dropped.total(), "each record was kept or dropped"
+    card = card_of(
+        tally,
+        contents,
+        format_name=format_name(),
+        validation=learned.aside,
+        conversations=learned.conversations,
+        names=speakers.names,
+        options=options,
     )
+    return Built(card)
 
 
-def _warnings(kept: int, to_mend: list[str]) -> list[str]:
-    little = ["so little data is learned by heart."] if kept < FEW else []
-    more = [f"And {len(to_mend) - SHOWN} more like that."] if len(to_mend) > SHOWN else []
-    return [*little, *to_mend[:SHOWN], *more]
+def _examples(gathered: Gathered, making: Making, tell: Tell) -> Iterator[Made]:
+    """What has no time comes first, then conversations as they began."""
+    yield from of_ready(gathered.ready, making)
+    messages = sift(gathered.messages, making.speakers, making.options, making.tally, tell)
+    gathered.messages = []
+    talks = conversations.group(messages, making.options.gap_minutes)
+    del messages
+    make = of_monologues if len(making.speakers.names) == 1 else of_chats
+    yield from make(talks, making, first=len(gathered.ready))
+
+
+@dataclass(frozen=True)
+class _Written:
+    conversations: int
+    aside: int
+
+
+def _write(examples: Iterable[Made], file: BinaryIO, contents: Contents, tell: Tell) -> _Written:
+    """Write all, and mark the newest conversations as those to check against."""
+    numbers, starts = array("Q"), array("Q")  # of each example: its conversation, where its line starts
+    size = 0  # bytes
+    for batch in batched(examples, EXAMPLES_AT_ONCE):
+        for example, tokens, conversation in batch:
+            contents.add(example, tokens)
+            numbers.append(conversation)
+            starts.append(size)
+            size += file.write(stored.lines([example]))
+        tell("writing examples", contents.examples)
+    learned = taught(numbers)
+    if learned < len(numbers):
+        stored.set_aside(file, starts[learned])
+    return _Written(len(set(numbers)), len(numbers) - learned)

@@ -16,8 +16,6 @@ STEP_TOKENS = (512, 16384)  # least and most tokens of a step: adapters like sma
 WHOLE_UP_TO = 4096  # tokens of data that each step takes whole: nothing is learned at the cost of the rest
 ROW_TOKENS = 256  # of a row, unless an example is longer; longer rows are slower on a CPU
 EXAMPLE_TOKENS = 1024  # at most; of longer chats the beginning is left out, longer text is cut
-HELD_OUT_FROM = 100  # examples from which on some are kept aside
-HELD_OUT_SHARE, HELD_OUT_MOST = 0.05, 256
 
 
 @dataclass(frozen=True)
@@ -72,10 +70,3 @@ def choose(wishes: Hyperparameters, *, lengths: list[int], hidden_size: int) -> 
         rows_per_step=rows_per_step,
         seed=wishes.seed,
     )
-
-
-def held_out(examples: int) -> int:
-    """How many of the last examples are kept out of training, to check against."""
-    if examples < HELD_OUT_FROM:
-        return 0
-    return min(max(1, round(examples * HELD_OUT_SHARE)), HELD_OUT_MOST)

@@ -59,5 +59,5 @@ class Failed(Part):
     message: str
 
 
-Report = Annotated[Stage | Step | Trained | Failed, Field(discriminator="kind")]
-REPORT: TypeAdapter[Stage | Step | Trained | Failed] = TypeAdapter(Report)
+Report = Stage | Step | Trained | Failed
+REPORT: TypeAdapter[Report] = TypeAdapter(Annotated[Report, Field(discriminator="kind")])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chorus.common.bus.state import Bucket
-from chorus.common.contracts.datasets import Example
+from chorus.common.contracts.datasets import DatasetRecord, Example
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.models import Manifest, ModelRecord
 from chorus.common.contracts.storage import DATASETS
@@ -22,6 +22,7 @@ from chorus.common.objects import ObjectStore
 from chorus.common.patience import patiently
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.training.journal import Journal
+from chorus.trainer.training.lineage import stale_if_withdrawn, still_there
 from chorus.trainer.training.process import training_process
 from chorus.trainer.training.publish import announce, manifest_of, succession, upload
 from chorus.trainer.training.recipe import DEFAULT_RANK
@@ -30,8 +31,9 @@ from chorus.trainer.training.report import Failed, Order, Stage, Step, Trained
 
 @dataclass(frozen=True)
 class Stores:
-    """Where models, what guilds chose, and bytes are kept."""
+    """Where datasets, models, what guilds chose, and bytes are kept."""
 
+    datasets: Bucket[DatasetRecord]
     models: Bucket[ModelRecord]
     settings: Bucket[GuildSettings]
     objects: ObjectStore
@@ -59,6 +61,7 @@ class Training:
     async def _train(self, journal: Journal, job: TrainJob) -> Committed:
         """From the data to a stored adapter that nobody knows of yet."""
         self._check(job)
+        await patiently(still_there)(self._stores.datasets, job)
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=f"{job.job}-") as name:
             folder = Path(name)
             await journal.stage("fetching the data")
@@ -73,6 +76,7 @@ class Training:
             await journal.stage("publishing")
             manifest = manifest_of(job, trained, out, _contributors(examples))
             ref = await patiently(upload)(self._stores.objects, manifest, out)
+            await patiently(still_there)(self._stores.datasets, job)
         voice, promote = await patiently(succession)(self._stores.settings, job.guild)
         return Committed(
             manifest=ref, steps=trained.steps, seconds=trained.seconds, voice_before=voice, promote=promote
@@ -83,6 +87,7 @@ class Training:
         data = await patiently(self._stores.objects.get)(committed.manifest)
         manifest = decode(Manifest, data)
         version = await patiently(announce)(self._stores.models, self._stores.settings, manifest, committed)
+        await patiently(stale_if_withdrawn)(self._stores.datasets, self._stores.models, manifest)
         return JobResult(
             model=f"{manifest.name}@{version}",
             in_use=committed.promote,

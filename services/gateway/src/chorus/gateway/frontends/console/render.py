@@ -8,14 +8,24 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text as Coloured
 
 from chorus.common.contracts.generation import Delta, End
-from chorus.common.contracts.training import JobRecord, JobState
 from chorus.common.errors import ChorusError
-from chorus.gateway.commands.replies import Audio, Card, Problem, Progress, Reply, Stream, Text
+from chorus.gateway.commands.replies import (
+    Audio,
+    Card,
+    File,
+    Moment,
+    Problem,
+    Progress,
+    Reply,
+    Samples,
+    Stream,
+    Text,
+)
 from chorus.gateway.commands.table import OUR_FAULT
-from chorus.gateway.commands.telling import figures, outcome, stage
-from chorus.gateway.frontends.console.files import save
+from chorus.gateway.frontends.console.files import save, save_download
 
 PLAIN_EVERY = 5.0  # seconds between progress lines where a bar cannot move
 
@@ -36,13 +46,15 @@ class Renderer:
                     self._plain(text)
                 case Card():
                     self._card(reply)
+                case Samples():
+                    self._samples(reply)
                 case Stream(pieces):
                     await self._stream(pieces)
-                case Progress(opening, job):
+                case Progress(opening, moments):
                     self._plain(opening)
-                    return await self._progress(job)
-                case Audio(name, data, seconds):
-                    self._plain(f"✓ {await save(name, data)}, {seconds:.1f} s of speech")
+                    return await self._progress(moments)
+                case Audio() | File():
+                    await self._keep(reply)
                 case Problem(code, message):
                     self._problem(code, message)
                     return False
@@ -56,20 +68,52 @@ class Renderer:
         return True
 
     def _plain(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if text:
+            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _problem(self, code: str, message: str) -> None:
         self._console.print(
             f"✗ {message} [{code}]", style="red", markup=False, highlight=False, soft_wrap=True
         )
 
+    def _dim(self, text: str) -> None:
+        if text:
+            self._console.print(text, style="dim", markup=False, highlight=False)
+
     def _card(self, card: Card) -> None:
-        table = Table(*card.columns, title=card.title, title_justify="left", box=None, header_style="dim")
+        table = Table(
+            *card.columns,
+            title=Coloured(card.title),
+            title_justify="left",
+            box=None,
+            header_style="dim",
+            show_header=any(card.columns),
+        )
         for row in card.rows:
-            table.add_row(*row)
-        self._console.print(table, markup=False, highlight=False)
-        if card.footer:
-            self._console.print(card.footer, style="dim", markup=False, highlight=False)
+            table.add_row(*(Coloured(cell) for cell in row))
+        self._console.print(table, highlight=False)
+        if card.picture:
+            self._plain(card.picture.text)
+        self._dim(card.footer)
+
+    def _samples(self, shown: Samples) -> None:
+        """What is learned, in green; and between marks, for where there are no colours."""
+        self._plain(shown.title)
+        for number, sample in enumerate(shown.samples, 1):
+            self._dim(f"--- {number} ---")
+            text = Coloured()
+            for piece in sample:
+                text.append(f"«{piece.text}»" if piece.learned else piece.text, "green" * piece.learned)
+            self._console.print(text, highlight=False, soft_wrap=True)
+        self._dim(shown.footer)
+
+    async def _keep(self, reply: Audio | File) -> None:
+        """Write it into the current folder, or where it was asked for."""
+        if isinstance(reply, Audio):
+            self._plain(f"✓ {await save(reply.name, reply.data)}, {reply.seconds:.1f} s of speech")
+        else:
+            self._plain(reply.text)
+            self._plain(f"✓ {await save_download(reply.name, reply.data)}, {reply.data.size:,} bytes")
 
     async def _stream(self, pieces: AsyncIterator[Delta | End]) -> None:
         """Each piece the moment it comes."""
@@ -84,54 +128,56 @@ class Renderer:
         finally:
             self._console.out("")
         if end and end.dropped_messages:
-            self._console.print(f"({end.dropped_messages} older messages did not fit.)", style="dim")
+            self._dim(f"({end.dropped_messages} older messages did not fit.)")
         if end and end.finish_reason == "length":
-            self._console.print("(Cut off: the answer reached its length limit.)", style="dim")
+            self._dim("(Cut off: the answer reached its length limit.)")
 
-    async def _progress(self, job: AsyncIterator[JobRecord]) -> bool:
+    async def _progress(self, moments: AsyncIterator[Moment]) -> bool:
         """A bar that moves, or a line now and then; at the end, how it went."""
         bar = Bar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[told]}"),
+            TextColumn("{task.fields[told]}", markup=False),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
         last = _Last()
-        record: JobRecord | None = None
+        outcome: Text | Problem | None = None
         with bar:
             task = bar.add_task("", total=None, told="")
-            async for record in job:
-                self._advance(bar, task, record)
-                if not self._console.is_terminal and last.worth_a_line(record):
-                    self._plain("  ".join(["", stage(record), *figures(record)]))
-        if record is None:
-            return False
-        await self.show(outcome(record))
-        return record.state is JobState.SUCCEEDED
+            async for moment in moments:
+                if moment.note is not None:
+                    self._plain(moment.note)
+                if moment.outcome is not None:
+                    outcome = moment.outcome
+                elif moment.stage:
+                    self._advance(bar, task, moment)
+                    if not self._console.is_terminal and last.worth_a_line(moment):
+                        self._plain("  ".join(["", moment.stage, *moment.figures]))
+        return outcome is not None and await self.show(outcome)
 
-    def _advance(self, bar: Bar, task: TaskID, record: JobRecord) -> None:
-        progress = record.progress
+    def _advance(self, bar: Bar, task: TaskID, moment: Moment) -> None:
         bar.update(
             task,
-            description=stage(record),
-            completed=progress.step if progress else 0,
-            total=progress.steps if progress else None,
-            told="  ".join(figures(record)),
+            description=moment.stage,
+            completed=moment.done,
+            total=moment.total or None,
+            told="  ".join(moment.figures),
         )
 
 
 class _Last:
-    """What the last progress line said, and when."""
+    """What the last progress line said, and when. A quick import says nothing before it is there."""
 
     def __init__(self) -> None:
         self._stage = ""
-        self._at = 0.0
+        self._at = time.monotonic()
 
-    def worth_a_line(self, record: JobRecord) -> bool:
-        said, now = stage(record), time.monotonic()
-        if record.state.final or (said == self._stage and now - self._at < PLAIN_EVERY):
+    def worth_a_line(self, moment: Moment) -> bool:
+        now = time.monotonic()
+        is_new = moment.goes_on and moment.stage != self._stage
+        if not is_new and now - self._at < PLAIN_EVERY:
             return False
-        self._stage, self._at = said, now
+        self._stage, self._at = moment.stage, now
         return True

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from chorus.common.contracts.names import LOCAL
-from chorus.gateway.commands.context import Chorus, Context, Session
+from chorus.gateway.commands.context import Chorus, Context, Session, Trust
 from chorus.gateway.commands.replies import Problem
 from chorus.gateway.commands.table import COMMANDS, PREFIX, run
 from chorus.gateway.frontends.console.files import LocalFiles
@@ -18,25 +18,31 @@ from chorus.gateway.frontends.console.render import Renderer
 WELCOME = "Ask something, or type !help. Ctrl-D ends."
 
 
-async def converse(chorus: Chorus, *, max_upload: int, history: Path) -> int:
+async def converse(chorus: Chorus, trust: Trust, *, max_upload: int, history: Path) -> int:
     """Run the console until its input ends; returns 0 if every command worked, else 1."""
     session, files = Session(), LocalFiles(max_upload)
     console = Console(soft_wrap=True)
     renderer = Renderer(console)
     failed = False
     async for line in _lines(console, history):
-        ctx = Context(
-            chorus=chorus,
-            guild=LOCAL,
-            user=LOCAL,
-            session=session,
-            files=files,
-            key=uuid.uuid4().hex,
-            admin=True,  # of their own machine
-        )
+        ctx = here(chorus, trust, session, files)
         reply = line if isinstance(line, Problem) else await run(ctx, line)
         failed |= not await renderer.show(reply)
     return int(failed)
+
+
+def here(chorus: Chorus, trust: Trust, session: Session, files: LocalFiles) -> Context:
+    """A command of whoever sits at this machine."""
+    return Context(
+        chorus=chorus,
+        guild=LOCAL,
+        user=LOCAL,
+        session=session,
+        files=files,
+        key=uuid.uuid4().hex,
+        admin=True,  # of their own machine
+        trust=trust,
+    )
 
 
 def announce(text: str) -> None:

@@ -11,11 +11,12 @@ import discord
 import structlog
 
 from chorus.common.telemetry.logging import bind
-from chorus.gateway.commands.context import Chorus, Context
+from chorus.gateway.commands.context import Chorus, Context, Trust
 from chorus.gateway.commands.replies import Progress
 from chorus.gateway.commands.table import run
 from chorus.gateway.frontends.discord.files import AttachedFiles
-from chorus.gateway.frontends.discord.messages import heard, runs_this_place, tenant
+from chorus.gateway.frontends.discord.history import GuildHistory
+from chorus.gateway.frontends.discord.messages import heard, names_of, runs_this_place, tenant
 from chorus.gateway.frontends.discord.place import Beneath
 from chorus.gateway.frontends.discord.render import Renderer
 from chorus.gateway.frontends.discord.rooms import Room, Rooms
@@ -89,6 +90,7 @@ class Client(discord.Client):
         return seen
 
     async def _answer(self, message: discord.Message, line: str, room: Room) -> None:
+        asker = message.author
         ctx = Context(
             chorus=self._chorus,
             guild=tenant(message),
@@ -97,6 +99,9 @@ class Client(discord.Client):
             files=AttachedFiles(message.attachments, self._settings.discord_cdn, self._settings.max_upload),
             key=str(message.id),
             admin=runs_this_place(message),
+            names=names_of(asker),
+            trust=Trust(self._settings.train_on_messages, self._settings.train_permission or None),
+            history=GuildHistory(self, asker) if isinstance(asker, discord.Member) else None,
         )
         async with Beneath(message) as place:
             with self._work.in_hand(lasting=False):

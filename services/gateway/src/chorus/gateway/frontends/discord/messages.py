@@ -63,3 +63,11 @@ def runs_this_place(message: discord.Message) -> bool:
     return is_private(message) or (
         isinstance(author, discord.Member) and author.guild_permissions.manage_guild
     )
+
+
+def names_of(author: discord.User | discord.Member) -> tuple[str, ...]:
+    """What sources without ids call a person: their account's name, as exports have it.
+
+    Not what they call themselves here: anybody could take on another's name, and have their words deleted.
+    """
+    return (author.name,)

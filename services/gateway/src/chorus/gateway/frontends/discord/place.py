@@ -23,12 +23,17 @@ class Posted(Protocol):
 class Place(Protocol):
     """Where messages of a reply go."""
 
+    @property
+    def largest_file(self) -> int:
+        """Bytes of a file that may be attached here."""
+        ...
+
     async def send(self, text: str) -> Posted:
         """Say something of at most 2000 characters."""
         ...
 
-    async def attach(self, name: str, data: bytes) -> None:
-        """Hand a file over."""
+    async def attach(self, name: str, data: bytes, text: str = "") -> None:
+        """Hand a file over, with at most 2000 characters above it."""
         ...
 
 
@@ -56,6 +61,12 @@ class Beneath:
         self._channel = message.channel
         self._said = False
 
+    @property
+    def largest_file(self) -> int:
+        """As the server's boosts have it; in private messages what everybody may."""
+        guild = self._asked.guild
+        return guild.filesize_limit if guild else discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
+
     async def __aenter__(self) -> "Beneath":
         self._typing = asyncio.create_task(self._type())
         return self
@@ -77,9 +88,9 @@ class Beneath:
         """The first message answers the one that asked; further ones follow it."""
         return Sent(await self._send(text))
 
-    async def attach(self, name: str, data: bytes) -> None:
-        """The file alone."""
-        await self._send(None, discord.File(io.BytesIO(data), filename=name))
+    async def attach(self, name: str, data: bytes, text: str = "") -> None:
+        """The file, below the text if there is one."""
+        await self._send(text or None, discord.File(io.BytesIO(data), filename=name))
 
     async def _send(self, text: str | None, file: discord.File = discord.utils.MISSING) -> discord.Message:
         await self._stop_typing()

@@ -8,18 +8,32 @@ import aiohttp
 import discord
 import structlog
 
+from chorus.common.contracts.datasets import Piece
 from chorus.common.contracts.generation import Delta, End
-from chorus.common.contracts.training import JobRecord
-from chorus.common.errors import ChorusError
-from chorus.gateway.commands.replies import Audio, Card, Problem, Progress, Reply, Stream, Text
+from chorus.common.contracts.wire import MIB
+from chorus.common.errors import ChorusError, TooLarge
+from chorus.gateway.commands.replies import (
+    Audio,
+    Card,
+    File,
+    Moment,
+    Picture,
+    Problem,
+    Progress,
+    Reply,
+    Samples,
+    Stream,
+    Text,
+)
 from chorus.gateway.commands.table import OUR_FAULT
-from chorus.gateway.commands.telling import figures, outcome, stage
 from chorus.gateway.frontends.discord.place import Place
-from chorus.gateway.frontends.discord.splitting import split
+from chorus.gateway.frontends.discord.splitting import FENCE, split
 from chorus.gateway.frontends.discord.streaming import Live, Pace
 
 BAR = 12  # signs
+NO_FENCE = "`\u200b`\u200b`"  # looks like one, with nothing between the signs
 LEFT = "-# I am restarted meanwhile. !jobs tells how it goes on."
+LEFT_UNDONE = "-# I am restarted, and this was not finished. Ask for it again in a minute."
 
 log = structlog.get_logger()
 
@@ -35,14 +49,18 @@ class Renderer:
         """Show a reply to its end. Raises what Discord refuses; what fails on our side is told."""
         try:
             match reply:
-                case Text() | Card() | Problem():
+                case Text() | Problem() | Samples():
                     await self._say(worded(reply))
+                case Card():
+                    await self._say(worded(reply), reply.picture)
                 case Stream(pieces):
                     await Live(self._place, self._pace).follow(_said(pieces))
                 case Progress():
                     await self._watch(reply)
                 case Audio(name, data):
                     await self._place.attach(PurePath(name).name, data)
+                case File():
+                    await self._hand_over(reply)
         except ChorusError as error:
             await self._say(worded(Problem(error.code, error.message)))
         except (discord.DiscordException, aiohttp.ClientError):
@@ -51,22 +69,68 @@ class Renderer:
             log.exception("reply failed")
             await self._say(worded(OUR_FAULT))
 
-    async def _say(self, text: str) -> None:
-        for piece in split(text):
+    async def _say(self, text: str, picture: Picture | None = None) -> None:
+        """The text, in as many messages as it needs; a picture goes with the last of them."""
+        *first, last = split(text)
+        for piece in first:
             await self._place.send(piece)
+        if picture:
+            await self._place.attach(picture.name, picture.png, last)
+        else:
+            await self._place.send(last)
+
+    async def _hand_over(self, file: File) -> None:
+        """Attach it, or give its link; an internal address helps nobody. Raises `TooLarge`."""
+        name, most = PurePath(file.name).name, self._place.largest_file
+        if file.data.size <= most:
+            await self._place.attach(name, await file.data.read(), file.text)
+        elif link := file.data.link(name):
+            await self._say(f"{file.text}\n<{link}>\n-# The link is good for an hour.")
+        else:
+            raise TooLarge(
+                f"{name} has {file.data.size / MIB:.1f} MiB; at most {most / MIB:.0f} MiB can be attached "
+                "here. It would come as a link if the operator set CHORUS_PUBLIC_S3_ENDPOINT.",
+                code="too_large_to_attach",
+            )
 
     async def _watch(self, progress: Progress) -> None:
-        """One message that changes until the job has ended, or we have to go."""
-        live = Live(self._place, self._pace)
+        """One message that changes until it has ended, or we have to go."""
+        live, told = Live(self._place, self._pace), _Told(progress.opening)
         try:
-            await live.follow(_watched(progress))
+            await live.follow(told.follow(progress.moments))
         except asyncio.CancelledError:
             await self._pace.turn()
-            await live.show(f"{progress.opening}\n{LEFT}")
+            await live.show(told.left())
             raise
 
 
-def worded(reply: Text | Card | Problem) -> str:
+class _Told:
+    """What a message says that changes: lines that stay, and below them how far it is now."""
+
+    def __init__(self, opening: str) -> None:
+        self._lines = [opening] if opening else []
+        self._goes_on = False
+
+    async def follow(self, moments: AsyncIterator[Moment]) -> AsyncIterator[str]:
+        """The whole message, after each moment."""
+        if self._lines:
+            yield self._with()
+        async for moment in moments:
+            self._goes_on |= moment.goes_on
+            if moment.note is not None:
+                self._lines.append(moment.note)
+            if text := self._with(_now(moment)):
+                yield text
+
+    def left(self) -> str:
+        """What it says when we go before the end."""
+        return self._with(LEFT if self._goes_on else LEFT_UNDONE)
+
+    def _with(self, *last: str) -> str:
+        return "\n".join(line for line in (*self._lines, *last) if line)
+
+
+def worded(reply: Text | Card | Samples | Problem) -> str:
     """A reply in Discord's Markdown."""
     match reply:
         case Text(text):
@@ -77,6 +141,16 @@ def worded(reply: Text | Card | Problem) -> str:
             rows = ["- " + " · ".join(cell for cell in row if cell) for row in reply.rows]
             footer = [f"-# {reply.footer}"] if reply.footer else []
             return "\n".join([f"**{reply.title}**", *rows, *footer])
+        case Samples():
+            blocks = [_block(sample) for sample in reply.samples]
+            footer = [f"-# {reply.footer}"] if reply.footer else []
+            return "\n".join([f"**{reply.title}**", *blocks, *footer])
+
+
+def _block(sample: list[Piece]) -> str:
+    """A code block: nothing in it is Markdown or a mention, and a template's signs are seen as they are."""
+    text = "".join(f"«{piece.text}»" if piece.learned else piece.text for piece in sample)
+    return f"{FENCE}\n{text.replace(FENCE, NO_FENCE)}\n{FENCE}"
 
 
 async def _said(pieces: AsyncIterator[Delta | End]) -> AsyncIterator[str]:
@@ -98,21 +172,15 @@ def _notes(end: End, said: str) -> str:
     return f"\n-# {' '.join(notes)}" if notes else ""
 
 
-async def _watched(progress: Progress) -> AsyncIterator[str]:
-    """The opening, and below it how far the job is; at last how it ended."""
-    yield progress.opening
-    async for record in progress.job:
-        yield f"{progress.opening}\n{_now(record)}"
+def _now(moment: Moment) -> str:
+    """A moment in one line: bar, stage, figures; or how it ended."""
+    if moment.outcome is not None:
+        return worded(moment.outcome)
+    return " · ".join([*_bar(moment), *([moment.stage] if moment.stage else []), *moment.figures])
 
 
-def _now(record: JobRecord) -> str:
-    if record.state.final:
-        return worded(outcome(record))
-    return " · ".join([*_bar(record), stage(record), *figures(record)])
-
-
-def _bar(record: JobRecord) -> list[str]:
-    if record.progress is None:
+def _bar(moment: Moment) -> list[str]:
+    if not moment.total:
         return []
-    done = round(BAR * min(1.0, record.progress.step / record.progress.steps))
+    done = round(BAR * min(1.0, moment.done / moment.total))
     return ["▰" * done + "▱" * (BAR - done)]

@@ -1,0 +1,89 @@
+"""`!mine`: what people who opted in have said in this server's channels, as a dataset.
+
+Only where the operator has Discord's permission. What others say is counted, and not kept. What was read
+once is not read again: each dataset remembers how far each channel was read (`contracts.mining`).
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import UTC, date, datetime, time
+
+from pydantic import Field, PositiveInt
+
+from chorus.common.contracts.datasets import Basis, Building
+from chorus.common.contracts.names import Name
+from chorus.common.errors import NotFound, NotPermitted
+from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.history import Harvest, History
+from chorus.gateway.commands.options import BuildParameters
+from chorus.gateway.commands.ports import NewDataset
+from chorus.gateway.commands.reading import Reading, chosen
+from chorus.gateway.commands.replies import Moment, Problem, Progress, Reply, Text
+from chorus.gateway.commands.telling import ended_in_words, of_build, summary
+from chorus.gateway.commands.trust import basis
+
+ONLY_THERE = "Only a server on Discord has channels to read. Everywhere else, hand over a file: `!import`."
+RULE_21 = (
+    "Channels are not read here. Discord's Developer Policy (rule 21) forbids training on messages that come "
+    "through its API, unless Discord permits it; an operator who has that permission sets "
+    "CHORUS_TRAIN_ON_MESSAGES=permitted. All others hand over an export or a data package: `!import` with "
+    "the file attached."
+)
+NOBODY = (
+    "There is nothing to learn from: nobody who has written there has opted in. "
+    "Each person opts in with `!privacy optin`; then mine again, with `anew=True`."
+)
+
+
+class Mine(BuildParameters):
+    """What `!mine` takes."""
+
+    channel: str | None = Field(
+        default=None, description="`#name` or id, or several with commas; otherwise all of them"
+    )
+    name: Name = Field(default="mined", description="the dataset's name")
+    since: date | None = Field(default=None, description="the first day, such as 2026-01-31")
+    limit: PositiveInt | None = Field(default=None, description="messages to read at most, this time")
+    anew: bool = Field(default=False, description="whether to read again what was read before")
+
+
+async def mine(ctx: Context, asked: Mine) -> Reply:
+    """Read channels, keep what may be kept, and make a dataset of it and of all that was kept before."""
+    if ctx.history is None:
+        raise NotFound(ONLY_THERE, code="no_history")
+    if ctx.trust.mode != "permitted":
+        raise NotPermitted(RULE_21, code="mining_not_permitted")
+    return Progress("", ended_in_words(_mined(ctx, asked, ctx.history, await basis(ctx, "mined"))))
+
+
+async def _mined(ctx: Context, asked: Mine, history: History, by: Basis) -> AsyncIterator[Moment]:
+    yield Moment(stage="listing channels")
+    channels = chosen(await history.channels(), asked.channel)
+    since = datetime.combine(asked.since, time(), UTC) if asked.since else None
+    harvest = await ctx.chorus.harvests.open(ctx.guild, asked.name, since=since, anew=asked.anew)
+    reading = Reading(ctx, harvest, asked.limit)
+    async with aclosing(reading.read(history, channels)) as moments:
+        async for moment in moments:
+            yield moment
+    yield Moment(note=reading.told(channels))
+    if harvest.sources:
+        async for moment in _imported(ctx, asked, harvest, by):
+            yield moment
+    else:
+        yield Moment(outcome=Problem("nothing_mined", NOBODY))
+
+
+async def _imported(ctx: Context, asked: Mine, harvest: Harvest, by: Basis) -> AsyncIterator[Moment]:
+    new = NewDataset(
+        name=asked.name,
+        files=harvest.sources,
+        positive=True,
+        contributor=ctx.user,
+        basis=by,
+        options=asked.options(),
+    )
+    async for step in ctx.chorus.datasets.add(ctx.guild, new):
+        if isinstance(step, Building):
+            yield of_build(step)
+        else:
+            yield Moment(outcome=Text(f"{summary(step)}\nTrain on it: !train data={step.name}"))

@@ -1,0 +1,175 @@
+"""`!privacy`: everybody says what may be learned from them, sees what is kept, and has it deleted."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from chorus.common.contracts.consent import ConsentRecord, Forgotten
+from chorus.common.errors import InvalidInput, NotPermitted
+from chorus.gateway.commands.catalogue import in_a_row
+from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.replies import File, Reply, Text
+
+NAMES = 16  # by which one person is matched, at most
+LONGEST_NAME = 100  # characters
+
+PersonName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME)]
+
+
+class PrivacyParameters(Parameters):
+    """What `!privacy` takes."""
+
+    wish: Literal["optin", "optout", "export", "delete"] | None = Field(
+        default=None, description="`optin`, `optout`, `export` or `delete`"
+    )
+    sure: bool = Field(default=False, description="`True`, to delete once you know what would go")
+    to: str | None = Field(default=None, description="name of the exported ZIP")
+    person: PersonName | None = Field(
+        default=None, description="for admins: whom it is about, by id or by name"
+    )
+    names: str | None = Field(
+        default=None, description="for admins: what exports call them, parted by commas"
+    )
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whom it is about, and what sources without ids call them."""
+
+    id: str
+    names: list[str]
+    is_oneself: bool
+
+
+async def privacy(ctx: Context, asked: PrivacyParameters) -> Reply:
+    """Do what a person wants with their words."""
+    person = _person(ctx, asked)
+    match asked.wish:
+        case None:
+            return await _explained(ctx, person)
+        case "optin" | "optout":
+            return await _opted(ctx, person, "in" if asked.wish == "optin" else "out")
+        case "export":
+            return await _exported(ctx, person, asked.to)
+        case "delete":
+            return await _deleted(ctx, person) if asked.sure else _warned(person, asked)
+
+
+async def _explained(ctx: Context, person: Person) -> Reply:
+    record = await ctx.chorus.privacy.record(ctx.guild, person.id)
+    listing = await ctx.chorus.datasets.list(ctx.guild)
+    whole = [dataset for dataset in listing.datasets if not dataset.withdrawn]
+    theirs = sorted({dataset.name for dataset in whole if dataset.contributor == person.id})
+    by_them = f"handed over by {'you' if person.is_oneself else person.id}: {in_a_row(theirs) or 'none'}"
+    return Text(
+        f"{_state(record, person)}\n"
+        f"Kept here: {len({dataset.name for dataset in whole})} datasets ({by_them}), with the files "
+        "they were made of, and the models that learned them. Questions to a model are not kept.\n"
+        "!privacy export: get all that is kept of your words.\n"
+        "!privacy optout: nothing of yours is in any later dataset. !privacy optin takes that back.\n"
+        "!privacy delete: have your words deleted from files, datasets and archives. Models that learned "
+        "them are trained anew, or stop answering."
+    )
+
+
+async def _opted(ctx: Context, person: Person, state: Literal["in", "out"]) -> Reply:
+    record = await ctx.chorus.privacy.opt(ctx.guild, person.id, state, names=person.names, said_by=ctx.user)
+    told = _state(record, person)
+    if state == "out":
+        told += (
+            " Datasets that are there already stay as they are: !privacy delete takes your words out of them."
+        )
+    return Text(told)
+
+
+async def _exported(ctx: Context, person: Person, to: str | None) -> Reply:
+    exported = await ctx.chorus.privacy.export(ctx.guild, person.id, names=person.names)
+    whose = "your words" if person.is_oneself else f"the words of {person.id}"
+    return File(
+        to or "my-words.zip",
+        ctx.chorus.objects.download(exported.archive),
+        f"All that is kept of {whose}: {exported.messages:,} messages.",
+    )
+
+
+def _warned(person: Person, asked: PrivacyParameters) -> Reply:
+    whose = "your words" if person.is_oneself else f"the words of {person.id}"
+    called = f" (also as {', '.join(person.names)})" if person.names else ""
+    again = " ".join(
+        f" {name}={_quoted(value)}"
+        for name, value in (("person", asked.person), ("names", asked.names))
+        if value
+    )
+    return Text(
+        f"This deletes {whose}{called} from uploaded files, datasets and archives. Datasets are built anew "
+        "without them; models that learned them are trained anew, or stop answering. There is no way back. "
+        f"To do it: !privacy delete{again} sure=True"
+    )
+
+
+async def _deleted(ctx: Context, person: Person) -> Reply:
+    forgotten = await ctx.chorus.privacy.forget(ctx.guild, person.id, names=person.names, said_by=ctx.user)
+    ctx.session.turns.clear()  # what was said here is not asked again, either
+    return Text(_told(forgotten))
+
+
+def _told(forgotten: Forgotten) -> str:
+    told = ["Deleted, and opted out. This conversation is forgotten, too."]
+    if forgotten.datasets:
+        told.append(
+            "Datasets withdrawn, and built anew where words of others are left: "
+            f"{in_a_row(forgotten.datasets)} ({forgotten.objects} stored objects)."
+        )
+    else:
+        told.append("No dataset had any of these words.")
+    if forgotten.models:
+        until = f" on {forgotten.blocked_at:%Y-%m-%d %H:%M} UTC" if forgotten.blocked_at else " now"
+        told.append(
+            f"Models that learned from them: {in_a_row(forgotten.models)}. They stop answering{until}, "
+            "unless they are trained anew before."
+        )
+    return "\n".join(told)
+
+
+def _state(record: ConsentRecord | None, person: Person) -> str:
+    you, are, have = ("You", "are", "have") if person.is_oneself else (person.id, "is", "has")
+    if record is None:
+        return f"{you} {have} not said anything: what is handed over is learned."
+    since = f"since {record.at:%Y-%m-%d %H:%M} UTC"
+    if record.forget_since:
+        return f"{you} {are} opted out {since}, and a deletion is under way."
+    return f"{you} {are} opted {record.state} {since}."
+
+
+def _person(ctx: Context, asked: PrivacyParameters) -> Person:
+    if asked.person is None and asked.names is None:
+        return Person(ctx.user, list(ctx.names[:NAMES]), is_oneself=True)
+    if not ctx.admin:
+        raise NotPermitted(
+            "`person=` and `names=` are for those who manage this server. Without them it is about yourself."
+        )
+    given = [name.strip() for name in (asked.names or "").split(",") if name.strip()]
+    if asked.person is None:
+        return Person(ctx.user, _checked([*ctx.names, *given]), is_oneself=True)
+    mention = re.fullmatch(r"<@!?([0-9]{1,20})>|([0-9]{1,20}|local)", asked.person)
+    if mention:
+        return Person(mention[1] or mention[2], _checked(given), is_oneself=False)
+    return Person(asked.person, _checked([asked.person, *given]), is_oneself=False)
+
+
+def _checked(names: list[str]) -> list[str]:
+    once = list(dict.fromkeys(names))
+    if len(once) > NAMES or any(len(name) > LONGEST_NAME for name in once):
+        raise InvalidInput(
+            f"At most {NAMES} names of {LONGEST_NAME} characters are matched at once.",
+            code="too_many_names",
+            param="names",
+        )
+    return once
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"' if " " in text else text

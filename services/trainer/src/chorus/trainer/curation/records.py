@@ -1,0 +1,77 @@
+"""What readers give: one record for every entry of a file, whatever its format.
+
+`Message` and `Read` are structs of msgspec, for a million of them have to fit into memory (about 350
+bytes each) and must not be walked by the garbage collector.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from chorus.common.contracts.consent import BY_NAME
+
+Role = Literal["system", "user", "assistant"]
+
+
+class Message(msgspec.Struct, gc=False, tag="message", tag_field="is", omit_defaults=True):
+    """One message of a chat, as its source has it."""
+
+    channel: str
+    author: str
+    """An id that stays; `name:<name>` where the source knows only names."""
+    author_name: str
+    text: str
+    at: float = 0.0
+    """Seconds since 1970, UTC; 0 where the source has no times, and the order is that of the file."""
+    id: str = ""
+    reply_to: str = ""
+    """Id of the message that this one answers."""
+    is_bot: bool = False
+    edited_at: float = 0.0
+    attachments: tuple[str, ...] = ()
+    """Names of files."""
+    source: str = ""
+    """The file it was read from."""
+
+
+class ReadTurn(msgspec.Struct, gc=False, omit_defaults=True):
+    """One turn of a conversation that is an example as it stands."""
+
+    role: Role
+    content: str
+    name: str | None = None
+
+
+class Read(msgspec.Struct, tag="example", tag_field="is", omit_defaults=True):
+    """A conversation that is an example as it stands: pairs, chats, pieces of plain text."""
+
+    messages: list[ReadTurn]
+    label: bool | None = None
+    """Whether its replies are wanted, where the source says so."""
+    source: str = ""
+
+
+class Dropped(msgspec.Struct):
+    """An entry that was read, and cannot be used. `reason` is one of few, and is counted."""
+
+    reason: str
+    mend: str = ""
+    """Where it is and what is wrong with it, if people would rather mend it than do without it."""
+
+
+Record = Message | Read | Dropped
+"""Exactly one for each entry of a file: read = kept + dropped."""
+
+NOTICE = Dropped("system notice")
+"""Joins, pins, calls: nobody's words."""
+EMPTY = Dropped("no text")
+"""A picture alone, a sticker, a link's preview."""
+
+
+SELF = "self"
+"""Author of messages of which a source says only that they are one's own: whoever hands it over."""
+
+
+def author_by_name(name: str) -> str:
+    """The author's id where there is only a name."""
+    return f"{BY_NAME}{name}"

@@ -1,0 +1,110 @@
+"""Who speaks: how people are called in examples, and whose replies are learned.
+
+A model has to tell several people apart, and does not need to know their names: the first one who speaks
+is u1, the next u2. That follows from the order of time alone, so a dataset that is built again calls
+everybody the same.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from chorus.common.contracts.consent import BY_NAME
+from chorus.common.contracts.datasets import BuildOptions
+from chorus.common.errors import InvalidInput, in_short
+from chorus.trainer.curation.records import Message
+from chorus.trainer.curation.stored import Person
+
+SOMEONE = "someone"  # who is mentioned, and did not speak
+NAMES_SHOWN = 5
+LONGEST_NAME = 32  # characters; Discord's own limit
+
+_MENTION = re.compile(r"<@!?(\d+)>")
+
+
+@dataclass(frozen=True)
+class Speakers:
+    """How each author is called in examples."""
+
+    names: dict[str, str]
+    """By the author's id."""
+    by_name: dict[str, str]
+    """By what exports call them, case-folded: for `@Alice` in a text. Empty if real names are kept."""
+    targets: frozenset[str] | None
+    """Whose replies are learned; None: of whoever answers most."""
+
+    def mention(self, author: str) -> str:
+        """The name of a person who is spoken of."""
+        return self.names.get(author, SOMEONE)
+
+
+def name_speakers(
+    messages: Sequence[Message],
+    people: Mapping[str, Person],
+    left_out: Collection[str],
+    options: BuildOptions,
+) -> Speakers:
+    """Name everybody, in the order of their first message. Bots are counted only where they are kept."""
+    order = dict.fromkeys(m.author for m in messages if options.bots or not m.is_bot)
+    targets = find(options.target, {a: people[a] for a in order}) if options.target and order else None
+    if options.real_names:
+        return Speakers(_real_names(order, people), {}, targets)
+    names = {author: f"u{number}" for number, author in enumerate(order, 1)}
+    by_name = dict.fromkeys(left_out, SOMEONE)
+    by_name |= {known.casefold(): names[author] for author in order for known in people[author].names}
+    return Speakers(names, by_name, targets)
+
+
+def find(target: str, people: Mapping[str, Person]) -> frozenset[str]:
+    """The author with this id, or those with this name: with an id and, from another file, without.
+
+    Raises `InvalidInput` where nobody is meant, or several people could be.
+    """
+    mentioned = _MENTION.fullmatch(target.strip())
+    wanted = mentioned[1] if mentioned else target.strip().removeprefix("@")
+    if wanted in people:
+        return frozenset({wanted})
+    wanted = wanted.casefold()
+    found = [author for author, person in people.items() if wanted in map(str.casefold, person.names)]
+    with_id = [author for author in found if not author.startswith(BY_NAME)]
+    if len(with_id) > 1:
+        raise InvalidInput(
+            f"Several people are called {in_short(target)!r}: {', '.join(with_id[:NAMES_SHOWN])}. "
+            "Give the id of the one you mean as `target`.",
+            code="ambiguous_target",
+            param="target",
+        )
+    if not found:
+        raise InvalidInput(
+            f"Nobody in this data is called {in_short(target)!r}. {_who_there_is(wanted, people)}",
+            code="no_such_target",
+            param="target",
+        )
+    return frozenset(found)
+
+
+def _who_there_is(wanted: str, people: Mapping[str, Person]) -> str:
+    """Names that are like the one that was wanted, or else of those who say most."""
+    spoken = sorted(people.values(), key=lambda person: -person.messages)
+    names = {name.casefold(): name for person in spoken for name in person.names}
+    near = difflib.get_close_matches(wanted, names, n=3)
+    shown = near or list(names)[:NAMES_SHOWN]
+    told = ", ".join(in_short(names[name]) for name in shown)
+    return f"Did you mean {told}?" if near else f"Those who say most: {told}."
+
+
+def _real_names(order: Collection[str], people: Mapping[str, Person]) -> dict[str, str]:
+    """Each author's newest name, on one line and without a colon, which ends a name; each name once."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for author in order:
+        known = people[author].names or [""]
+        name = " ".join(re.sub(r"[:\x00-\x1f\x7f]", " ", known[-1]).split())[:LONGEST_NAME] or SOMEONE
+        number, unique = 1, name
+        while unique in taken:
+            number += 1
+            unique = f"{name} ({number})"
+        taken.add(unique)
+        names[author] = unique
+    return names

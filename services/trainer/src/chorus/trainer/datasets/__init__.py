@@ -1,0 +1,14 @@
+"""Datasets as the service keeps them: in S3 and KV, built by a child process.
+
+library      versions: find, add, withdraw, delete
+people       who is in a version
+consent      who may be learned from
+building     files → a child process → a version
+pulse        who waits hears that it goes on
+archive      a version as a ZIP
+export       a person's words, for them
+forgetting   a person's words, out of everything
+mined        what was harvested from channels
+stale        models that learned from what was forgotten
+keeper       what is left to be done: deletions cut short, deadlines, uploads that nobody needs
+"""

@@ -1,0 +1,60 @@
+"""What is kept of a person's words, for them: a ZIP with a file for each dataset."""
+
+import asyncio
+import tempfile
+import zipfile
+from pathlib import Path
+
+from chorus.common.contracts import storage
+from chorus.common.contracts.consent import ConsentRecord, Exported, consent_key
+from chorus.common.contracts.datasets import Dataset
+from chorus.common.objects import ObjectStore
+from chorus.trainer.curation.records import Message, Read
+from chorus.trainer.curation.stored import lines, read_records
+from chorus.trainer.datasets.consent import folded, is_of
+from chorus.trainer.datasets.library import Library
+from chorus.trainer.datasets.people import has, people_in
+
+EXPORTS = "exports"
+"""Folder in the bucket `files`: `<guild>/exports/<person>/…`. What lies there is deleted after a day."""
+
+
+def exports_of(guild: str, person: str) -> str:
+    """Where a person's exports are."""
+    return f"{guild}/{EXPORTS}/{consent_key(guild, person).partition('.')[2]}/"
+
+
+async def export(library: Library, store: ObjectStore, record: ConsentRecord, folder: Path) -> Exported:
+    """Gather a person's words from the newest version of each dataset."""
+    names = folded(record.person, record.names)
+    messages = 0
+    with tempfile.TemporaryDirectory(dir=folder, prefix="export-") as name:
+        packed = Path(name) / "export.zip"
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+            file.writestr("consent.json", record.model_dump_json(indent=2, exclude_none=True))
+            for dataset in await _whole(library, record.guild):
+                people = await people_in(store, dataset)
+                if has(people, record.person, names):
+                    records = Path(name) / "records.jsonl"
+                    await store.get_file(dataset.records, records)
+                    messages += await asyncio.to_thread(_write, file, dataset, records, record.person, names)
+                    records.unlink()
+        key = f"{exports_of(record.guild, record.person)}my-words.zip"
+        return Exported(archive=await store.put_file(storage.FILES, key, packed), messages=messages)
+
+
+async def _whole(library: Library, guild: str) -> list[Dataset]:
+    newest = [record.find() for record in await library.records(guild)]
+    return [dataset for dataset in newest if dataset is not None]
+
+
+def _write(file: zipfile.ZipFile, dataset: Dataset, records: Path, person: str, names: set[str]) -> int:
+    """One file of the person's records; returns how many there are."""
+    written = 0
+    with file.open(f"{dataset.name}.jsonl", "w") as entry:
+        for record in read_records(records):
+            theirs = is_of(record.author, person, names) if isinstance(record, Message) else True
+            if isinstance(record, Message | Read) and theirs:
+                entry.write(lines([record]))
+                written += 1
+    return written

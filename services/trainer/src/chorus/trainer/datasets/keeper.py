@@ -1,0 +1,87 @@
+"""What is left to be done when nobody asks for it: once a minute, by each process that plays this role.
+
+Each thing may be done twice, and at the same time by two processes: all of them end in the same state.
+"""
+
+import asyncio
+import itertools
+import re
+from datetime import timedelta
+
+import structlog
+
+from chorus.common.contracts import storage
+from chorus.common.contracts.wire import now
+from chorus.common.errors import ChorusError
+from chorus.common.objects import ObjectStore
+from chorus.trainer.datasets.consent import Ledger
+from chorus.trainer.datasets.export import EXPORTS
+from chorus.trainer.datasets.forgetting import Forgetting
+from chorus.trainer.datasets.library import Library
+from chorus.trainer.datasets.mined import Harvests
+from chorus.trainer.datasets.stale import Models
+
+EVERY = 60.0  # seconds
+CLEAR_EVERY = 10  # looks: the whole bucket is listed for it
+CUT_SHORT_AFTER = timedelta(minutes=10)  # a deletion that is not done by then has lost its worker
+UNUSED_AFTER = timedelta(hours=1)  # an upload that no dataset came from by then: its import failed
+EXPORTS_KEPT = timedelta(days=1)
+
+_UPLOAD = re.compile(r"[^/]+/[0-9a-f]{64}")  # as `ObjectStore.put_by_hash` names them
+
+log = structlog.get_logger()
+
+
+class Keeper:
+    """Ends deletions that were cut short, blocks models past their deadline, clears what nobody needs."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        forgetting: Forgetting,
+        models: Models,
+        library: Library,
+        harvests: Harvests,
+        store: ObjectStore,
+    ) -> None:
+        self._ledger = ledger
+        self._forgetting = forgetting
+        self._models = models
+        self._library = library
+        self._harvests = harvests
+        self._store = store
+
+    async def run(self) -> None:
+        """Look now, and then once a minute, for ever."""
+        for number in itertools.count():
+            try:
+                await self.look()
+                if number % CLEAR_EVERY == 0:
+                    await self.clear()
+            except ChorusError as error:  # the bus or the store is away: the next look finds the same
+                log.warning("keeper could not look", code=error.code, reason=error.message)
+            await asyncio.sleep(EVERY)
+
+    async def look(self) -> None:
+        """End what was cut short, and what is past its time."""
+        for entry in await self._ledger.unfinished():
+            since = entry.value.forget_since
+            if since is not None and since < now() - CUT_SHORT_AFTER:
+                await self._forgetting.carry_out(entry.value)
+        await self._models.block_overdue()
+
+    async def clear(self) -> None:
+        """Delete uploads that no dataset came from, and exports that were there to be fetched."""
+        kept: dict[str, set[str]] = {}
+        gone: list[str] = []
+        for found in await self._store.list(storage.FILES, ""):
+            guild, _, rest = found.key.partition("/")
+            if _UPLOAD.fullmatch(found.key) and found.modified < now() - UNUSED_AFTER:
+                if guild not in kept:
+                    kept[guild] = await self._library.uploads(guild) | await self._harvests.uploads(guild)
+                gone += [] if found.key in kept[guild] else [found.key]
+            elif rest.startswith(f"{EXPORTS}/") and found.modified < now() - EXPORTS_KEPT:
+                gone.append(found.key)
+        if gone:
+            await self._store.delete(storage.FILES, gone)
+            log.info("cleared what nobody needs", objects=len(gone))

@@ -1,0 +1,144 @@
+"""Dataset versions: their entries in KV, their bytes in S3.
+
+The bytes are there before the entry names them, and the entry is changed before they are deleted: who
+finds a version finds all of it.
+"""
+
+import re
+
+from chorus.common.bus.state import Bucket
+from chorus.common.contracts import storage
+from chorus.common.contracts.datasets import VERSIONS_KEPT, Dataset, DatasetRecord, dataset_key
+from chorus.common.contracts.names import NAME
+from chorus.common.contracts.wire import MAX_MESSAGE_BYTES, encode
+from chorus.common.errors import InvalidInput, NotFound, in_short
+from chorus.common.objects import ObjectStore
+
+ARCHIVES = "archives"
+"""Folder in the bucket `files`: `<guild>/archives/<name>@<version>/…`."""
+
+ENTRY_BYTES = MAX_MESSAGE_BYTES // 2  # of one name's versions together
+NAMED = 8  # datasets that are listed where one was not found
+
+
+class Library:
+    """All guilds' datasets."""
+
+    def __init__(self, records: Bucket[DatasetRecord], store: ObjectStore) -> None:
+        self._records = records
+        self._store = store
+
+    async def find(self, guild: str, dataset: str) -> Dataset:
+        """The version that `name` (its newest) or `name@3` means. Raises `NotFound` with all names."""
+        match = re.fullmatch(rf"({NAME})(?:@([0-9]{{1,6}}))?", dataset)
+        if match is None:
+            raise InvalidInput(
+                f"{in_short(dataset)!r} is not a dataset's name. Write `name` or `name@3`.",
+                code="invalid_dataset_name",
+                param="dataset",
+            )
+        name, version = match[1], int(match[2]) if match[2] else None
+        entry = await self._records.get(dataset_key(guild, name))
+        found = entry.value.find(version) if entry else None
+        if found is None:
+            raise await self._unknown(guild, dataset)
+        if found.withdrawn:
+            raise NotFound(
+                f"{found.id} was withdrawn: {found.withdrawn}.", code="dataset_withdrawn", param="dataset"
+            )
+        return found
+
+    async def _unknown(self, guild: str, dataset: str) -> NotFound:
+        names = [record.versions[-1].name for record in await self.records(guild) if record.find()]
+        there = ", ".join(names[:NAMED]) + (" and others" if len(names) > NAMED else "")
+        hint = f"There are: {there}." if names else "Make one with !import."
+        return NotFound(f"There is no dataset {dataset}. {hint}", code="unknown_dataset", param="dataset")
+
+    async def records(self, guild: str) -> list[DatasetRecord]:
+        """All names of a guild, with all their versions."""
+        return [entry.value for entry in await self._records.entries(f"{guild}.") if entry.value.versions]
+
+    async def guilds(self) -> set[str]:
+        """All guilds that have datasets."""
+        return {key.split(".", 1)[0] for key in await self._records.keys()}
+
+    async def add(self, dataset: Dataset) -> Dataset:
+        """Make it the newest version of its name; the same data again is the version that has it.
+
+        The oldest versions go when there are too many for one entry: their models stay.
+        """
+        too_old: dict[int, Dataset] = {}
+
+        def added(old: DatasetRecord) -> DatasetRecord:
+            record = _with_version(old, dataset)
+            while len(record.versions) > VERSIONS_KEPT or len(encode(record)) > ENTRY_BYTES:
+                too_old[record.versions[0].version] = record.versions[0]
+                record = DatasetRecord(versions=record.versions[1:])
+            return record
+
+        key = dataset_key(dataset.guild, dataset.name)
+        entry = await self._records.change(key, added, initial=DatasetRecord(versions=[]))
+        for old in too_old.values():
+            await self._delete_bytes(old, sources=True)
+        return next(v for v in reversed(entry.value.versions) if _same(v, dataset))
+
+    async def withdraw(self, dataset: Dataset, reason: str) -> int:
+        """Take a version's bytes away; its entry stays, and says why. Returns how many objects went."""
+        return await self._withdraw(dataset.guild, dataset.name, [dataset], reason)
+
+    async def delete(self, guild: str, name: str) -> tuple[int, int]:
+        """Withdraw all versions of a name: how many, and how many objects went. Raises `NotFound`.
+
+        Their numbers are not given again: models name the versions that they learned from.
+        """
+        entry = await self._records.get(dataset_key(guild, name))
+        there = [v for v in entry.value.versions if not v.withdrawn] if entry else []
+        if not there:
+            raise await self._unknown(guild, name)
+        return len(there), await self._withdraw(guild, name, there, "it was deleted")
+
+    async def _withdraw(self, guild: str, name: str, versions: list[Dataset], reason: str) -> int:
+        numbers = {version.version for version in versions}
+
+        def withdrawn(old: DatasetRecord) -> DatasetRecord:
+            return DatasetRecord(
+                versions=[
+                    v.model_copy(update={"withdrawn": v.withdrawn or reason, "sources": []})
+                    if v.version in numbers
+                    else v
+                    for v in old.versions
+                ]
+            )
+
+        await self._records.change(dataset_key(guild, name), withdrawn)
+        return sum([await self._delete_bytes(version, sources=True) for version in versions])
+
+    async def _delete_bytes(self, dataset: Dataset, *, sources: bool = False) -> int:
+        """Delete a version's own objects and archives; and its uploads, where no other version needs them."""
+        gone = await self._store.delete(storage.DATASETS, (ref.key for ref in dataset.objects()))
+        archives = await self._store.list(storage.FILES, f"{dataset.guild}/{ARCHIVES}/{dataset.id}/")
+        uploads = {source.file.key for source in dataset.sources} if sources else set[str]()
+        if uploads:
+            uploads -= await self.uploads(dataset.guild)
+        return gone + await self._store.delete(storage.FILES, uploads | {found.key for found in archives})
+
+    async def uploads(self, guild: str) -> set[str]:
+        """Keys of the uploads that this guild's versions came from, in the bucket `files`."""
+        return {
+            source.file.key
+            for record in await self.records(guild)
+            for version in record.versions
+            for source in version.sources
+        }
+
+
+def _with_version(old: DatasetRecord, dataset: Dataset) -> DatasetRecord:
+    if any(_same(version, dataset) for version in old.versions):
+        return old
+    number = max((v.version for v in old.versions), default=0) + 1
+    return DatasetRecord(versions=[*old.versions, dataset.model_copy(update={"version": number})])
+
+
+def _same(one: Dataset, other: Dataset) -> bool:
+    """Whether the same examples are meant in the same way, and can still be had."""
+    return (one.examples, one.label, one.withdrawn) == (other.examples, other.label, None)

@@ -1,0 +1,209 @@
+"""The command line: one command of the table, its words as a shell hands them over."""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from chorus.common.errors import InvalidInput
+from chorus.gateway.commands.context import Trust
+from chorus.gateway.commands.ports import Upload
+from chorus.gateway.commands.table import find
+from chorus.gateway.frontends.cli.arguments import read
+from chorus.gateway.frontends.cli.once import run_once
+from tests.unit.gateway.fake_data import dataset
+from tests.unit.gateway.fakes import World
+
+RAW, PREPROCESSED = "selfChatBot_raw", "selfChatBot_preprocessed"
+
+
+def understood(*words: str) -> dict[str, object]:
+    name, *rest = words
+    return read(find(name), rest).model_dump(exclude_unset=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "--file", "a b.json", "--epochs", "3"], {"file": "a b.json", "epochs": 3}),
+        (["train", "--file=a.json", "--learning-rate=1e-4"], {"file": "a.json", "learning_rate": 1e-4}),
+        (["train", "file=a.json", "--gap_minutes", "30"], {"file": "a.json", "gap_minutes": 30}),
+        (["train", "some", "words", "--positive", "false"], {"text": "some words", "positive": False}),
+        (["train", 'say "hi" a=b'], {"text": 'say "hi" a=b'}),
+        (["train", "--", "--file"], {"text": "--file"}),
+        (["import", "a.json", "b c.zip", "--name", "club"], {"files": ("a.json", "b c.zip"), "name": "club"}),
+        (["import", "a.json", "--real-names"], {"files": ("a.json",), "real_names": True}),
+        (["import", "--real-names", "a.json"], {"files": ("a.json",), "real_names": True}),
+        (["import", "--bots", "no", "a.json"], {"files": ("a.json",), "bots": False}),
+        (["select-dataset", "club@2", "--positive=True"], {"dataset": "club@2", "positive": True}),
+        (["privacy", "delete", "--sure"], {"wish": "delete", "sure": True}),
+    ],
+)
+def test_words_are_understood(words: list[str], expected: dict[str, object]) -> None:
+    assert understood(*words) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["train", "--fiel", "a.json"], "unknown_option"),
+        (["train", "--epochs"], "missing_value"),
+        (["train", "--epochs", "many"], "invalid_parameter"),
+        (["train", "--epochs", "1", "epochs=2"], "given_twice"),
+        (["jobs", "please"], "unexpected_text"),
+        (["dataset"], "missing_parameter"),
+    ],
+)
+def test_what_is_wrong_is_named(words: list[str], code: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        understood(*words)
+    assert error.value.code == code
+
+
+async def once(world: World, words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code = await run_once(world.chorus, Trust(via="console"), words, max_upload=10_000)
+    return code, capsys.readouterr().out
+
+
+async def test_a_file_is_imported_without_being_read_into_memory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, world = tmp_path / "export.json", World()
+    path.write_text("[]")
+    code, shown = await once(world, ["import", str(path), "--name", "club"], capsys)
+    assert (code, "Dataset club@1: 2 examples" in shown) == (0, True)
+    ((guild, new),) = world.datasets.added
+    assert (guild, new.contributor, new.files) == ("local", "local", [Upload("export.json", path)])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (["datasets"], 0, "No datasets yet."),
+        (["help"], 0, "!import"),
+        (["import", "--help"], 0, "a file to learn from"),
+        (["delete-dataset", "nothing"], 1, "[unknown_dataset]"),
+        (["nothing"], 1, "[unknown_command]"),
+        (["import", "/nowhere/x.json"], 1, "[file_not_found]"),
+        (["train", "--data", "nothing"], 1, "[unknown_dataset]"),
+        (["train", "some words"], 0, "✓ main@1 is trained"),
+    ],
+)
+async def test_the_exit_code_says_whether_it_worked(
+    words: list[str], code: int, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended, shown = await once(World(), words, capsys)
+    assert (ended, told in shown) == (code, True), shown
+
+
+# --- selfchatbot's folders ----------------------------------------------------------------------
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
+    raw, preprocessed = tmp_path / "raw", tmp_path / "preprocessed"
+    export = raw / "Dataset_1_Harbour Café" / "DiscordChatExporter"
+    export.mkdir(parents=True)
+    preprocessed.mkdir()
+    (export.parent / "parameters.json").write_text(json.dumps({"model": "x"}))
+    (export / "general.txt").write_text("[12/24/2024 1:05 PM] alice\nhey")
+    (export / "elsewhere.txt").symlink_to("/etc/hostname")
+    (raw / "Dataset_12_Other").mkdir()
+    monkeypatch.setenv(RAW, str(raw))
+    monkeypatch.setenv(PREPROCESSED, str(preprocessed))
+    return raw, preprocessed
+
+
+class Seen(World):
+    """What is in the file that is imported, for it is gone when the import has ended."""
+
+    def __init__(self, archive: bytes) -> None:
+        super().__init__()
+        self.seen: dict[str, bytes] = {}
+        self.objects.held["local/archive"] = archive
+        add = self.datasets.add
+
+        def noted(guild: str, new: object) -> object:
+            (upload,) = new.files  # type: ignore[attr-defined]
+            with zipfile.ZipFile(upload.data) as packed:
+                self.seen = {name: packed.read(name) for name in packed.namelist()}
+            return add(guild, new)  # type: ignore[arg-type]
+
+        self.datasets.add = noted  # type: ignore[method-assign,assignment]
+
+
+def zipped(path: Path) -> bytes:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("examples.jsonl", "{}\n")
+        archive.writestr("card.json", "{}")
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("words", [["-d", "1"], ["-d1"], ["--dataset=1"]])
+async def test_a_folder_of_selfchatbot_is_preprocessed(
+    folders: tuple[Path, Path], tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = Seen(zipped(tmp_path / "archive.zip"))
+    code, shown = await once(world, ["preprocess", *words], capsys)
+    target = folders[1] / "Dataset_1_Harbour Café"
+    assert code == 0, shown
+    assert set(world.seen) == {
+        "Dataset_1_Harbour Café/parameters.json",
+        "Dataset_1_Harbour Café/DiscordChatExporter/general.txt",
+    }, "what is a link is not followed"
+    assert "Dataset harbour-cafe@1: " in shown
+    assert str(target) in shown.replace("\n", "")
+    assert sorted(path.name for path in target.iterdir()) == ["card.json", "examples.jsonl"]
+
+    code, shown = await once(world, ["preprocess", "-d", "1"], capsys)
+    assert (code, "[file_exists]" in shown) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["-d", "2"], "[unknown_folder]"),
+        ([], "[missing_parameter]"),
+        (["-d", "../1"], "[missing_parameter]"),
+    ],
+)
+async def test_a_folder_that_is_not_there(
+    folders: tuple[Path, Path], words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World()
+    code, shown = await once(world, ["preprocess", *words], capsys)
+    assert (code, told in shown) == (1, True)
+    assert not world.datasets.added
+
+
+@pytest.mark.parametrize("missing", [RAW, PREPROCESSED])
+async def test_a_missing_variable_is_explained(
+    folders: tuple[Path, Path],
+    missing: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv(missing)
+    code, shown = await once(World(), ["preprocess", "-d", "1"], capsys)
+    assert code == 1
+    assert f"The variable {missing} is not set." in shown
+
+
+async def test_an_archive_is_written_to_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    world = World()
+    world.datasets.all = [dataset("club")]
+    world.objects.held["local/archive"] = b"PK"
+    assert await once(world, ["archive", "club"], capsys) == (
+        0,
+        "Files in club@1 have been archived.\n✓ club-1.zip, 2 bytes\n",
+    )
+    assert (tmp_path / "club-1.zip").read_bytes() == b"PK"
+    assert (await once(world, ["archive", "club"], capsys))[0] == 0, "the same bytes are there already"
+    world.objects.held["local/archive"] = b"other"
+    code, shown = await once(world, ["archive", "club"], capsys)
+    assert (code, "[file_exists]" in shown) == (1, True)
+    assert (tmp_path / "club-1.zip").read_bytes() == b"PK"
+    assert (await once(world, ["archive", "club", "--to", "sub/x.zip"], capsys))[0] == 1
