@@ -160,7 +160,8 @@ def _chosen(talk: _Talk, making: Making) -> Iterator[Made]:
                 param="context_window",
             )
         yield _made(said, talk, making)
-    _note([turns[at] for at in sorted(used)], talk, making)
+    if used:
+        _note([turns[at] for at in sorted(used)], talk, making)
     making.tally.drop(TOO_FAR, _messages([turn for at, turn in enumerate(turns) if at not in used]))
 
 
