@@ -3,46 +3,23 @@
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from chorus.common.contracts.datasets import Basis, BuildOptions, Example, Source
+from chorus.common.bus.state import open_bucket
+from chorus.common.contracts.consent import ConsentRecord
+from chorus.common.contracts.datasets import Basis, BuildOptions, DatasetRecord, Example, Source
 from chorus.common.contracts.storage import FILES
-from chorus.common.errors import InvalidInput, NotFound, NotPermitted
-from chorus.common.local.process import Process
+from chorus.common.contracts.topology import CONSENT, DATASETS
+from chorus.common.errors import InvalidInput, NotFound, NotPermitted, TooLarge
 from chorus.gateway.commands.ports import NewDataset
+from chorus.trainer.datasets.building import Builder, Limits, Plan, unheard
+from chorus.trainer.datasets.consent import Ledger
+from chorus.trainer.datasets.library import Library
+from tests.support.chats import chat
 from tests.support.servers import Servers
-from tests.support.training import ENDLESS, Gateway, a_gateway, a_trainer, built
-
-
-@pytest.fixture(scope="module")
-async def trainer(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Process]:
-    async with a_trainer(servers, tmp_path_factory.mktemp("trainer")) as process:
-        yield process
-
-
-@pytest.fixture
-async def gateway(servers: Servers, guild: str, trainer: Process) -> AsyncIterator[Gateway]:
-    async with a_gateway(servers, guild) as gateway:
-        yield gateway
-
-
-def chat(*said: tuple[str, str]) -> str:
-    """A conversation as DiscordChatExporter writes it, a message a minute: (author's name, text)."""
-    messages = [
-        {
-            "id": str(1000 + number),
-            "type": "Default",
-            "timestamp": f"2026-01-05T10:{number:02}:00+00:00",
-            "content": text,
-            "author": {"id": str(sum(name.encode())), "name": name, "isBot": False},
-        }
-        for number, (name, text) in enumerate(said)
-    ]
-    channel = {"id": "10", "type": "GuildTextChat", "name": "general"}
-    return json.dumps({"guild": {"id": "1", "name": "G"}, "channel": channel, "messages": messages}, indent=2)
+from tests.support.training import ENDLESS, Gateway, a_gateway, built
 
 
 async def test_the_same_file_is_one_version(gateway: Gateway) -> None:
@@ -70,19 +47,19 @@ async def test_a_bad_file_changes_nothing(gateway: Gateway) -> None:
 
 
 async def test_a_chat_is_learned_as_one_of_its_speakers(gateway: Gateway, servers: Servers) -> None:
-    text = chat(("Ann", "Tea?"), ("Bob", "Yes, please"), ("Ann", "Milk?"), ("Bob", "No"), ("Cid", "Bye"))
+    text = chat(("Ann", "Tea?"), ("Bob", "Yes, please"), ("Cid", "Milk?"), ("Bob", "No"), ("Ann", "Bye"))
     dataset = await gateway.dataset(text, target="bob")
     lines = (await servers.store().get(dataset.examples)).decode().splitlines()
     (example,) = [Example.model_validate_json(line) for line in lines]
     assert [(turn.role, turn.name, turn.content) for turn in example.messages] == [
         ("user", "u1", "Tea?"),
         ("assistant", None, "Yes, please"),
-        ("user", "u1", "Milk?"),
+        ("user", "u3", "Milk?"),
         ("assistant", None, "No"),
     ]
     card = dataset.card
     assert (card.read, card.kept, sum(card.dropped.values())) == (5, 4, 1)
-    assert (card.people, card.examples, card.positive) == (2, 1, 1)
+    assert (card.people, card.examples, card.positive) == (3, 1, 1)
     assert card.format == "DiscordChatExporter JSON"
 
 
@@ -145,13 +122,69 @@ async def test_another_guild_finds_nothing(gateway: Gateway, servers: Servers) -
 
 
 async def test_data_that_exhausts_memory_ends_its_process_alone(
-    servers: Servers, guild: str, tmp_path: Path
+    gateway: Gateway, servers: Servers, tmp_path: Path
 ) -> None:
-    limited = {"CHORUS_CURATION_MEMORY": str(160 * 1024**2)}
-    async with a_trainer(servers, tmp_path, **limited), a_gateway(servers, guild) as gateway:
-        rows = "".join(f'"{n}","n{n}","2026-01-05T10:00:00Z","words {n}","",""\n' for n in range(500_000))
-        huge = f"AuthorID,Author,Date,Content,Attachments,Reactions\n{rows}"
-        with pytest.raises(InvalidInput) as error:
-            await gateway.dataset(huge)
+    rows = "".join(f'"{n}","n{n}","2026-01-05T10:00:00Z","words {n}","",""\n' for n in range(500_000))
+    data = f"AuthorID,Author,Date,Content,Attachments,Reactions\n{rows}".encode()
+    file = await servers.store().put_by_hash(FILES, gateway.guild, data)
+    async with servers.connected("trainer") as connection:
+        library = Library(await open_bucket(connection, DATASETS, DatasetRecord), servers.store())
+        ledger = Ledger(await open_bucket(connection, CONSENT, ConsentRecord))
+        limits = Limits(memory=160 * 1024**2, seconds=60)
+        builder = Builder(library, ledger, servers.store(), base="starter", folder=tmp_path, limits=limits)
+        plan = Plan(
+            guild=gateway.guild,
+            name="huge",
+            contributor="42",
+            label=True,
+            basis=Basis(),
+            options=BuildOptions(),
+            sources=(Source(file=file, filename="huge.csv"),),
+        )
+        with pytest.raises(TooLarge) as error:
+            await builder.build(plan, unheard)
         assert error.value.code == "too_much_data"
-        assert (await gateway.dataset()).version == 1
+        assert await library.records(gateway.guild) == []
+        assert list(tmp_path.iterdir()) == [], "nothing half-made is left"
+
+
+async def test_the_same_examples_of_other_data_are_another_version(
+    gateway: Gateway, servers: Servers
+) -> None:
+    talk = [("Ann", "Tea?"), ("Bob", "Yes, please")]
+    longer = chat(*talk, ("Cid", "Nobody answers me"))
+    first = await gateway.dataset(chat(*talk), target="Bob")
+    more = await gateway.dataset(longer, target="Bob")
+    store = servers.store()
+    assert await store.get(first.examples) == await store.get(more.examples)
+    assert (more.version, more.card.read) == (2, 3)
+    for dataset in (first, more):
+        for ref in dataset.objects():
+            await store.get(ref)
+    assert await gateway.dataset(longer, target="Bob") == more
+    stored = await store.list("datasets", f"{gateway.guild}/")
+    assert len(stored) == 6, "what was made twice is there once"
+
+
+async def test_what_a_source_says_of_its_build_holds_for_later_builds(gateway: Gateway) -> None:
+    parameters = json.dumps(
+        {
+            "model": "x",
+            "type_fine_tune": "lora",
+            "max_length": 512,
+            "preprocessor_data": {"DiscordChatExporter": {"username": "Tom"}},
+        }
+    )
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as packed:
+        packed.writestr("Dataset_1_Talk/parameters.json", parameters)
+        text = chat(("Tom", "a"), ("Ann", "b"), ("Tom", "c"), ("Ann", "d"), ("Tom", "e"), ("Ann", "f"))
+        packed.writestr("Dataset_1_Talk/DiscordChatExporter/a.json", text)
+    dataset = await gateway.dataset(data.getvalue())
+    assert (dataset.options.target, dataset.options.max_tokens) == ("Tom", 512)
+    again = await built(
+        gateway.datasets.rebuild(
+            gateway.guild, "data", dataset.options.model_copy(update={"merge_minutes": 0})
+        )
+    )
+    assert again.options.target == "Tom"

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import zipfile
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,37 +10,27 @@ import pytest
 
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.state import open_bucket
-from chorus.common.contracts.consent import ConsentRecord, SetConsent, consent_key
+from chorus.common.contracts.consent import ConsentRecord
 from chorus.common.contracts.datasets import (
-    FORGOTTEN,
     Basis,
-    Building,
     BuildOptions,
     Dataset,
-    DatasetRecord,
     Source,
 )
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.mining import Mined, MinedPart, mining_key
-from chorus.common.contracts.models import Manifest, ModelRecord, model_key
+from chorus.common.contracts.models import ModelRecord, model_key
 from chorus.common.contracts.storage import FILES, MODELS
 from chorus.common.contracts.topology import CONSENT, SETTINGS
-from chorus.common.contracts.topology import DATASETS as DATASET_RECORDS
 from chorus.common.contracts.topology import MODELS as MODEL_RECORDS
 from chorus.common.contracts.training import Hyperparameters, JobState
-from chorus.common.contracts.wire import decode
-from chorus.common.errors import NotFound
-from chorus.common.local.process import Process
+from chorus.common.errors import InvalidInput, NotPermitted
 from chorus.gateway.backends.privacy import BusPrivacy
 from chorus.gateway.commands.ports import NewDataset
-from chorus.trainer.datasets.building import Builder, Limits, Plan
-from chorus.trainer.datasets.consent import Ledger
-from chorus.trainer.datasets.library import Library
-from chorus.trainer.training.lineage import stale_if_withdrawn
-from tests.integration.test_datasets import chat
+from tests.support.chats import chat
 from tests.support.leftovers import places_of
 from tests.support.servers import Servers
-from tests.support.training import Gateway, a_gateway, a_trainer, built
+from tests.support.training import Gateway, a_trainer, built
 
 PHRASES = ["heliotrope ferry", "nine blue lanterns"]
 MARA = str(sum(b"Mara"))  # the id that `chat` gives her
@@ -79,24 +68,6 @@ So it was
 Exported 4 message(s)
 {"=" * 62}
 """
-
-
-@pytest.fixture(scope="module")
-async def trainer(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Process]:
-    async with a_trainer(servers, tmp_path_factory.mktemp("trainer")) as process:
-        yield process
-
-
-@pytest.fixture
-async def gateway(servers: Servers, guild: str, trainer: Process) -> AsyncIterator[Gateway]:
-    async with a_gateway(servers, guild) as gateway:
-        yield gateway
-
-
-@pytest.fixture
-async def operator(servers: Servers) -> AsyncIterator[Connection]:
-    async with servers.connected("operator") as connection:
-        yield connection
 
 
 async def privacy(gateway: Gateway) -> BusPrivacy:
@@ -184,31 +155,6 @@ async def harvested(gateway: Gateway, servers: Servers) -> Dataset:
     return dataset
 
 
-async def test_a_deletion_that_was_cut_short_is_ended(
-    gateway: Gateway, servers: Servers, operator: Connection, tmp_path: Path
-) -> None:
-    phrase = "amber weathercock"
-    await gateway.dataset(chat(("Tom", "What is it?"), ("Una", phrase), ("Tom", "Ah"), ("Iva", "Oh")))
-    long_ago = datetime.now(UTC) - timedelta(minutes=20)
-    una = ConsentRecord(
-        guild=gateway.guild,
-        person=str(sum(b"Una")),
-        state="out",
-        said_by="x",
-        at=long_ago,
-        forget_since=long_ago,
-    )
-    async with servers.connected("trainer") as connection:
-        ledger = await open_bucket(connection, CONSENT, ConsentRecord)
-        await ledger.create(consent_key(una.guild, una.person), una)
-    people = await privacy(gateway)
-    async with a_trainer(servers, tmp_path, "another"), asyncio.timeout(30):  # it looks when it starts
-        while (record := await people.record(una.guild, una.person)) is None or not record.forgotten_at:
-            await asyncio.sleep(0.1)
-    assert record.forget_since is None
-    assert await places_of([phrase], servers.store(), operator) == []
-
-
 async def test_a_model_past_its_deadline_is_blocked(
     gateway: Gateway, servers: Servers, tmp_path: Path
 ) -> None:
@@ -242,63 +188,53 @@ async def test_a_model_past_its_deadline_is_blocked(
     assert await servers.store().list(MODELS, f"{guild}/") == [], "the base answers"
 
 
-async def test_who_opts_out_while_a_build_runs_is_not_in_it(
-    gateway: Gateway, servers: Servers, operator: Connection, tmp_path: Path
-) -> None:
-    async with servers.connected("trainer") as connection:
-        library = Library(await open_bucket(connection, DATASET_RECORDS, DatasetRecord), servers.store())
-        ledger = Ledger(await open_bucket(connection, CONSENT, ConsentRecord))
-        builder = Builder(
-            library, ledger, servers.store(), base="starter", folder=tmp_path, limits=Limits(2**31, 60)
-        )
-        file = await servers.store().put_by_hash(FILES, gateway.guild, CHAT.encode())
-        plan = Plan(
-            guild=gateway.guild,
-            name="late",
-            contributor="42",
-            label=True,
-            basis=Basis(),
-            options=BuildOptions(target="Tom"),
-            sources=(Source(file=file, filename="chat.json"),),
-        )
-
-        async def opt_out_when_stored(step: Building) -> None:
-            if step.stage == "storing" and await ledger.get(gateway.guild, MARA) is None:
-                await ledger.set(SetConsent(guild=gateway.guild, person=MARA, state="out", said_by=MARA))
-
-        dataset = await builder.build(plan, opt_out_when_stored)
-    assert dataset.version == 2
-    assert PHRASES[0] not in await texts_of(dataset, servers)
-    with pytest.raises(NotFound) as withdrawn:
-        await gateway.datasets.preview(gateway.guild, "late@1", 1)
-    assert withdrawn.value.code == "dataset_withdrawn"
+async def test_who_said_only_what_nobody_answered_takes_no_dataset_along(gateway: Gateway) -> None:
+    talk = chat(("Tom", "Tea?"), ("Iva", "Yes"), ("Una", "Where is everybody?"))
+    await gateway.dataset(talk, target="Iva")
+    told = await (await privacy(gateway)).forget(gateway.guild, str(sum(b"Una")), names=[], said_by="x")
+    assert told.datasets == ["data@1"]
+    (left,) = (await gateway.datasets.list(gateway.guild)).datasets
+    assert (left.id, left.card.examples) == ("data@2", 1)
+    assert (await gateway.datasets.preview(gateway.guild, "data", 1)).samples
 
 
-async def test_a_job_whose_data_is_gone_says_so(gateway: Gateway) -> None:
-    dataset = await gateway.dataset()
-    await gateway.datasets.delete(gateway.guild, "data")
-    job = await gateway.jobs.submit(dataset, "main", Hyperparameters(), submitted_by="42", key="k")
-    failed = await gateway.until(job, JobState.FAILED)
-    assert failed.error is not None
-    assert failed.error.code == "dataset_withdrawn"
-
-
-async def test_a_model_published_after_the_deletion_is_stale_at_once(
+async def test_nobody_takes_a_strangers_words_along_by_calling_themselves_like_them(
     gateway: Gateway, servers: Servers
 ) -> None:
-    job = await gateway.submit(epochs=1)
-    await gateway.until(job, JobState.SUCCEEDED)
-    model = await gateway.model()
-    assert model is not None
-    manifest = decode(Manifest, await servers.store().get(model.versions[0].manifest))
-    async with servers.connected("trainer") as connection:
-        datasets = await open_bucket(connection, DATASET_RECORDS, DatasetRecord)
-        models = await open_bucket(connection, MODEL_RECORDS, ModelRecord)
-        await stale_if_withdrawn(datasets, models, manifest)
-        assert (await gateway.model()) == model
-        library = Library(datasets, servers.store())
-        await library.withdraw(await library.find(gateway.guild, job.job.dataset), FORGOTTEN)
-        await stale_if_withdrawn(datasets, models, manifest)
-    after = await gateway.model()
-    assert after is not None
-    assert after.versions[0].stale is not None
+    await gateway.dataset(TXT, "names", target="tom")
+    nicknamed = chat(("Tom", "Hm?"), ("Eve", "Yes")).replace(
+        '"name": "Eve"', '"name": "eve", "nickname": "Mara"'
+    )
+    await gateway.dataset(nicknamed, "nicks")
+    told = await (await privacy(gateway)).forget(gateway.guild, str(sum(b"Eve")), names=[], said_by="x")
+    assert told.datasets == ["nicks@1"]
+
+
+async def test_only_ones_own_words_are_exported(gateway: Gateway, servers: Servers) -> None:
+    await gateway.dataset(zipped(a=CHAT, b='[{"user": "of 42", "bot": "alone"}]'))
+    people = await privacy(gateway)
+    for person, words, others in ((MARA, PHRASES[0], b"of 42"), ("42", "of 42", PHRASES[0].encode())):
+        exported = await people.export(gateway.guild, person, names=[])
+        packed = zipfile.ZipFile(io.BytesIO(await servers.store().get(exported.archive)))
+        data = packed.read("data-1.jsonl")
+        assert words.encode() in data
+        assert others not in data
+
+
+async def test_nobody_is_opted_in_by_somebody_else(gateway: Gateway) -> None:
+    people = await privacy(gateway)
+    with pytest.raises(NotPermitted) as refused:
+        await people.opt(gateway.guild, MARA, "in", names=[], said_by="42")
+    assert refused.value.code == "only_oneself"
+
+
+async def test_who_is_named_is_found_by_their_id(gateway: Gateway, servers: Servers) -> None:
+    talk = chat(("Tom", "Hm?"), ("Mara", PHRASES[0]), ("Tom", "Ah"), ("Iva", "Oh"), ("Tom", "Well"))
+    await gateway.dataset(talk, target="Tom")
+    told = await (await privacy(gateway)).forget(gateway.guild, "mara", names=[], said_by="42")
+    assert told.datasets == ["data@1"]
+    two = talk.replace('"name": "Iva"', '"name": "iva", "nickname": "Tom"')
+    await gateway.dataset(two, "two")
+    with pytest.raises(InvalidInput) as several:
+        await (await privacy(gateway)).forget(gateway.guild, "Tom", names=[], said_by="42")
+    assert several.value.code == "ambiguous_person"

@@ -12,7 +12,7 @@ from tests.support.discord.answers import answer, come_again, refusal
 from tests.support.discord.gateway import Gateway
 from tests.support.discord.history import History
 from tests.support.discord.limits import Limits
-from tests.support.discord.world import Attachment, Channel, Guild, Message, Payload, User
+from tests.support.discord.world import PRIVATE, Attachment, Channel, Guild, Message, Payload, User
 
 LONGEST = 2000  # characters
 CONTENT = 1 << 19  # flag of an application that may read what is said
@@ -41,6 +41,10 @@ class Rest:
         self.typed: list[tuple[float, str]] = []
         self.silenced: set[str] = set()
         """Ids of channels where the bot may not write."""
+        self.private: dict[str, Channel] = {}
+        """Direct messages that the bot has begun, by the person's id."""
+        self.unwelcome: set[str] = set()
+        """Ids of people who take no direct messages from the bot."""
         self.cannot_read_history = False
         self.reads_content = True
         """Whether the bot's page has the intent switched on by which messages have their words."""
@@ -56,6 +60,7 @@ class Rest:
             web.post("/api/v10/channels/{channel}/messages", self._send),
             web.patch("/api/v10/channels/{channel}/messages/{message}", self._edit),
             web.post("/api/v10/channels/{channel}/typing", self._type),
+            web.post("/api/v10/users/@me/channels", self._open_private),
             web.get("/attachments/{id}/{name}", self._file),
             *self.history.routes(),
             web.route("*", "/{path:.*}", self._unknown),
@@ -92,6 +97,17 @@ class Rest:
     def _shown_to_the_bot(self, message: Message) -> Payload:
         told = message.payload(self.cdn, self.people)
         return told if self.reads_content else {**told, "content": "", "attachments": []}
+
+    async def _open_private(self, request: web.Request) -> web.Response:
+        person = self.people[str((await request.json())["recipient_id"])]
+        channel = self.private.setdefault(person.id, Channel(None))
+        self.channels[channel.id] = channel
+        return answer(
+            {
+                "id": channel.id, "type": PRIVATE, "recipients": [person.payload],
+                "last_message_id": channel.latest, "flags": 0,
+            }
+        )  # fmt: skip
 
     async def _send(self, request: web.Request) -> web.Response:
         channel = self.channels[request.match_info["channel"]]
@@ -147,6 +163,8 @@ class Rest:
         """What Discord would not take. Only a missing permission is not our fault."""
         if channel.id in self.silenced:
             return refusal(403, 50013, "Missing Permissions")
+        if any(self.private.get(person) is channel for person in self.unwelcome):
+            return refusal(403, 50007, "Cannot send messages to this user")
         content = body.get("content") or ""
         pinged = body.get("allowed_mentions", {"parse": ["everyone"]})
         if pinged.get("parse") or pinged.get("replied_user") or pinged.get("users") or pinged.get("roles"):

@@ -12,7 +12,7 @@ Payload = dict[str, Any]
 EPOCH = 1_420_070_400_000  # milliseconds: the beginning of 2015, from which Discord counts
 VIEW, SEND, HISTORY, MANAGE_SERVER = 1 << 10, 1 << 11, 1 << 16, 1 << 5
 CONNECT, MANAGE_THREADS = 1 << 20, 1 << 34
-TEXT, VOICE, CATEGORY, NEWS, STAGE, FORUM = 0, 2, 4, 5, 13, 15
+TEXT, PRIVATE, VOICE, CATEGORY, NEWS, STAGE, FORUM = 0, 1, 2, 4, 5, 13, 15
 NEWS_THREAD, PUBLIC_THREAD, PRIVATE_THREAD = 10, 11, 12
 _count = itertools.count(1)
 

@@ -126,7 +126,8 @@ class FakeDatasets:
         yield self._made(old.model_copy(update={"version": old.version + 1, "options": options}))
 
     async def list(self, guild: str) -> Listing:
-        ordered = sorted(self.all, key=lambda made: (made.name, -made.version))
+        whole = [made for made in self.all if not made.withdrawn]
+        ordered = sorted(whole, key=lambda made: (made.name, -made.version))
         return Listing(datasets=ordered, selected=self.selected)
 
     async def preview(self, guild: str, name: str, count: int) -> Previewed:
@@ -185,12 +186,16 @@ class FakeGuilds:
 
     def __init__(self) -> None:
         self.notice: Notice | None = Notice(by="1", at=AT, text="the notice")
+        self.days: int | None = None
 
     async def settings(self, guild: str) -> GuildSettings:
-        return GuildSettings(notice=self.notice)
+        return GuildSettings(notice=self.notice, forget_within_days=self.days)
 
     async def record_notice(self, guild: str, notice: Notice) -> None:
         self.notice = notice
+
+    async def set_deadline(self, guild: str, days: int) -> None:
+        self.days = days
 
 
 class FakeDownload:

@@ -88,9 +88,10 @@ class FakeJobs:
 class FakeModels:
     def __init__(self) -> None:
         self.chosen: str | None = None
+        self.records: list[ModelRecord] = []
 
     async def all(self, guild: str) -> list[ModelRecord]:
-        return []
+        return self.records
 
     async def voice(self, guild: str) -> str | None:
         return self.chosen
@@ -137,6 +138,7 @@ class World:
         self.models, self.answers, self.session = FakeModels(), FakeAnswers(), Session()
         self.speech, self.privacy, self.guilds = FakeSpeech(), FakePrivacy(), FakeGuilds()
         self.objects, self.harvests = FakeObjects(), FakeHarvests()
+        self.forgotten_conversations = 0
 
     @property
     def chorus(self) -> Chorus:
@@ -152,6 +154,9 @@ class World:
             harvests=self.harvests,
         )
 
+    def forget_conversations(self) -> None:
+        self.forgotten_conversations += 1
+
     def context(
         self,
         key: str = "message-1",
@@ -166,6 +171,7 @@ class World:
             guild=guild,
             user="42",
             session=self.session,
+            forget_conversations=self.forget_conversations,
             files=self.files,
             key=key,
             admin=admin,

@@ -1,11 +1,12 @@
 """Doubles of what mining needs: channels with messages in them, and a place for what is kept."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from chorus.common.contracts.datasets import Source
 from chorus.common.contracts.storage import ObjectRef
+from chorus.common.errors import Conflict
 from chorus.gateway.commands.history import Author, Channel, Said
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -60,7 +61,14 @@ class FakeHarvest:
         ref = ObjectRef(bucket="files", key="1/x", size=1, sha256="0" * 64)
         return [Source(file=ref, filename="mined.zip")] * bool(self.kept)
 
-    async def keep(self, said: Sequence[tuple[Channel, list[Said]]], cursors: Mapping[int, int]) -> None:
+    async def keep(
+        self,
+        said: Sequence[tuple[Channel, list[Said]]],
+        cursors: Mapping[int, int],
+        may_be_kept: Callable[[], Awaitable[bool]],
+    ) -> None:
+        if not await may_be_kept():
+            raise Conflict("Mine again.", code="mined_meanwhile")
         self.parts.append(list(said))
         self.cursors |= cursors
 

@@ -16,7 +16,7 @@ from chorus.gateway.frontends.cli.once import run_once
 from tests.unit.gateway.fake_data import dataset
 from tests.unit.gateway.fakes import World
 
-RAW, PREPROCESSED = "selfChatBot_raw", "selfChatBot_preprocessed"
+RAW, PREPROCESSED, RESULTS = "selfChatBot_raw", "selfChatBot_preprocessed", "selfChatBot_results"
 
 
 def understood(*words: str) -> dict[str, object]:
@@ -105,12 +105,15 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path
     export = raw / "Dataset_1_Harbour Café" / "DiscordChatExporter"
     export.mkdir(parents=True)
     preprocessed.mkdir()
-    (export.parent / "parameters.json").write_text(json.dumps({"model": "x"}))
+    (export.parent / "parameters.json").write_text(
+        '{"model": "EleutherAI/gpt-neo", // "model": "other"\n "type_fine_tune": "qlora"}'
+    )
     (export / "general.txt").write_text("[12/24/2024 1:05 PM] alice\nhey")
     (export / "elsewhere.txt").symlink_to("/etc/hostname")
     (raw / "Dataset_12_Other").mkdir()
     monkeypatch.setenv(RAW, str(raw))
     monkeypatch.setenv(PREPROCESSED, str(preprocessed))
+    monkeypatch.delenv(RESULTS, raising=False)
     return raw, preprocessed
 
 
@@ -153,10 +156,41 @@ async def test_a_folder_of_selfchatbot_is_preprocessed(
     }, "what is a link is not followed"
     assert "Dataset harbour-cafe@1: " in shown
     assert str(target) in shown.replace("\n", "")
-    assert sorted(path.name for path in target.iterdir()) == ["card.json", "examples.jsonl"]
+    assert sorted(path.name for path in target.iterdir()) == [
+        "card.json", "examples.jsonl", "parameters.json",
+    ]  # fmt: skip
+    assert json.loads((target / "parameters.json").read_text()) == {
+        "data": "harbour-cafe@1", "type_fine_tune": "lora", "max_length": 1024,
+        "epochs": None, "learning_rate": None, "rank": None, "seed": 0,
+    }  # fmt: skip
+    assert "asks for model EleutherAI/gpt-neo and type_fine_tune qlora. The base model is" in shown
+    assert "chorus train --data harbour-cafe." in shown
 
     code, shown = await once(world, ["preprocess", "-d", "1"], capsys)
     assert (code, "[file_exists]" in shown) == (1, True)
+
+
+async def test_where_selfchatbot_puts_a_model_it_is_told_where_chorus_has_it(
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "results").mkdir()
+    monkeypatch.setenv(RESULTS, str(tmp_path / "results"))
+    world = Seen(zipped(tmp_path / "archive.zip"))
+    code, shown = await once(world, ["preprocess", "-d", "1"], capsys)
+    told = tmp_path / "results" / "Dataset_1_Harbour Café" / "chorus.md"
+    assert (code, str(told) in shown.replace("\n", "")) == (0, True)
+    assert "chorus train --data harbour-cafe" in told.read_text()
+
+
+async def test_parameters_that_ask_for_nothing_are_no_word_worth(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folders[0] / "Dataset_1_Harbour Café" / "parameters.json").write_text("{}")
+    code, shown = await once(Seen(zipped(tmp_path / "archive.zip")), ["preprocess", "-d", "1"], capsys)
+    assert (code, "asks for" in shown) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -176,17 +210,32 @@ async def test_a_folder_that_is_not_there(
     assert not world.datasets.added
 
 
-@pytest.mark.parametrize("missing", [RAW, PREPROCESSED])
-async def test_a_missing_variable_is_explained(
+@pytest.mark.parametrize(
+    ("set_to", "told"),
+    [
+        ({RAW: ""}, f"✗ {RAW} is not set. "),
+        ({PREPROCESSED: ""}, f"✗ {PREPROCESSED} is not set. "),
+        ({RAW: "", PREPROCESSED: ""}, f"✗ {RAW} is not set; {PREPROCESSED} is not set. "),
+        (
+            {RAW: "", PREPROCESSED: "/no", RESULTS: "/where"},
+            f"✗ {RAW} is not set; {PREPROCESSED} is /no, which is no folder; {RESULTS} is /where, ",
+        ),
+    ],
+)
+async def test_all_that_is_wrong_with_the_variables_is_explained_at_once(
     folders: tuple[Path, Path],
-    missing: str,
+    set_to: dict[str, str],
+    told: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.delenv(missing)
+    for name, value in set_to.items():
+        monkeypatch.setenv(name, value)
     code, shown = await once(World(), ["preprocess", "-d", "1"], capsys)
     assert code == 1
-    assert f"The variable {missing} is not set." in shown
+    assert shown.startswith(told)
+    assert all(name in shown for name in (RAW, PREPROCESSED, RESULTS))
+    assert "[missing_variable]" in shown
 
 
 async def test_an_archive_is_written_to_the_current_folder(

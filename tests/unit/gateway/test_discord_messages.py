@@ -5,6 +5,7 @@ from unittest.mock import MagicMock
 import discord
 import pytest
 
+from chorus.common.contracts.datasets import Turn
 from chorus.gateway.frontends.discord.messages import heard, names_of, runs_this_place, tenant
 from chorus.gateway.frontends.discord.rooms import Rooms
 
@@ -121,8 +122,17 @@ def test_a_person_is_known_by_their_account_not_by_what_they_call_themselves() -
 
 def test_the_channel_that_is_silent_longest_is_forgotten() -> None:
     rooms = Rooms(1.0, most=2)
-    first, second = rooms.of(1), rooms.of(2)
-    assert rooms.of(1) is first
-    rooms.of(3)
-    assert rooms.of(1) is first
-    assert rooms.of(2) is not second
+    first, second = rooms.of(1, "100"), rooms.of(2, "100")
+    assert rooms.of(1, "100") is first
+    rooms.of(3, "100")
+    assert rooms.of(1, "100") is first
+    assert rooms.of(2, "100") is not second
+
+
+def test_all_conversations_of_a_server_are_forgotten_and_no_others() -> None:
+    rooms = Rooms(1.0)
+    places = [rooms.of(1, "100"), rooms.of(2, "100"), rooms.of(3, "200"), rooms.of(4, "dm-7")]
+    for room in places:
+        room.session.turns.append(Turn(role="user", content="words"))
+    rooms.forget("100")
+    assert [len(room.session.turns) for room in places] == [0, 0, 1, 1]

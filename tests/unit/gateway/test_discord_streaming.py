@@ -47,6 +47,7 @@ class FakePlace:
     def __init__(self) -> None:
         self.posted: list[FakePosted] = []
         self.files: list[tuple[str, bytes]] = []
+        self.private: FakePlace | None = None
 
     async def send(self, text: str) -> Posted:
         self.posted.append(FakePosted(text))
@@ -57,6 +58,9 @@ class FakePlace:
         if text:
             self.posted.append(FakePosted(text))
         self.files.append((name, data))
+
+    def aside(self) -> "FakePlace | None":
+        return self.private
 
     @property
     def texts(self) -> list[str]:
@@ -276,6 +280,22 @@ async def test_samples_are_code_in_which_nothing_is_markdown(place: FakePlace) -
 async def test_a_file_that_fits_is_attached(place: FakePlace) -> None:
     await renderer(place).show(File("sub/club.zip", FakeDownload(b"PK"), "Here it is:"))
     assert (place.files, place.texts) == ([("club.zip", b"PK")], ["Here it is:"])
+
+
+@pytest.mark.parametrize("size", [2, 101])
+async def test_one_that_is_private_is_handed_over_aside(place: FakePlace, size: int) -> None:
+    place.private = FakePlace()
+    file = FakeDownload(b"PK", size=size, link="https://files.example")
+    await renderer(place).show(File("words.zip", file, "Your words:", private=True))
+    assert (place.files, place.texts) == ([], ["Sent to you as a direct message."])
+    assert place.private.files == ([("words.zip", b"PK")] if size == 2 else [])
+    assert place.private.texts[0].startswith("Your words:")
+    assert ("<https://files.example/words.zip>" in place.private.texts[0]) == (size > 100)
+
+
+async def test_where_nobody_else_reads_it_is_handed_over_at_once(place: FakePlace) -> None:
+    await renderer(place).show(File("words.zip", FakeDownload(b"PK"), "Your words:", private=True))
+    assert (place.files, place.texts) == ([("words.zip", b"PK")], ["Your words:"])
 
 
 async def test_one_that_does_not_fit_comes_as_a_link(place: FakePlace) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,16 +34,21 @@ BOTLESS = Channel(6, "mods", "GuildTextChat", closed_to="bot")
 
 
 class Ledger:
-    """Who opted in; `once` are those who change their mind after they were asked."""
+    """Who opted in; `once` are those who change their mind after they were asked so often."""
 
-    def __init__(self, *opted_in: str, once: Sequence[str] = (), said_by: str | None = None) -> None:
+    def __init__(
+        self, *opted_in: str, once: Sequence[str] = (), after: int = 1, said_by: str | None = None
+    ) -> None:
         self._said_by = said_by
+        self._after = after
+        self._asked: Counter[str] = Counter()
         self.opted_in = {*opted_in, *once}
         self._once = set(once)
 
     async def record(self, guild: str, person: str) -> ConsentRecord | None:
         state = "in" if person in self.opted_in else "out"
-        if person in self._once:
+        self._asked[person] += 1
+        if person in self._once and self._asked[person] >= self._after:
             self.opted_in.discard(person)
         if person == "silent":
             return None
@@ -139,6 +145,14 @@ async def test_who_opts_out_while_channels_are_read_is_not_kept(mining: Mining) 
     mining.history.add(GENERAL, [said(1, "ada"), said(2, "bob")])
     await mining.mine()
     assert mining.harvest.kept == [1]
+
+
+async def test_who_changes_their_mind_while_a_part_is_stored_ends_the_run(mining: Mining) -> None:
+    mining.world.privacy = Ledger("ada", once=["bob"], after=2)  # type: ignore[assignment]
+    mining.history.add(GENERAL, [said(1, "ada"), said(2, "bob")])
+    assert problem(await mining.mine()).code == "mined_meanwhile"
+    assert (mining.harvest.kept, mining.harvest.cursors) == ([], {})
+    assert not mining.world.datasets.added
 
 
 async def test_to_be_opted_in_by_somebody_else_does_not_count(mining: Mining) -> None:

@@ -119,8 +119,8 @@ async def test_a_bare_train_learns_what_was_selected(world: World) -> None:
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        ("!train data=gone", "dataset_withdrawn"),
-        ("!train data=gone@1", "dataset_withdrawn"),
+        ("!train data=gone", "unknown_dataset"),
+        ("!train data=gone@1", "unknown_dataset"),
         ("!train data=club@9", "unknown_version"),
         ("!train data=../club", "server_path"),
         ("!train data=club positive=False", "built_otherwise"),

@@ -1,17 +1,25 @@
 """Who may be learned from: each mode, each way, each kind of place; and the notice."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from chorus.common.contracts.consent import Mode
+from chorus.common.contracts.consent import ConsentRecord, Mode
 from chorus.common.contracts.datasets import Basis
 from chorus.common.errors import Misconfigured, NotPermitted
 from chorus.common.settings import load
 from chorus.gateway.commands.context import Trust
+from chorus.gateway.commands.history import Channel
 from chorus.gateway.commands.replies import Problem, Text
 from chorus.gateway.commands.table import run
 from chorus.gateway.commands.trust import NOTICE, Way, permitted
+from chorus.gateway.frontends.cli.once import run_once
 from chorus.gateway.settings import GatewaySettings
+from tests.unit.gateway.fake_data import AT, dataset
 from tests.unit.gateway.fakes import World, told
+from tests.unit.gateway.histories import FakeHistory, said
 
 GUILD, PRIVATE, LOCAL = "900", "dm-42", "local"
 OFF, SUBMITTED, PERMITTED = Trust("off"), Trust("submitted"), Trust("permitted", "DISCORD-1")
@@ -115,3 +123,132 @@ def test_without_settings_only_what_is_handed_over_is_learned(monkeypatch: pytes
     for name in ("ON_MESSAGES", "PERMISSION"):
         monkeypatch.delenv(f"CHORUS_TRAIN_{name}", raising=False)
     assert GatewaySettings().train_on_messages == "submitted"
+
+
+# --- each way in which words come, in each mode --------------------------------------------------
+FOUND = {way: Basis(way=way, mode="submitted") for way in ("uploaded", "submitted", "mined")}
+"""Datasets that are there: each was made by right, some time ago."""
+
+IN_A_SERVER: list[tuple[str, list[str], list[str]]] = [
+    # line, what is attached, what comes of it: off, submitted, submitted with the notice, permitted
+    ('!train "words"', [], ["training_off", "notice_needed", "submitted", "submitted"]),
+    ('!train "words"', ["data.json"], ["text_and_file"] * 4),
+    ("!train", ["data.json"], ["uploaded"] * 4),
+    ("!train file=data.json", ["data.json"], ["uploaded"] * 4),
+    ("!import", ["data.json"], ["uploaded"] * 4),
+    ("!import file=data.json", ["data.json"], ["uploaded"] * 4),
+    ("!train data=uploaded", [], ["found uploaded"] * 4),
+    ("!train data=uploaded.json", [], ["found uploaded"] * 4),
+    ("!train data=submitted", [], ["training_off", "notice_needed", *["found submitted"] * 2]),
+    ("!train data=submitted target=ada", [], ["training_off", "notice_needed", *["found submitted"] * 2]),
+    ("!train data=submitted.json", [], ["training_off", "notice_needed", *["found submitted"] * 2]),
+    ("!train data=mined", [], [*["training_off"] * 3, "found mined"]),
+    ("!train data=mined.json", [], [*["training_off"] * 3, "found mined"]),
+    ("!select_dataset uploaded; !train", [], ["found uploaded"] * 4),
+    ("!select_dataset submitted; !train", [], ["training_off", "notice_needed", *["found submitted"] * 2]),
+    ("!select_dataset mined; !train", [], [*["training_off"] * 3, "found mined"]),
+    ("!mine", [], [*["mining_not_permitted"] * 3, "mined"]),
+]
+IN_PRIVATE = [
+    # off, submitted, permitted
+    ('!train "words"', [], ["training_off", "submitted", "submitted"]),
+    ("!train", ["data.json"], ["uploaded"] * 3),
+    ("!import", ["data.json"], ["uploaded"] * 3),
+    ("!train data=submitted", [], ["training_off", "found submitted", "found submitted"]),
+    ("!select_dataset uploaded; !train", [], ["found uploaded"] * 3),
+    ("!mine", [], ["no_history"] * 3),
+]
+IN_THE_CONSOLE = [
+    ('!train "words"', [], ["submitted"] * 3),
+    ("!train file=data.json", [], ["uploaded"] * 3),
+    ("!import data.json", [], ["uploaded"] * 3),
+    ("!train data=submitted", [], ["found submitted"] * 3),
+    ("!select_dataset uploaded; !train", [], ["found uploaded"] * 3),
+    ("!mine", [], ["no_history"] * 3),
+]
+
+
+def all_in(
+    place: str, modes: Sequence[tuple[Trust, bool]], table: list[tuple[str, list[str], list[str]]]
+) -> list[tuple[str, str, list[str], Trust, bool, str]]:
+    return [
+        (place, lines, attached, trust, noticed, expected)
+        for lines, attached, outcomes in table
+        for (trust, noticed), expected in zip(modes, outcomes, strict=True)
+    ]
+
+
+BY_MESSAGE = [(OFF, True), (SUBMITTED, False), (SUBMITTED, True), (PERMITTED, True)]
+ALONE = [(OFF, False), (SUBMITTED, False), (PERMITTED, False)]
+AT_HOME = [(replace(trust, via="console"), noticed) for trust, noticed in ALONE]
+
+
+def prepared(attached: list[str], *, noticed: bool) -> World:
+    world = World()
+    world.datasets.all = [dataset(way, basis=basis) for way, basis in FOUND.items()]
+    world.privacy.records["ada"] = ConsentRecord(guild=GUILD, person="ada", state="in", said_by="ada", at=AT)
+    world.files.with_the_command = attached
+    world.guilds.notice = world.guilds.notice if noticed else None
+    return world
+
+
+def learned(world: World) -> Basis:
+    """What is stamped on the dataset that was made, or that a job is about."""
+    if world.datasets.added or world.datasets.rebuilt:
+        return world.datasets.all[-1].basis
+    (job,) = world.jobs.records.values()
+    return next(made.basis for made in world.datasets.all if made.id == job.job.dataset)
+
+
+@pytest.mark.parametrize(
+    ("place", "lines", "attached", "trust", "noticed", "expected"),
+    [
+        *all_in(GUILD, BY_MESSAGE, IN_A_SERVER),
+        *all_in(PRIVATE, ALONE, IN_PRIVATE),
+        *all_in(LOCAL, AT_HOME, IN_THE_CONSOLE),
+    ],
+)
+async def test_each_way_in_each_mode(
+    place: str, lines: str, attached: list[str], trust: Trust, noticed: bool, expected: str
+) -> None:
+    world, history = prepared(attached, noticed=noticed), FakeHistory()
+    history.add(Channel(1, "general", "GuildTextChat"), [said(1, "ada")])
+    ctx = replace(world.context(guild=place, trust=trust), history=history if place == GUILD else None)
+    *before, line = lines.split("; ")
+    for one in before:
+        assert isinstance(await run(ctx, one), Text)
+    reply = await run(ctx, line)
+    if isinstance(reply, Problem):
+        assert reply.code == expected
+        assert not (world.datasets.added or world.datasets.rebuilt or world.jobs.records or history.asked)
+    else:
+        await told(reply)
+        found, _, way = expected.rpartition(" ")
+        made = Basis.model_validate({"way": way, "mode": trust.mode, "reference": trust.reference})
+        assert learned(world) == (FOUND[way] if found else made)
+
+
+@pytest.mark.parametrize("mode", ["off", "submitted", "permitted"])
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        (["train", "some words"], "submitted"),
+        (["train", "--file", "{file}"], "uploaded"),
+        (["import", "{file}"], "uploaded"),
+        (["train", "--data", "mined"], None),
+        (["mine"], None),
+    ],
+)
+async def test_the_command_line_in_each_mode(
+    words: list[str], way: str | None, mode: Mode, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, file = prepared([], noticed=False), tmp_path / "export.json"
+    file.write_text("[]")
+    trust = Trust(mode, "DISCORD-1" if mode == "permitted" else None, via="console")
+    words = [word.format(file=file) for word in words]
+    code = await run_once(world.chorus, trust, words, max_upload=10_000)
+    assert code == (way is None), capsys.readouterr().out
+    if way is None:
+        assert not (world.datasets.added or world.jobs.records)
+    else:
+        assert (learned(world).way, learned(world).mode) == (way, mode)

@@ -44,6 +44,7 @@ def built(
     label: bool = True,
     allowed: Allowed | None = None,
     tell: Callable[[str, int], None] = lambda _stage, _done: None,
+    notes: Callable[[], Sequence[str]] = tuple,
     **options: Any,
 ) -> Version:
     """Build these, with the options that differ from the defaults."""
@@ -59,6 +60,7 @@ def built(
             counter=COUNTER,
             format_name=lambda: "test",
             tell=tell,
+            notes=notes,
         )
         lines = (folder / EXAMPLES).read_bytes().splitlines()
         return Version(

@@ -120,6 +120,21 @@ def test_what_systems_leave_behind_is_no_data(written: Written) -> None:
     assert not reading.passed_over
 
 
+def test_members_of_one_name_are_all_read(written: Written) -> None:
+    packed = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(packed, "w") as file:
+        warnings.simplefilter("ignore", UserWarning)  # Python says that a name comes twice
+        for number, name in enumerate(("a/x.txt", "a\\x.txt", "./a/x.txt", "a/x.txt", "a/2 x.txt")):
+            file.writestr(name, f"text {number}")
+    records = written.records(packed.getvalue())
+    assert sorted(turns(record)[0][1] for record in records) == [f"text {number}" for number in range(5)]
+
+
+def test_a_member_without_a_name_does_no_harm(written: Written) -> None:
+    data = zipped({"a.json": PAIR, "b": PAIR}).replace(b"b", b"\x00")  # a name ends there
+    assert len(written.records(data)) == 2
+
+
 def test_pictures_and_what_an_export_brings_along_are_counted(written: Written) -> None:
     reading = written.reading(
         zipped(

@@ -16,7 +16,7 @@ from tests.unit.trainer.curation.built import START, built, dialogues, pair, sai
 def test_one_pair_is_a_dataset() -> None:
     made = built([pair(1)])
     assert (made.card.read, made.card.kept, made.card.examples, made.card.validation) == (1, 1, 1, 0)
-    assert made.card.warnings == ["so little data is learned by heart."]
+    assert made.card.warnings == ["this is so little that it is learned by heart."]
     assert made.examples[0].contributors == ["42"]
     assert made.people["42"].messages == 1
 
@@ -67,25 +67,28 @@ def test_records_are_kept_as_they_were_read() -> None:
     texts = [record.text for record in made.records if isinstance(record, Message)]
     assert texts == [text, "ok"]
     assert [record for record in made.records if isinstance(record, Read)] == [pair(1)]
-    assert made.texts()[1] == ["u1: mail me: <email> <link>", "A: ok"]
+    assert made.texts()[1] == ["U: mail me: <email> <link>", "A: ok"]
     assert made.card.replaced == {"email": 1}
 
 
 def test_a_version_is_built_anew_from_its_records() -> None:
-    first = built([*dialogues(5), pair(1)])
+    first = built([*dialogues(5), said("3", "and me?", 0.5), pair(1)])
     again = built(first.records)
     assert again.texts() == first.texts()
-    assert built(first.records, real_names=True).texts()[1][0].startswith("1 name: ")
+    names = [line.split(": ")[0] for line in first.texts()[1]]
+    assert names == ["u1", "u2", "A"]
+    named = built(first.records, real_names=True)
+    assert [line.split(": ")[0] for line in named.texts()[1]] == ["1 name", "3 name", "A"]
 
 
 def test_times_order_messages_and_not_files() -> None:
     made = built([said("2", "later", 1, source="b"), said("1", "first", 0, source="a")])
-    assert made.texts() == [["u1: first", "A: later"]]
+    assert made.texts() == [["U: first", "A: later"]]
 
 
 def test_without_times_the_order_is_that_of_the_file() -> None:
     made = built([said(author, text, at=0.0, id="") for author, text in ("1a", "2b", "1c", "2d")])
-    assert made.texts() == [["u1: a", "A: b", "u1: c", "A: d"]]
+    assert made.texts() == [["U: a", "A: b", "U: c", "A: d"]]
     assert made.card.first_at is None
 
 
@@ -98,14 +101,14 @@ def test_what_two_exports_have_is_kept_once() -> None:
     ]
     made = built(first + second)
     assert made.card.dropped == {"in another file already": 1}
-    assert made.texts() == [["A: is it here?", "u2: it is there", "A: ah"]], "the newer wording"
+    assert made.texts() == [["A: is it here?", "U: it is there", "A: ah"]], "the newer wording"
 
 
 def test_without_ids_the_same_words_at_the_same_time_in_another_file_are_the_same() -> None:
     talk = [("1", "ok", 0), ("1", "ok", 0), ("2", "good", 1)]
     files = [[said(a, text, at, id="", source=name) for a, text, at in talk] for name in ("a.txt", "b.txt")]
     made = built([*files[0], *files[1]])
-    assert made.texts() == [["u1: ok\nok", "A: good"]]
+    assert made.texts() == [["U: ok\nok", "A: good"]]
     assert made.card.dropped == {"in another file already": 3}
 
 
@@ -116,14 +119,17 @@ def test_people_who_opted_out_are_in_no_file() -> None:
             said("1", "@Dée and @3 name, where are you?"),
             said("3", "here", 1),
             said("name:DÉE", "and here", 2, author_name="DÉE"),
-            said("2", "gone", 3),
+            said("4", "and where is @3 name?", 3),
+            said("2", "gone", 4),
         ],
         allowed=allowed,
     )
     assert made.card.dropped == {"opted out": 2}
-    assert made.texts() == [["u1: @someone and @someone, where are you?", "A: gone"]]
-    assert set(made.people) == {"1", "2"}
-    assert len(made.records) == 2
+    assert made.texts() == [
+        ["u1: @someone and @someone, where are you?", "u2: and where is @someone?", "A: gone"]
+    ]
+    assert set(made.people) == {"1", "2", "4"}
+    assert len(made.records) == 3
 
 
 def test_of_mined_history_only_those_are_learned_who_opted_in() -> None:
@@ -131,12 +137,72 @@ def test_of_mined_history_only_those_are_learned_who_opted_in() -> None:
         [said("1", "a?"), said("3", "no", 1), said("2", "b!", 2)], allowed=Allowed(only=frozenset({"1", "2"}))
     )
     assert made.card.dropped == {"not opted in": 1}
-    assert made.texts() == [["u1: a?", "A: b!"]]
+    assert made.texts() == [["U: a?", "A: b!"]]
 
 
 def test_the_words_of_somebody_who_opted_out_are_not_learned_by_handing_them_over() -> None:
     with pytest.raises(InvalidInput, match="1 × opted out"):
         built([pair(1)], allowed=Allowed(opted_out=frozenset({"42"})))
+
+
+def test_who_is_known_by_name_alone_is_known_without_digits_of_former_times() -> None:
+    talk = [
+        said("1", "a?"),
+        said("2", "b!", 1),
+        said("name:Mara", "c", 2),
+        said("name:mara#1234", "d", 3),
+        said("name:tom", "e", 4),
+    ]
+    allowed = Allowed(opted_out=frozenset({"name:tom#0001"}), out_names=frozenset({"mara#0000"}))
+    made = built(talk, allowed=allowed)
+    assert made.card.dropped == {"opted out": 3}
+    assert set(made.people) == {"1", "2"}
+
+
+@pytest.mark.parametrize("name", ["Mara", "mara#1234", "77"])
+def test_a_conversation_in_which_somebody_speaks_who_opted_out_is_left_out(name: str) -> None:
+    mine = pair(1)
+    mine.messages[0].name = name
+    allowed = Allowed(opted_out=frozenset({"77"}), out_names=frozenset({"mara"}))
+    made = built([mine, pair(2)], allowed=allowed)
+    assert (made.card.dropped, len(made.records)) == ({"opted out": 1}, 1)
+
+
+def test_accounts_are_kept_beside_the_names_that_people_give_themselves() -> None:
+    names = [("ann_", "Ann"), ("ann_", "Queen Ann"), ("ann2", "Ann"), ("", "Ann")]
+    talk = [said("1", words(n), n, account=a, author_name=name) for n, (a, name) in enumerate(names)]
+    made = built([*talk, said("2", "yes", 9)])
+    assert made.people["1"].accounts == ["ann_", "ann2"]
+    assert made.people["1"].names == ["Ann", "Queen Ann"]
+    assert made.people["2"].accounts == []
+    many = [said("1", words(n), n, account=f"a{n}") for n in range(20)]
+    assert len(built([*many, said("2", "yes", 29)]).people["1"].accounts) == 16
+
+
+@pytest.mark.parametrize("at", [1e15, -1.0, 253_402_318_799.0, float("nan"), float("inf")])
+def test_a_time_that_cannot_be_is_a_broken_message(at: float) -> None:
+    made = built([said("1", "a?"), said("1", "when?", at=at), said("2", "b!", 1)])
+    assert made.card.dropped == {"broken message": 1}
+    assert "file.json: a message has a time before 1970 or after 2100." in made.card.warnings
+
+
+def test_what_was_left_out_is_counted_again_when_it_is_built_anew() -> None:
+    broken = Dropped("broken message", mend="file.json, message 3: not JSON.")
+    first = built([NOTICE, *dialogues(5), EMPTY, broken, said("2", "\ud83d", 1)])
+    again = built(first.records)
+    assert (first.card.read, sum(first.card.dropped.values())) == (14, 4)
+    assert again.card == first.card
+    assert again.records == first.records
+
+
+def test_a_window_without_a_length_is_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        built(dialogues(5), context_window=4)
+    assert (caught.value.code, caught.value.param) == ("context_length_missing", "context_length")
+
+
+def test_notes_on_the_files_are_among_the_warnings() -> None:
+    assert built(dialogues(5), notes=lambda: ["a note."]).card.warnings[-1] == "a note."
 
 
 def test_half_a_character_is_left_out() -> None:
@@ -196,7 +262,6 @@ OPTIONS = st.fixed_dictionaries(
         "duplicates": st.sampled_from(["drop", "keep"]),
         "situational": st.sampled_from(["drop", "keep"]),
         "context_length": st.integers(1, 3),
-        "context_window": st.integers(1, 4),
     },
 )
 

@@ -80,7 +80,7 @@ def test_what_looks_like_a_command_is_none(text: str) -> None:
 def test_short_messages_may_be_left_out() -> None:
     made = built([said("1", "how do you do?"), said("2", "ok", 1), said("2", "well I do", 2)], min_words=3)
     assert made.card.dropped == {"too short": 1}
-    assert made.texts() == [["u1: how do you do?", "A: well I do"]]
+    assert made.texts() == [["U: how do you do?", "A: well I do"]]
 
 
 def test_what_is_only_markup_is_no_text() -> None:

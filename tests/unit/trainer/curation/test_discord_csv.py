@@ -55,6 +55,7 @@ def test_every_row_is_read_as_it_is(ends: str, start: str, tmp_path: Path) -> No
             at=1735041600.0 + minute * 60 + seconds,  # from 2024-12-24 12:00 UTC
             attachments=files,
             source=NAME,
+            account=name.removesuffix("#1234"),
         )
 
     assert records((start + GOLDEN.read_text()).replace("\n", ends), tmp_path) == [
@@ -121,7 +122,10 @@ def test_nothing_that_stands_in_a_file_is_a_crash(junk: str, tmp_path: Path) -> 
     [
         ('"1","alice","2024-12-24"', "3 columns where the header has 6"),
         ('"1","ali"ce","2024-12-24T13:05:00Z","x","",""', "expected after"),
-        (row("1", "alice", "24.12.2024", "x", "", ""), "“24.12.2024” is no date"),
+        (
+            row("1", "alice", "24.12.2024", "x", "", ""),
+            "message 2: its date is not like 2024-12-24T13:05:00+00:00.",
+        ),
         (said("x" * 140_000), "field larger than field limit"),
     ],
     ids=["short", "quotation mark", "date", "too long"],

@@ -97,6 +97,7 @@ def test_every_message_of_an_export_is_read_as_it_is(layout: Layout, tmp_path: P
             at=at,
             id=f"100000000000000{number}",
             source="export.json",
+            account={ALICE: "alice", BOB: "bob", HELPER: "helper", OLD: "old.timer"}[author],
             **more,
         )
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chorus.common.errors import InvalidInput
-from chorus.trainer.curation.records import EMPTY, Message
+from chorus.trainer.curation.records import EMPTY, Dropped, Message
 from tests.unit.trainer.curation.written import Written, dropped, message, zipped
 
 USER = json.dumps({"id": "42", "username": "mira_", "global_name": "Mira", "relationships": []})
@@ -56,11 +56,12 @@ def test_a_package_holds_its_owners_messages(written: Written) -> None:
         at=1721430544.0,
         id="9",
         source="package.zip/Messages/c100/messages.json",
+        account="mira_",
     )
     assert records[1] is EMPTY
     assert message(records[2]).attachments == ("cat.png", "dog.jpg")
     assert reading.formats == {"Discord data package": 3}
-    assert reading.passed_over == {"other files": 6}
+    assert reading.passed_over == {"files that are not needed": 6}
 
 
 @pytest.mark.parametrize(
@@ -109,11 +110,13 @@ def test_all_channels_are_read_and_empty_ones_do_no_harm(written: Written) -> No
 def test_what_is_wrong_with_a_message_is_said(written: Written) -> None:
     bad = [
         {**MESSAGES[0], "Contents": None},
-        {**MESSAGES[0], "Timestamp": "?"},
+        {**MESSAGES[0], "Timestamp": "a secret"},
         {**MESSAGES[0], "Contents": "\ud83d"},
     ]
     files = {"m/c1/channel.json": "{}", "m/c1/messages.json": json.dumps([*MESSAGES[:1], *bad])}
     assert dropped(written.records(zipped(files))) == ["wrong shape", "wrong shape", "half a character"]
+    told = [record.mend for record in written.records(zipped(files)) if isinstance(record, Dropped)]
+    assert told[1] == "Entry 3 has a wrong `Timestamp`, or none, and is left out."
     with pytest.raises(InvalidInput, match="Entry 1 has no text `Contents`"):
         written.records(zipped({**files, "m/c1/messages.json": json.dumps(bad)}))
 

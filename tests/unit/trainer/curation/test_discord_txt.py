@@ -154,12 +154,13 @@ def test_every_trap_of_an_export_is_known(tmp_path: Path) -> None:
     def of(name: str, text: str, minute: int, *files: str, hour: int = 13) -> Message:
         return Message(
             channel="Text Channels / general",
-            author=f"name:{name}",
+            author=f"name:{name.removesuffix('#1234')}",
             author_name=name,
             text=text,
             at=datetime(2024, 12, 24, hour, minute, tzinfo=UTC).timestamp(),
             attachments=files,
             source="export.txt",
+            account=name.removesuffix("#1234"),
         )
 
     quotes = (
@@ -230,6 +231,34 @@ def test_dates_that_nobody_can_read_are_refused(written: Clock, tmp_path: Path) 
     with pytest.raises(InvalidInput, match="--locale en-US") as refused:
         records(exported(LONG_CHAT, written), tmp_path)
     assert refused.value.code == "unknown_dates"
+
+
+@pytest.mark.parametrize(
+    "later", ["24.12.2024 г. 13:07 ч.", "24.12.2024 13:07", "24. prosince 2024 13:07:00 SEČ"]
+)
+def test_a_date_unlike_the_first_one_is_no_part_of_the_message_before(later: str, tmp_path: Path) -> None:
+    dates = iter(["24.12.2024 г. 13:05", "24.12.2024 г. 13:06", later])
+    chat = chat_from(NEW_YEAR, timedelta(minutes=1), 3)
+    with pytest.raises(InvalidInput) as refused:
+        records(exported(chat, lambda _at: next(dates)), tmp_path)
+    assert refused.value.code == "unknown_dates"
+
+
+@pytest.mark.parametrize("locale", ["us", "xx-YY", "zz"])
+def test_a_locale_that_nobody_knows_is_refused(locale: str, tmp_path: Path) -> None:
+    text = exported(chat_from(SUMMER, timedelta(minutes=1), 3), CLOCKS["en-US"])
+    with pytest.raises(
+        InvalidInput, match=f'"{locale}" is no known `locale`.*`en-US` .12/24/2024.'
+    ) as refused:
+        records(text, tmp_path, locale=locale)
+    assert (refused.value.code, refused.value.param) == ("unknown_locale", "locale")
+
+
+@pytest.mark.parametrize("name", ["mara#1234", "mara#0000", "mara"])
+def test_the_digits_of_former_times_are_no_part_of_who_it_is(name: str, tmp_path: Path) -> None:
+    (read,) = records(exported([(NEW_YEAR, name, "hi")], CLOCKS["en-US"]), tmp_path)
+    assert isinstance(read, Message)
+    assert (read.author, read.author_name, read.account) == ("name:mara", name, "mara")
 
 
 def test_a_pinned_message_keeps_its_author(tmp_path: Path) -> None:

@@ -16,12 +16,12 @@ from tests.unit.trainer.curation.built import built, said, words
 # --- turns ---------------------------------------------------------------------------------------
 def test_messages_right_after_each_other_are_one_turn() -> None:
     made = built([said("1", "a", 0), said("1", "b", 5), said("1", "c", 10.1), said("2", "d", 11)])
-    assert made.texts() == [["u1: a\nb", "u1: c", "A: d"]]
+    assert made.texts() == [["U: a\nb", "U: c", "A: d"]]
 
 
 def test_messages_need_not_be_merged() -> None:
     assert built([said("1", "a"), said("1", "b"), said("2", "c")], merge_minutes=0).texts() == [
-        ["u1: a", "u1: b", "A: c"]
+        ["U: a", "U: b", "A: c"]
     ]
 
 
@@ -43,9 +43,20 @@ def test_whoever_answers_most_is_learned(talk: str, learned: str) -> None:
     assert answerer(turns_of([said(who, "x") for who in talk], 0)) == learned
 
 
+def test_the_only_other_speaker_needs_no_name_and_several_do() -> None:
+    alone = [said("1", "a"), said("2", "b", 1), said("1", "c", 2), said("2", "d", 3)]
+    among = [said("1", "e", 500), said("3", "f", 501), said("2", "g", 502), said("1", "h", 503)]
+    made = built([*alone, *among, said("2", "i", 504)], target="2")
+    assert made.texts() == [
+        ["U: a", "A: b", "U: c", "A: d"],
+        ["u1: e", "u3: f", "A: g", "u1: h", "A: i"],
+    ]
+    assert built(alone, target="2", real_names=True).texts() == [["U: a", "A: b", "U: c", "A: d"]]
+
+
 def test_what_nobody_answers_is_cut_off() -> None:
     made = built([said("1", "a"), said("2", "b", 1), said("1", "c", 2), said("3", "d", 3)], target="2")
-    assert made.texts() == [["u1: a", "A: b"]]
+    assert made.texts() == [["U: a", "A: b"]]
     assert made.card.dropped == {"nobody answered": 2}
 
 
@@ -91,7 +102,7 @@ def test_a_long_conversation_is_cut_between_messages() -> None:
 def test_a_message_that_is_too_long_stays_whole() -> None:
     long = "so long a message " * 50
     made = built([said("1", long), said("2", "wow", 1)], max_tokens=32)
-    assert made.texts() == [[f"u1: {long.strip()}", "A: wow"]]
+    assert made.texts() == [[f"U: {long.strip()}", "A: wow"]]
 
 
 def test_what_is_too_far_from_a_reply_is_left_out_from_the_beginning() -> None:
@@ -149,7 +160,7 @@ def test_situational_replies_are_marked() -> None:
 
 def test_situational_replies_alone_are_dropped() -> None:
     made = built(situational(), situational="drop")
-    assert made.texts() == [["u1: eat together?", "u1: ok", "A: yes"]]
+    assert made.texts() == [["U: eat together?", "U: ok", "A: yes"]]
     assert made.card.dropped == {"situational": 1}
 
 

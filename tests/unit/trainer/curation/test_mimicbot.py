@@ -36,7 +36,7 @@ def test_a_session_folder_in_a_zip_with_others_beside_it(written: Written) -> No
     )
     assert len(list(reading.records)) == len(EXPECTED) + 1
     assert reading.formats == {"mimicbot": 4, "plain text": 1}
-    assert reading.passed_over == {"other files": 3}
+    assert reading.passed_over == {"files that are not needed": 3}
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,12 @@ def test_clean_chat_is_left_alone() -> None:
         ("https://bob:hunter2@host.example/x", "https://<token>@host.example/x"),
         ("secret_access_key = " + "wJalrXUtnFEMIK7MDENG" + "bPxRfiCY", "secret_access_key = <token>"),
         ("8.8.8.8 and 2001:4860:4860::8888.", "<ip> and <ip>."),
+        ("password=correcthorsebatterY1 ok", "password=<token> ok"),
+        ("Passwort: sommer24 und", "Passwort: <token> und"),
+        ('"password" : "s3cret!x"', '"password" : "<token>"'),
+        ("token=AbcdefghijklmnopQ1", "token=<token>"),
+        ("call ０１７０ １２３４５６７ ok", "call <phone> ok"),
+        ("mira＠example.com", "<email>"),
     ],
 )
 def test_many_ways_to_write_it(text: str, expected: str) -> None:
@@ -92,6 +98,8 @@ def test_many_ways_to_write_it(text: str, expected: str) -> None:
         "youtube.com/watch?v=dQw4w9WgXcQ https://example.com/2024/06/12/a-long-name-here-5551234567",
         "4111 1111 1111 1112 is no card, DE89 3704 0044 0532 0130 01 no account",
         "my token is a word, password: please, sk-learn",
+        "password: 123456789",
+        "第１回、２０２４年",
     ],
 )
 def test_what_looks_like_it_stays(text: str) -> None:
@@ -99,7 +107,8 @@ def test_what_looks_like_it_stays(text: str) -> None:
 
 
 HOSTILE = (
-    "1|1 |a@|a@a.|a|eyJ-|DE89 3704 |4111 1111 1111 1112 |+1|:a|2a01:|1.1.1.|token=|://a:|0170 1234560 |((|1-"
+    "1|1 |a@|a@a.|a|eyJ-|DE89 3704 |4111 1111 1111 1112 |+1|:a|2a01:|1.1.1.|token=|password=|passwort: 1|://a:|"
+    "0170 1234560 |((|1-"
 )
 
 

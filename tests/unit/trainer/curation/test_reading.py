@@ -1,6 +1,7 @@
 """Reading: each file is told by what is in it, all are read in order, and any bytes end in words."""
 
 import io
+import json
 import tracemalloc
 import zipfile
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from chorus.common.errors import InvalidInput
 from chorus.trainer.curation.records import Read
+from tests.unit.trainer.curation.built import built, dialogues
 from tests.unit.trainer.curation.written import Written, turns, zipped
 
 PAIRS = '[{"user": "a", "bot": "b"}]'
@@ -105,6 +107,28 @@ def test_memory_does_not_grow_with_the_file(written: Written) -> None:
         tracemalloc.stop()
     assert large.size > 20_000_000
     assert peaks[1] < 3 * peaks[0] < 20_000_000
+
+
+IMPOSSIBLE = ("9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00")
+
+
+@pytest.mark.parametrize("at", [*IMPOSSIBLE, "1e30", "-5", "18446744073709551615"])
+def test_a_time_that_cannot_be_costs_one_entry_in_every_format(written: Written, at: str) -> None:
+    message = {"author": {"id": "1", "name": "a"}, "content": "x", "id": "5", "timestamp": at}
+    iso = at in IMPOSSIBLE
+    files = [
+        f"author,date,content\na,{at},x\n",
+        zipped({
+            "m/c1/channel.json": "{}",
+            "m/c1/messages.json": json.dumps([{"ID": 1, "Timestamp": at, "Contents": "x"}]),
+        }),
+        *([f'AuthorID,Author,Date,Content,Attachments,Reactions\n"1","a","{at}","x","",""\n'] if iso else []),
+        *([json.dumps({"guild": {}, "channel": {"id": "1"}, "messages": [message]})] if iso else []),
+    ]  # fmt: skip
+    records = written.records(*files)
+    assert len(records) == len(files)
+    made = built([*records, *dialogues(3)])
+    assert made.card.dropped == {"broken message": len(files)}
 
 
 def seeds() -> list[bytes]:

@@ -27,6 +27,21 @@ def test_a_folder_is_read_and_its_parameters_are_defaults_of_the_build(written: 
     assert BuildOptions.model_validate(reading.defaults).max_tokens == 512
 
 
+def test_exports_beside_the_parameters_are_read_with_them(written: Written) -> None:
+    reading = written.reading(zipped({"Cats/parameters.json": PARAMETERS, "Cats/a.txt": "One."}))
+    assert [turns(record) for record in reading.records] == [[("assistant", "One.")]]
+    assert reading.defaults["max_tokens"] == 512
+
+
+@pytest.mark.parametrize("pack", [False, True], ids=["alone", "in a ZIP"])
+def test_a_chat_may_be_called_like_the_parameters(written: Written, pack: bool) -> None:
+    chat = '[{"user": "a", "bot": "b"}]'
+    files = {"parameters.json": chat, "other.json": chat}
+    reading = written.reading(zipped(files) if pack else written.source(chat, "parameters.json"))
+    assert len(list(reading.records)) == 1 + pack
+    assert not reading.defaults
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [

@@ -24,7 +24,7 @@ def test_names_follow_the_order_of_time() -> None:
 @pytest.mark.parametrize("target", ["20", "bob", " @Bob ", "<@20>", "<@!20>"])
 def test_one_person_is_learned(target: str) -> None:
     made = built(talk(), target=target)
-    assert made.texts() == [["u1: who is up?", "A: me, @u1"]]
+    assert made.texts() == [["U: who is up?", "A: me, @u1"]]
     assert made.card.dropped == {"nobody answered": 2}
 
 
@@ -56,9 +56,12 @@ def test_a_bot_is_no_target_unless_bots_are_kept() -> None:
     def records() -> list[Message]:
         return [said("1", "hi"), said("9", "ho", 1, author_name="Robot", is_bot=True)]
 
-    with pytest.raises(InvalidInput, match="Nobody in this data"):
+    with pytest.raises(InvalidInput, match=r"'Robot' is a bot, and bots are left out.*`bots=True`") as caught:
         built(records(), target="Robot")
-    assert built(records(), target="Robot", bots=True).texts() == [["u1: hi", "A: ho"]]
+    assert (caught.value.code, caught.value.param) == ("target_is_a_bot", "target")
+    with pytest.raises(InvalidInput, match="Nobody in this data"):
+        built(records(), target="Nobody")
+    assert built(records(), target="Robot", bots=True).texts() == [["U: hi", "A: ho"]]
 
 
 def test_real_names_are_kept_if_the_guild_wants_it() -> None:

@@ -28,6 +28,7 @@ from chorus.trainer.curation.stored import read_records
 from chorus.trainer.curation.tokens import TokenCounter
 from chorus.trainer.process import attached
 
+READ_WHOLE = 4 * 1024 * 1024  # bytes of examples
 TELL_EVERY = 1.0  # seconds
 LOOK_EVERY = 0.05  # seconds; a core fills 100 MB in that time at most
 
@@ -94,8 +95,9 @@ def _built(order: BuildOrder, tell: Callable[[str, int], None]) -> Built:
         format_name=lambda: order.format or ", ".join(reading.formats),
         tell=tell,
         defaults=lambda: reading.defaults,
+        notes=reading.notes,
     )
-    return Built(card=built.card)
+    return Built(card=built.card, options=built.options)
 
 
 def _reading(order: BuildOrder) -> Reading:
@@ -128,8 +130,13 @@ def _shown(order: PreviewOrder) -> Shown:
 
 
 def _spread(path: Path, count: int) -> Iterator[Example]:
-    """So many lines of a file, the first and others as far apart as can be, without reading all of it."""
+    """So many lines of a file, as far apart as can be; of a large one without reading all of it."""
     size, last = path.stat().st_size, -1
+    if size <= READ_WHOLE:
+        lines = path.read_bytes().splitlines()
+        for at in sorted({len(lines) * number // count for number in range(count)}):
+            yield Example.model_validate_json(lines[at])
+        return
     with path.open("rb") as file:
         for number in range(count):
             file.seek(max(0, size * number // count - 1))

@@ -93,7 +93,7 @@ class DatasetHandlers:
         dataset = await self._library.find(asked.guild, asked.dataset)
         if dataset.label != asked.label:
             dataset = await self._builder.build(plan_again(dataset, label=asked.label), unheard)
-        packed = await archive(self._store, dataset, self._folder)
+        packed = await archive(self._library, self._store, dataset, self._folder)
 
         def chosen(old: GuildSettings) -> GuildSettings:
             return old.model_copy(update={"dataset": dataset.id})
@@ -104,7 +104,7 @@ class DatasetHandlers:
     async def archive(self, asked: Archive) -> Archived:
         """A version as a ZIP."""
         dataset: Dataset = await self._library.find(asked.guild, asked.dataset)
-        packed = await archive(self._store, dataset, self._folder)
+        packed = await archive(self._library, self._store, dataset, self._folder)
         return Archived(dataset=dataset, archive=packed, filename=filename(dataset))
 
     async def delete(self, asked: DeleteDataset) -> Deleted:

@@ -34,6 +34,9 @@ EXPORT = "consent.v1.export"
 
 Mode = Literal["off", "submitted", "permitted"]
 
+NAMES_KEPT = 64
+"""Of one person: those that were given, and accounts that go with their id in the data."""
+
 BY_NAME = "name:"
 """Before the name of an author whose source has no ids."""
 
@@ -44,7 +47,7 @@ class ConsentRecord(Wire):
     guild: Guild
     person: str = Field(min_length=1, max_length=100)
     state: Literal["in", "out"]
-    names: list[str] = Field(default=[], max_length=16)
+    names: list[str] = Field(default=[], max_length=NAMES_KEPT)
     """By which sources without ids are matched, whatever their case."""
     said_by: str
     """Who said so: the person, or whoever runs the guild."""
@@ -87,7 +90,7 @@ class Forgotten(Wire):
     models: list[str]
     """Versions that learned from these words: `name@version`."""
     blocked_at: Time | None = None
-    """When those stop answering, unless they are trained anew before."""
+    """When those stop answering. A newer version without these words has to be trained by somebody."""
 
 
 class ExportPerson(Request):
@@ -107,7 +110,12 @@ class Exported(Wire):
 
 def consent_key(guild: str, person: str) -> str:
     """Key of a person's entry: their id, or a hash where it is a name, which could be any text."""
-    if re.fullmatch(r"[0-9]{1,20}|local", person):
+    if is_id(person):
         return f"{guild}.{person}"
     digest = hashlib.sha256(person.removeprefix(BY_NAME).casefold().encode()).digest()
     return f"{guild}.n-{base64.b32encode(digest).decode().lower()[:20]}"
+
+
+def is_id(person: str) -> bool:
+    """Whether this is a person's id, and no name."""
+    return re.fullmatch(r"[0-9]{1,20}|local", person) is not None

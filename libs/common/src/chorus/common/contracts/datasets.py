@@ -9,7 +9,7 @@
     data.v1.delete    DeleteDataset → Deleted              a name with all its versions
     data.v1.cancel.<request>                               stop an import or a build
     KV datasets       <guild>.<name>  →  DatasetRecord     all versions of one name
-    S3 datasets       <guild>/<name>/<hash>/…              records.jsonl, examples.jsonl, people.json
+    S3 datasets       <guild>/<name>/<place>/…             records.jsonl, examples.jsonl, people.json
 
 A version is immutable. Its `records` are what was read, its `examples` what is learned: JSON lines, one
 `Example` a line, in the order of time. Who spoke is in `people`: consent and deletion follow it.
@@ -17,7 +17,14 @@ A version is immutable. Its `records` are what was read, its `examples` what is 
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, TypeAdapter
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    model_serializer,
+)
 
 from chorus.common.contracts.names import Guild, Name
 from chorus.common.contracts.storage import ObjectRef
@@ -118,6 +125,11 @@ class BuildOptions(StrictPart):
     context_window: int | None = Field(default=None, ge=1, le=20)
     """With `context_length`: all ordered choices of so many out of the last `context_window`."""
 
+    @model_serializer(mode="wrap")
+    def _only_what_was_chosen(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """What nobody has chosen is left out: a source may know better."""
+        return {name: value for name, value in serialize(self).items() if name in self.model_fields_set}
+
 
 class Import(Request):
     """Turn uploaded files into a dataset version. The same files and options again are the same version."""
@@ -209,7 +221,9 @@ class Dataset(Part):
     contributor: str
     created_at: Time
     withdrawn: str | None = None
-    """Why its bytes are gone, if they are: somebody's words were in it."""
+    """Why its bytes are gone, if they are, or go now."""
+    purged: bool = False
+    """Whether all of them are gone; then nothing here speaks of what was in it, either."""
 
     @property
     def id(self) -> str:
@@ -251,7 +265,7 @@ class ListDatasets(Request):
 
 
 class Datasets(Wire):
-    """All of a guild's, by name; of each name the newest versions first, and at most eight."""
+    """All of a guild's that are there, by name; of each name the newest versions first, and at most eight."""
 
     datasets: list[Dataset]
     selected: str | None = None
@@ -323,7 +337,6 @@ class Deleted(Wire):
 
     versions: NonNegativeInt
     objects: NonNegativeInt
-    seconds: NonNegativeFloat = 0.0
 
 
 def dataset_key(guild: str, name: str) -> str:

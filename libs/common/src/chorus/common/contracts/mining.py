@@ -34,6 +34,8 @@ class Mined(Wire):
     cursors: dict[str, str] = Field(default={})
     """Of each channel and thread, by id: the last message that was read."""
     parts: list[MinedPart] = Field(default=[])
+    touched_at: Time | None = None
+    """When somebody was forgotten last: what was being read then does not go in."""
 
     def emptied(self) -> "Mined":
         """As if nothing had been read yet."""

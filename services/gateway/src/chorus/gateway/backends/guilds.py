@@ -20,3 +20,9 @@ class BusGuilds:
         await self._settings.change(
             guild, lambda old: old.model_copy(update={"notice": notice}), initial=GuildSettings()
         )
+
+    async def set_deadline(self, guild: str, days: int) -> None:
+        """Write it into the guild's entry."""
+        await self._settings.change(
+            guild, lambda old: old.model_copy(update={"forget_within_days": days}), initial=GuildSettings()
+        )

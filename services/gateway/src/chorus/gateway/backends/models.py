@@ -3,6 +3,7 @@
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.models import BASE, ModelRecord, model_key
+from chorus.common.contracts.wire import now
 from chorus.common.errors import NotFound
 
 
@@ -47,4 +48,10 @@ def _promoted(record: ModelRecord, selector: str) -> ModelRecord:
     if version is None:
         known = ", ".join(str(v.version) for v in record.versions)
         raise NotFound(f"{record.name} has no {selector}; it has versions {known}.", code="unknown_version")
+    if version.is_blocked(now()):
+        raise NotFound(
+            f"{record.name}@{version.version} does not answer any more: words that it learned from were "
+            "deleted on request. Train a new version: `!train data=NAME`.",
+            code="model_withdrawn",
+        )
     return record.promote(version.version)

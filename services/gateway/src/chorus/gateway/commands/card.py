@@ -26,7 +26,6 @@ def card_of(dataset: Dataset) -> Card:
 
 def _counted(dataset: Dataset) -> Iterable[tuple[str, str]]:
     card = dataset.card
-    yield "withdrawn", dataset.withdrawn or ""
     yield "format", card.format
     yield "read", f"{card.read:,}, of which {card.kept:,} are kept"
     yield "dropped", _tally(card.dropped)

@@ -1,6 +1,7 @@
 """Finding what a person means among a guild's datasets: by name, by version, by an uploaded file's name.
 
-A path of the host is never a name here. Who gives one learns which names there are.
+A path of the host is never a name here: who gives one learns which names there are. Versions that were
+withdrawn are in no listing.
 """
 
 import re
@@ -28,7 +29,7 @@ async def named(ctx: Context, text: str) -> str:
 
 
 def find(listing: Listing, name: str) -> Dataset:
-    """The newest whole version of this name, or the one it says. Raises `NotFound`, with what there is."""
+    """The newest version of this name, or the one it says. Raises `NotFound`, with what there is."""
     match = re.fullmatch(rf"({NAME})(?:@([0-9]{{1,6}}))?", name)
     versions = [dataset for dataset in listing.datasets if match and dataset.name == match[1]]
     if not match or not versions:
@@ -38,17 +39,12 @@ def find(listing: Listing, name: str) -> Dataset:
             param="dataset",
         )
     if match[2] is None:
-        found = next((dataset for dataset in versions if not dataset.withdrawn), versions[0])
-    else:
-        found = next((dataset for dataset in versions if dataset.version == int(match[2])), None)
+        return versions[0]
+    found = next((dataset for dataset in versions if dataset.version == int(match[2])), None)
     if found is None:
         shown = ", ".join(str(dataset.version) for dataset in versions)
         raise NotFound(
             f"{match[1]} has no version {match[2]}; it has {shown}.", code="unknown_version", param="dataset"
-        )
-    if found.withdrawn:
-        raise NotFound(
-            f"{found.id} was withdrawn: {found.withdrawn}.", code="dataset_withdrawn", param="dataset"
         )
     return found
 
@@ -60,7 +56,6 @@ def find_source(listing: Listing, filename: str) -> tuple[Dataset, Source] | Non
         (
             (dataset, source)
             for dataset in newest_first
-            if not dataset.withdrawn
             for source in dataset.sources
             if source.filename.casefold() == filename.casefold()
         ),
@@ -70,8 +65,7 @@ def find_source(listing: Listing, filename: str) -> tuple[Dataset, Source] | Non
 
 def filenames(listing: Listing) -> list[str]:
     """Names of all files that datasets were made of."""
-    whole = (dataset for dataset in listing.datasets if not dataset.withdrawn)
-    return sorted({source.filename for dataset in whole for source in dataset.sources})
+    return sorted({source.filename for dataset in listing.datasets for source in dataset.sources})
 
 
 def in_a_row(words: list[str]) -> str:
@@ -81,7 +75,7 @@ def in_a_row(words: list[str]) -> str:
 
 
 def _known(listing: Listing) -> str:
-    names = sorted({dataset.name for dataset in listing.datasets if not dataset.withdrawn})
+    names = sorted({dataset.name for dataset in listing.datasets})
     return f"Datasets: {in_a_row(names)}." if names else "There are none yet: `!import` makes one."
 
 

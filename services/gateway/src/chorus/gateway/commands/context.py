@@ -1,6 +1,7 @@
 """Who asks, where, and with what at hand."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +28,10 @@ class Session:
     """A conversation, remembered while it goes on."""
 
     turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.turns.clear()
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class Context:
     user: str
     """Id of the person; it goes on every example they contribute."""
     session: Session
+    forget_conversations: Callable[[], None]
+    """Forgets this one and all others of the guild, whatever room they are in."""
     files: Files
     key: str
     """Idempotency key: the same for the same message, however often it arrives."""

@@ -82,7 +82,12 @@ async def select(ctx: Context, asked: Select) -> Reply:
     name = await named(ctx, asked.dataset)
     selected = await ctx.chorus.datasets.select(ctx.guild, name, positive=asked.positive)
     told = summary(selected.dataset).removeprefix("Dataset ")
-    return Text(f"Dataset selected and archived. Dataset: {told}\nA bare !train learns it from now on.")
+    learned = (
+        "A bare !train learns it from now on."
+        if selected.dataset.card.positive
+        else "It holds replies that are not wanted; a model learns those only beside what is."
+    )
+    return Text(f"Dataset selected and archived. Dataset: {told}\n{learned}")
 
 
 async def archive(ctx: Context, asked: Archive) -> Reply:
@@ -136,12 +141,8 @@ async def delete(ctx: Context, asked: Delete) -> Reply:
 
 
 def _row(dataset: Dataset, *, selected: bool) -> tuple[str, ...]:
-    notes = []
-    if dataset.withdrawn:
-        notes.append(f"withdrawn: {dataset.withdrawn}")
-    if not dataset.label:
-        notes.append("not to be said")
+    note = "" if dataset.label else "not to be said"
     made = f"{dataset.created_at:%Y-%m-%d %H:%M} UTC"
     card = dataset.card
     arrow = "→" if selected else ""
-    return (arrow, dataset.id, f"{card.examples:,}", f"{card.tokens:,}", made, ", ".join(notes))
+    return (arrow, dataset.id, f"{card.examples:,}", f"{card.tokens:,}", made, note)

@@ -1,6 +1,6 @@
 """What mining needs of the world: channels and what was said in them, and a place for what may be kept."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -89,8 +89,17 @@ class Harvest(Protocol):
         """All that was kept, this time and before."""
         ...
 
-    async def keep(self, said: Sequence[tuple[Channel, list[Said]]], cursors: Mapping[int, int]) -> None:
-        """Store messages, then how far was read. Raises `Conflict` if somebody else has done so meanwhile."""
+    async def keep(
+        self,
+        said: Sequence[tuple[Channel, list[Said]]],
+        cursors: Mapping[int, int],
+        may_be_kept: Callable[[], Awaitable[bool]],
+    ) -> None:
+        """Store messages, then how far was read; what may be kept is asked again between the two.
+
+        Raises `Conflict`, with nothing kept, if it may not be any more, or if somebody else has read these
+        channels or had words deleted meanwhile.
+        """
         ...
 
 

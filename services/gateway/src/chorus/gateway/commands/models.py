@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from chorus.common.contracts.models import BASE, parse_model
+from chorus.common.contracts.models import BASE, ModelVersion, parse_model
+from chorus.common.contracts.wire import now
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.jobs import NoParameters
 from chorus.gateway.commands.parsing import Parameters
@@ -26,10 +27,10 @@ async def models(ctx: Context, _: NoParameters) -> Reply:
             speaks = voice == record.name and record.aliases.get("prod") == version.version
             made = f"{version.created_at:%Y-%m-%d %H:%M} UTC"
             name = f"{record.name}@{version.version}"
-            rows.append(("→" if speaks else "", name, aliases, version.dataset, made))
-    rows.append(("→" if voice is None else "", BASE, "", "", ""))
+            rows.append(("→" if speaks else "", name, aliases, version.dataset, made, _note(version)))
+    rows.append(("→" if voice is None else "", BASE, "", "", "", ""))
     footer = "→ answers. Choose another with !use."
-    return Card("Models", ("", "model", "also", "trained on", "made"), rows, footer)
+    return Card("Models", ("", "model", "also", "trained on", "made", "note"), rows, footer)
 
 
 async def use(ctx: Context, asked: Use) -> Reply:
@@ -40,3 +41,12 @@ async def use(ctx: Context, asked: Use) -> Reply:
     name, selector = parse_model(asked.model)
     chosen = await ctx.chorus.models.use(ctx.guild, name, selector)
     return Text(f"{chosen} answers now.")
+
+
+def _note(version: ModelVersion) -> str:
+    """What becomes of a version that learned from words which were deleted since."""
+    if version.stale is None:
+        return ""
+    if version.is_blocked(now()):
+        return "blocked: it learned words that were deleted since"
+    return f"stale: stops answering on {version.stale.blocked_at:%Y-%m-%d %H:%M} UTC; train it anew"

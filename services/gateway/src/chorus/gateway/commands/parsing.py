@@ -12,11 +12,12 @@ One pair of quotes around the whole text is taken off, phones' curly ones too.
 
 import difflib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from chorus.common.contracts.names import NAME, slug
 from chorus.common.errors import InvalidInput, in_short
 
 QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»"}
@@ -55,16 +56,22 @@ def validated(model: type[P], values: dict[str, Any]) -> P:
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
+        first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
         if first["type"] == "missing":
             raise InvalidInput(f"`{name}` is missing.", code="missing_parameter", param=name) from None
         raise InvalidInput(
-            f"`{name}` cannot be {in_short(str(first['input']))!r}: "
-            f"{first['msg'][:1].lower()}{first['msg'][1:]}.",
+            f"`{name}` cannot be {in_short(str(first['input']))!r}: {_reason(first)}.",
             code="invalid_parameter",
             param=name,
         ) from None
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    """Why a value is refused. A pattern tells most people nothing: of a name, one is told that would do."""
+    if NAME in error.get("ctx", {}).get("pattern", ""):
+        return f"names are of a to z, 0 to 9 and hyphens, as in `{slug(str(error['input']))}`"
+    return f"{error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
 def _take_options(argument: str, options: set[str]) -> tuple[dict[str, Any], str]:

@@ -104,7 +104,7 @@ class Datasets(Protocol):
         ...
 
     async def list(self, guild: str) -> Listing:
-        """All of the guild's, and which of them is selected."""
+        """All of the guild's but those that were withdrawn, and which of them is selected."""
         ...
 
     async def preview(self, guild: str, dataset: str, count: int) -> Previewed:
@@ -155,6 +155,10 @@ class Guilds(Protocol):
 
     async def record_notice(self, guild: str, notice: Notice) -> None:
         """Keep that somebody has confirmed the notice."""
+        ...
+
+    async def set_deadline(self, guild: str, days: int) -> None:
+        """Keep how long models go on answering that learned from words which are deleted later."""
         ...
 
 

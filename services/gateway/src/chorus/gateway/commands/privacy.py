@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
 from chorus.common.contracts.consent import ConsentRecord, Forgotten
+from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, NotPermitted
 from chorus.gateway.commands.catalogue import in_a_row
 from chorus.gateway.commands.context import Context
@@ -15,6 +17,10 @@ from chorus.gateway.commands.replies import File, Reply, Text
 
 NAMES = 16  # by which one person is matched, at most
 LONGEST_NAME = 100  # characters
+TRAIN_ANEW = (
+    "Nothing is trained again by itself: `!train data=NAME` makes a new version without these words, which "
+    "can answer in their place."
+)
 
 PersonName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_NAME)]
 
@@ -33,6 +39,12 @@ class PrivacyParameters(Parameters):
     names: str | None = Field(
         default=None, description="for admins: what exports call them, parted by commas"
     )
+    days: int | None = Field(
+        default=None,
+        ge=0,
+        le=30,
+        description="for admins: how long models answer on that learned from what was deleted, 0 to 30",
+    )
 
 
 @dataclass(frozen=True)
@@ -46,6 +58,8 @@ class Person:
 
 async def privacy(ctx: Context, asked: PrivacyParameters) -> Reply:
     """Do what a person wants with their words."""
+    if asked.days is not None:
+        return await _deadline_set(ctx, asked, asked.days)
     person = _person(ctx, asked)
     match asked.wish:
         case None:
@@ -55,27 +69,54 @@ async def privacy(ctx: Context, asked: PrivacyParameters) -> Reply:
         case "export":
             return await _exported(ctx, person, asked.to)
         case "delete":
-            return await _deleted(ctx, person) if asked.sure else _warned(person, asked)
+            return await _deleted(ctx, person) if asked.sure else await _warned(ctx, person, asked)
 
 
 async def _explained(ctx: Context, person: Person) -> Reply:
     record = await ctx.chorus.privacy.record(ctx.guild, person.id)
     listing = await ctx.chorus.datasets.list(ctx.guild)
-    whole = [dataset for dataset in listing.datasets if not dataset.withdrawn]
-    theirs = sorted({dataset.name for dataset in whole if dataset.contributor == person.id})
+    names = {dataset.name for dataset in listing.datasets}
+    theirs = sorted({dataset.name for dataset in listing.datasets if dataset.contributor == person.id})
+    until = await _deadline(ctx)
     by_them = f"handed over by {'you' if person.is_oneself else person.id}: {in_a_row(theirs) or 'none'}"
     return Text(
         f"{_state(record, person)}\n"
-        f"Kept here: {len({dataset.name for dataset in whole})} datasets ({by_them}), with the files "
+        f"Kept here: {len(names)} datasets ({by_them}), with the files "
         "they were made of, and the models that learned them. Questions to a model are not kept.\n"
         "!privacy export: get all that is kept of your words.\n"
         "!privacy optout: nothing of yours is in any later dataset. !privacy optin takes that back.\n"
         "!privacy delete: have your words deleted from files, datasets and archives. Models that learned "
-        "them are trained anew, or stop answering."
+        f"them stop answering {until}."
+        + ("\n!privacy days=3: another deadline for that, from 0 to 30 days." if ctx.admin else "")
     )
 
 
+async def _deadline_set(ctx: Context, asked: PrivacyParameters, days: int) -> Reply:
+    if not ctx.admin:
+        raise NotPermitted("`days=` is for those who manage this server.")
+    if asked.model_fields_set != {"days"}:
+        raise InvalidInput("`days=` stands alone: `!privacy days=3`.", code="days_alone", param="days")
+    await ctx.chorus.guilds.set_deadline(ctx.guild, days)
+    return Text(
+        "From the next deletion on, models that learned what is deleted stop answering "
+        f"{await _deadline(ctx)}."
+    )
+
+
+async def _deadline(ctx: Context) -> str:
+    within = (await ctx.chorus.guilds.settings(ctx.guild)).forget_within
+    return f"after {_days(within)}" if within else "at once"
+
+
+def _days(within: timedelta) -> str:
+    return "1 day" if within.days == 1 else f"{within.days} days"
+
+
 async def _opted(ctx: Context, person: Person, state: Literal["in", "out"]) -> Reply:
+    if state == "in" and not person.is_oneself:
+        raise NotPermitted(
+            "Nobody can opt in for somebody else: they say !privacy optin themselves.", code="only_oneself"
+        )
     record = await ctx.chorus.privacy.opt(ctx.guild, person.id, state, names=person.names, said_by=ctx.user)
     told = _state(record, person)
     if state == "out":
@@ -92,10 +133,11 @@ async def _exported(ctx: Context, person: Person, to: str | None) -> Reply:
         to or "my-words.zip",
         ctx.chorus.objects.download(exported.archive),
         f"All that is kept of {whose}: {exported.messages:,} messages.",
+        private=True,
     )
 
 
-def _warned(person: Person, asked: PrivacyParameters) -> Reply:
+async def _warned(ctx: Context, person: Person, asked: PrivacyParameters) -> Reply:
     whose = "your words" if person.is_oneself else f"the words of {person.id}"
     called = f" (also as {', '.join(person.names)})" if person.names else ""
     again = " ".join(
@@ -105,33 +147,41 @@ def _warned(person: Person, asked: PrivacyParameters) -> Reply:
     )
     return Text(
         f"This deletes {whose}{called} from uploaded files, datasets and archives. Datasets are built anew "
-        "without them; models that learned them are trained anew, or stop answering. There is no way back. "
-        f"To do it: !privacy delete{again} sure=True"
+        f"without them; models that learned them stop answering {await _deadline(ctx)}. {TRAIN_ANEW} "
+        f"There is no way back. To do it: !privacy delete{again} sure=True"
     )
 
 
 async def _deleted(ctx: Context, person: Person) -> Reply:
+    ctx.forget_conversations()  # first: for this, nothing else has to work
     forgotten = await ctx.chorus.privacy.forget(ctx.guild, person.id, names=person.names, said_by=ctx.user)
-    ctx.session.turns.clear()  # what was said here is not asked again, either
-    return Text(_told(forgotten))
+    return Text(_told(forgotten, person))
 
 
-def _told(forgotten: Forgotten) -> str:
-    told = ["Deleted, and opted out. This conversation is forgotten, too."]
+def _told(forgotten: Forgotten, person: Person) -> str:
+    told = [
+        f"Deleted, and opted out: nothing is learned from them any more{_until_they_opt_in(person)}. "
+        "What I remembered of conversations here is forgotten, too."
+    ]
     if forgotten.datasets:
         told.append(
             "Datasets withdrawn, and built anew where words of others are left: "
             f"{in_a_row(forgotten.datasets)} ({forgotten.objects} stored objects)."
         )
     else:
-        told.append("No dataset had any of these words.")
+        told.append("There was no dataset with any of these words.")
     if forgotten.models:
-        until = f" on {forgotten.blocked_at:%Y-%m-%d %H:%M} UTC" if forgotten.blocked_at else " now"
+        at = forgotten.blocked_at
+        until = f"on {at:%Y-%m-%d %H:%M} UTC" if at and at > now() else "now"
         told.append(
-            f"Models that learned from them: {in_a_row(forgotten.models)}. They stop answering{until}, "
-            "unless they are trained anew before."
+            f"Models that learned from them: {in_a_row(forgotten.models)}. They stop answering {until}. "
+            + TRAIN_ANEW
         )
     return "\n".join(told)
+
+
+def _until_they_opt_in(person: Person) -> str:
+    return ", until you say `!privacy optin`" if person.is_oneself else ""
 
 
 def _state(record: ConsentRecord | None, person: Person) -> str:
@@ -156,7 +206,8 @@ def _person(ctx: Context, asked: PrivacyParameters) -> Person:
         return Person(ctx.user, _checked([*ctx.names, *given]), is_oneself=True)
     mention = re.fullmatch(r"<@!?([0-9]{1,20})>|([0-9]{1,20}|local)", asked.person)
     if mention:
-        return Person(mention[1] or mention[2], _checked(given), is_oneself=False)
+        known = mention[1] or mention[2]
+        return Person(known, _checked(given), is_oneself=known == ctx.user)
     return Person(asked.person, _checked([asked.person, *given]), is_oneself=False)
 
 

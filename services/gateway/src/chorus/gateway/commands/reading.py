@@ -87,7 +87,12 @@ class Reading:
         if not self._cursors:
             return
         said = [(channel, await self._opted_in(words)) for channel, words in self._said.values()]
-        await self._harvest.keep(said, self._cursors)
+        everything = [one for _, words in said for one in words]
+
+        async def may_be_kept() -> bool:
+            return await self._opted_in(everything) == everything
+
+        await self._harvest.keep(said, self._cursors, may_be_kept)
         self._kept += sum(len(words) for _, words in said)
         self._said, self._cursors, self._unstored = {}, {}, 0
 

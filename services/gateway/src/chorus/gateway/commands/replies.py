@@ -92,6 +92,8 @@ class File:
     name: str
     data: Download
     text: str = ""
+    private: bool = False
+    """Whether it is for nobody but whoever asked."""
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,9 @@ async def from_data(ctx: Context, asked: Handed, text: str) -> Steps:
         if (found := find_source(listing, name)) is None:
             raise
     else:
-        return from_dataset(ctx, asked, dataset)
+        return await from_dataset(ctx, asked, dataset)
     dataset, source = found
+    await basis(ctx, dataset.basis.way)
     new = NewDataset(
         name=asked.name or _name_of(source.filename),
         files=[source],
@@ -95,11 +96,15 @@ async def from_selected(ctx: Context, asked: Handed) -> Steps:
             "`!train data=club`. `!select_dataset club` chooses what a bare `!train` uses.",
             code="nothing_to_train_on",
         )
-    return from_dataset(ctx, asked, find(listing, listing.selected))
+    return await from_dataset(ctx, asked, find(listing, listing.selected))
 
 
-def from_dataset(ctx: Context, asked: Handed, dataset: Dataset) -> Steps:
-    """The dataset as it is, or built anew where options were given."""
+async def from_dataset(ctx: Context, asked: Handed, dataset: Dataset) -> Steps:
+    """The dataset as it is, or built anew where options were given.
+
+    It was made by right; whether it is learned is for what the operator allows today.
+    """
+    await basis(ctx, dataset.basis.way)
     if "positive" in asked.model_fields_set and asked.positive != dataset.label:
         raise InvalidInput(
             f"{dataset.id} was built otherwise. `!select_dataset {dataset.id} positive={asked.positive}` "

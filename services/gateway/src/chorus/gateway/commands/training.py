@@ -72,12 +72,15 @@ async def _trained(ctx: Context, asked: Train, steps: Steps) -> AsyncIterator[Mo
     assert dataset is not None  # the last step, or an error
     yield Moment(note=summary(dataset))
     if not dataset.card.positive:
-        yield Moment(
-            outcome=Text(
-                "Kept as words not to be said. Nothing is trained on them alone: "
-                "a model learns what not to say only beside what to say."
+        kept = "a model learns what not to say only beside what to say."
+        if asked.positive:  # somebody meant to train on it
+            raise InvalidInput(
+                f"{dataset.id} holds only replies that are not wanted, and nothing is trained on them alone: "
+                f"{kept}",
+                code="only_unwanted",
+                param="data",
             )
-        )
+        yield Moment(outcome=Text(f"Kept as words not to be said. Nothing is trained on them alone: {kept}"))
         return
     async for moment in _job(ctx, asked, dataset):
         yield moment

@@ -10,12 +10,14 @@ import stat
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from chorus.common.errors import InvalidInput, in_short
+from chorus.trainer.curation.readers.folder import base, parent
 from chorus.trainer.curation.source import Source
 from chorus.trainer.curation.unknown import SIGNATURE, by_members, unknown_format
 
@@ -108,7 +110,15 @@ class Archive:
     def _checked(self, found: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
         if len(found) > MEMBERS:
             raise self._too_large(f"more than {MEMBERS:,} files")
-        members = {_plain(info.filename): info for info in found if not info.is_dir()}
+        members: dict[str, zipfile.ZipInfo] = {}
+        again = Counter[str]()
+        for info in found:
+            name = plain = _plain(info.filename)
+            while name in members:  # the same name twice, or written in two ways: both are read
+                again[plain] += 1
+                name = f"{parent(plain)}{again[plain] + 1} {base(plain)}"
+            if not plain.endswith("/"):
+                members[name] = info
         for name, info in members.items():
             self._check(name, info)
         if looks := by_members(members):

@@ -6,12 +6,13 @@ A million messages are held in memory, once: each stage changes them in place or
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from chorus.common.contracts.datasets import BuildOptions, Card
+from chorus.common.errors import InvalidInput
 from chorus.trainer.curation import conversations, stored
 from chorus.trainer.curation.card import Contents, Tally, card_of
 from chorus.trainer.curation.clean import sift
@@ -34,6 +35,8 @@ class Built:
     """What was made; the files are in the folder."""
 
     card: Card
+    options: BuildOptions
+    """Those that were given, and those that the source names itself."""
 
 
 def build(
@@ -48,13 +51,15 @@ def build(
     format_name: Callable[[], str],
     tell: Tell,
     defaults: Callable[[], Mapping[str, object]] = dict,
+    notes: Callable[[], Sequence[str]] = tuple,
 ) -> Built:
     """Build a version in `folder`. Raises `InvalidInput` where nothing can be learned, and says why.
 
     `label` says whether these replies are wanted, where the source does not. Once all records are read,
-    `format_name` is asked for what they were, and `defaults` for options that the source itself names: they
-    hold where nobody has chosen otherwise.
+    `format_name` is asked for what they were, `defaults` for options that the source itself names (they hold
+    where nobody has chosen otherwise), and `notes` for what people should know of the files.
     """
+    _check(options)
     tally, contents = Tally(), Contents()
     with (folder / stored.RECORDS).open("wb") as kept:
         gathered = gather(records, kept, allowed, contributor, tally, tell)
@@ -75,8 +80,20 @@ def build(
         conversations=learned.conversations,
         names=speakers.names,
         options=options,
+        notes=notes(),
     )
-    return Built(card)
+    return Built(card, options)
+
+
+def _check(options: BuildOptions) -> None:
+    """Raises `InvalidInput` for options of which one means nothing without the other."""
+    if options.context_window and not options.context_length:
+        raise InvalidInput(
+            "`context_window` says out of how many messages `context_length` are chosen: give both, "
+            "`context_length=2` say.",
+            code="context_length_missing",
+            param="context_length",
+        )
 
 
 def _examples(gathered: Gathered, making: Making, tell: Tell) -> Iterator[Made]:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -105,6 +105,7 @@ def card_of(
     conversations: int,
     names: Mapping[str, str],
     options: BuildOptions,
+    notes: Sequence[str] = (),
 ) -> Card:
     """The card. Raises `InvalidInput` where nothing can be learned, with what became of all that was read."""
     if not contents.examples:
@@ -133,7 +134,7 @@ def card_of(
         last_at=_time(contents.last_at),
         replaced=dict(contents.replaced.most_common()),
         situational=contents.situational,
-        warnings=_warnings(tally, contents, validation, options),
+        warnings=[*_warnings(tally, contents, validation, options), *notes],
     )
 
 
@@ -155,7 +156,7 @@ def _warnings(tally: Tally, contents: Contents, validation: int, options: BuildO
 
 def _of_size(contents: Contents, validation: int) -> list[str]:
     if contents.examples < FEW:
-        return ["so little data is learned by heart."]
+        return ["this is so little that it is learned by heart."]
     if validation:
         return []
     if contents.examples < HELD_OUT_FROM:

@@ -1,9 +1,9 @@
 """Conversations as examples: whose replies are learned, what stands before them, how much fits.
 
-In an example whoever is learned is the assistant, and everybody else a user with a name.
+In an example whoever is learned is the assistant, and everybody else a user; several users have names.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -50,18 +50,20 @@ class _Talk(NamedTuple):
     turns: list[Spoken]
     learned: Collection[str]
     """Whose replies are learned: authors."""
+    names: Mapping[str, str]
+    """Of the others, by author; none are needed where there is only one."""
     number: int
 
 
 def of_chats(conversations: Iterable[Sequence[Message]], making: Making, *, first: int) -> Iterator[Made]:
     """Examples of what people said to each other; conversations are numbered from `first` on."""
-    counter, names = making.counter, making.speakers.names
+    counter = making.counter
     for talks, tokens in counter.ahead(_some(_talks(enumerate(conversations, first), making)), _texts):
         counted = iter(tokens)
         for talk in talks:
             for turn in talk.turns:
-                name = "" if turn.author in talk.learned else names[turn.author]
-                turn.tokens = next(counted) + counter.per_turn + counter.of_name(name)
+                name = talk.names.get(turn.author)
+                turn.tokens = next(counted) + counter.per_turn + counter.of_name(name or "")
             yield from _chosen(talk, making) if making.options.context_length else _whole(talk, making)
 
 
@@ -83,7 +85,13 @@ def _talks(conversations: Iterable[tuple[int, Sequence[Message]]], making: Makin
         if options.situational == "drop":
             turns = _timeless(turns, learned, tally)
         if turns:
-            yield _Talk(turns, learned, number)
+            yield _Talk(turns, learned, _names(turns, learned, making.speakers.names), number)
+
+
+def _names(turns: Sequence[Spoken], learned: Collection[str], names: Mapping[str, str]) -> Mapping[str, str]:
+    """What the others are called. Who is alone with the model is not named when they ask it, either."""
+    others = {turn.author for turn in turns}.difference(learned)
+    return {author: names[author] for author in others} if len(others) > 1 else {}
 
 
 def _mark_situational(turns: Sequence[Spoken], learned: Collection[str]) -> None:
@@ -127,7 +135,7 @@ def _messages(turns: Sequence[Spoken]) -> int:
 # --- from turns to examples ----------------------------------------------------------------------
 def _whole(talk: _Talk, making: Making) -> Iterator[Made]:
     """The conversation in as few parts as its length allows."""
-    turns, learned, _ = talk
+    turns, learned = talk.turns, talk.learned
     replies = [turn.author in learned for turn in turns]
     room = making.options.max_tokens - making.counter.per_example
     end = 0
@@ -142,7 +150,7 @@ def _whole(talk: _Talk, making: Making) -> Iterator[Made]:
 
 def _chosen(talk: _Talk, making: Making) -> Iterator[Made]:
     """Each reply after several choices of what was said before it: more examples of little data."""
-    turns, learned, _ = talk
+    turns, learned = talk.turns, talk.learned
     options = making.options
     replies = [turn.author in learned for turn in turns]
     length = options.context_length or 1
@@ -166,12 +174,11 @@ def _chosen(talk: _Talk, making: Making) -> Iterator[Made]:
 
 
 def _made(said: Sequence[Spoken], talk: _Talk, making: Making) -> Made:
-    learned, names = talk.learned, making.speakers.names
     example = Learned(
         messages=[
             ReadTurn("assistant", turn.content)
-            if turn.author in learned
-            else ReadTurn("user", turn.content, names[turn.author])
+            if turn.author in talk.learned
+            else ReadTurn("user", turn.content, talk.names.get(turn.author))
             for turn in said
         ],
         label=making.label,

@@ -3,13 +3,15 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from operator import attrgetter
 from typing import BinaryIO, TypeVar
 
 from chorus.common.contracts.consent import BY_NAME
-from chorus.trainer.curation.card import BROKEN, IN_ANOTHER_FILE, NOT_OPTED_IN, OPTED_OUT, Tally
-from chorus.trainer.curation.records import SELF, Dropped, Message, Read, Record
+from chorus.trainer.curation.card import BROKEN, NOT_OPTED_IN, OPTED_OUT, Tally
+from chorus.trainer.curation.overlaps import each_once
+from chorus.trainer.curation.records import LATEST, SELF, Dropped, Message, Read, Record, account_name
 from chorus.trainer.curation.stored import Person, lines
 
 BATCH = 8192  # records that are worked on at once
@@ -34,10 +36,22 @@ class Allowed:
 
     def objection(self, author: str) -> str | None:
         """Why this person's words are left out, if they are."""
-        by_name = author.startswith(BY_NAME) and author.removeprefix(BY_NAME).casefold() in self.out_names
-        if by_name or author in self.opted_out:
+        if author in self.opted_out or (author.startswith(BY_NAME) and self.is_out(author)):
             return OPTED_OUT
         return NOT_OPTED_IN if self.only is not None and author not in self.only else None
+
+    def is_out(self, name: str) -> bool:
+        """Whether somebody is called so, by name or by id, who does not want it."""
+        return _folded(name) in self._names or name in self.opted_out
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        by_name = (person for person in self.opted_out if person.startswith(BY_NAME))
+        return frozenset(map(_folded, (*self.out_names, *by_name)))
+
+
+def _folded(name: str) -> str:
+    return account_name(name.removeprefix(BY_NAME)).casefold()
 
 
 @dataclass
@@ -59,27 +73,33 @@ def gather(
     objections: dict[str, str | None] = {}
     for batch in batched(records):
         tally.read += len(batch)
-        admitted: list[Message | Read] = []
+        admitted: list[Record] = []
         for record in batch:
             if isinstance(record, Dropped):
-                tally.drop(record.reason, mend=record.mend)
+                admitted.append(record)
                 continue
-            if isinstance(record, Message) and record.author == SELF:
-                record.author = contributor
-            author = record.author if isinstance(record, Message) else contributor
+            if isinstance(record, Message):
+                if record.author == SELF:
+                    record.author = contributor
+                author = record.author
+            else:
+                author = contributor
             if author not in objections:
                 objections[author] = allowed.objection(author)
             objection = objections[author]
+            if objection is None and isinstance(record, Read) and _has_name_of(record, allowed):
+                objection = OPTED_OUT
             if objection is None:
-                admitted.append(record)
+                wrong = isinstance(record, Message) and not 0 <= record.at < LATEST  # nor is it a number
+                admitted.append(_of_no_time(record) if wrong else record)
                 continue
             tally.drop(objection)
             if isinstance(record, Message):
                 gathered.left_out.add(record.author_name.casefold())
-        _take(gathered, _written(admitted, keep, tally), contributor)
+        _take(gathered, _written(admitted, keep), contributor, tally)
         tell("reading", tally.read)
     gathered.messages.sort(key=attrgetter("at"))  # stable: without times, the order of the file
-    gathered.messages = _each_once(gathered.messages, tally)
+    gathered.messages = each_once(gathered.messages, tally)
     return gathered
 
 
@@ -90,19 +110,26 @@ def batched(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
         yield batch
 
 
-def _written(records: list[Message | Read], keep: BinaryIO, tally: Tally) -> list[Message | Read]:
-    """Those that could be written: half a character, which no file of text can hold, is left out."""
+def _has_name_of(read: Read, allowed: Allowed) -> bool:
+    """Whether anybody speaks in it by name who does not want it."""
+    return any(turn.name and allowed.is_out(turn.name) for turn in read.messages)
+
+
+def _of_no_time(record: Message | Read) -> Dropped:
+    return Dropped("broken message", mend=f"{record.source}: a message has a time before 1970 or after 2100.")
+
+
+def _written(records: list[Record], keep: BinaryIO) -> list[Record]:
+    """Them as they are in the file: half a character, which no file of text can hold, is left out."""
     try:
         keep.write(lines(records))
     except UnicodeEncodeError:
-        whole = [record for record in records if _is_whole(record)]
-        tally.drop(BROKEN, len(records) - len(whole))
-        keep.write(lines(whole))
-        return whole
+        records = [record if _is_whole(record) else Dropped(BROKEN) for record in records]
+        keep.write(lines(records))
     return records
 
 
-def _is_whole(record: Message | Read) -> bool:
+def _is_whole(record: Record) -> bool:
     try:
         lines([record])
     except UnicodeEncodeError:
@@ -110,51 +137,29 @@ def _is_whole(record: Message | Read) -> bool:
     return True
 
 
-def _take(gathered: Gathered, records: list[Message | Read], contributor: str) -> None:
+def _take(gathered: Gathered, records: list[Record], contributor: str, tally: Tally) -> None:
     """Sort them by kind, and note whose they are. Names that come again and again are kept once."""
     intern, people = sys.intern, gathered.people
     for record in records:
+        account = ""
         if isinstance(record, Message):
             record.author = author = intern(record.author)
             record.author_name = name = intern(record.author_name)
+            record.account = account = intern(record.account)
             record.channel = intern(record.channel)
             record.source = intern(record.source)
             gathered.messages.append(record)
-        else:
+        elif isinstance(record, Read):
             author, name = contributor, ""
             gathered.ready.append(record)
+        else:
+            tally.drop(record.reason, mend=record.mend)
+            continue
         person = people.get(author)
         if person is None:
             person = people[author] = Person([])
         person.messages += 1
         if name and name not in person.names and len(person.names) < NAMES_KEPT:
             person.names.append(name)
-
-
-def _each_once(messages: list[Message], tally: Tally) -> list[Message]:
-    """Leave out what an overlapping export has as well; the newer wording of a message stays.
-
-    The same message has the same time in each file, and messages are in order of time: only those of one
-    moment are compared. Without ids, it is the same if the same person says the same at the same time in
-    another file; within one file people do say "ok" twice a minute.
-    """
-    kept: list[Message] = []
-    moment = -1.0
-    seen: dict[tuple[str, str], Message] = {}
-    for message in messages:
-        if message.at != moment:
-            moment = message.at
-            seen = {}
-        key = (message.channel, message.id) if message.id else (message.author, message.text)
-        earlier = seen.setdefault(key, message)
-        if earlier is message:
-            kept.append(message)
-        elif message.id:
-            if message.edited_at > earlier.edited_at:
-                earlier.text, earlier.edited_at = message.text, message.edited_at
-            tally.drop(IN_ANOTHER_FILE)
-        elif moment and message.source != earlier.source:
-            tally.drop(IN_ANOTHER_FILE)
-        else:
-            kept.append(message)
-    return kept
+        if account and account not in person.accounts and len(person.accounts) < NAMES_KEPT:
+            person.accounts.append(account)

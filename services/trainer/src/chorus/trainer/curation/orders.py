@@ -60,6 +60,8 @@ class Built(Part):
 
     type: Literal["built"] = "built"
     card: Card
+    options: BuildOptions
+    """With which it was built: a source may name some itself."""
 
 
 class Shown(Part):

@@ -16,7 +16,7 @@ from chorus.trainer.curation.phones import phone_spans
 from chorus.trainer.curation.secrets import hide_secrets
 
 _SUSPECT = re.compile(
-    r"[@0-9A:_-](?:"  # one set of characters to look for; then, by which it was:
+    r"[@0-9A:=_-](?:"  # one set of characters to look for; then, by which it was:
     r"(?<=[^\s<(]@)\w"  # an address, or a password in a link
     # Seven digits, near one another: a number of some kind, but not the id of a message or an emoji.
     r"|(?<=[0-9])(?<![0-9]{2})(?:[ .()/-]{0,3}[0-9]){6}(?![0-9]{10,13}(?![0-9]))"
@@ -26,12 +26,27 @@ _SUSPECT = re.compile(
     r"|(?<=A)(?:KIA|SIA|Iza)"
     r"|(?<=[23][0-9A-Fa-f]{3}:)[0-9A-Fa-f:]"  # IPv6
     r"|(?<=_)[A-Za-z0-9]{16}"
-    r"|(?<=-)----BEGIN)"
+    r"|(?<=-)----BEGIN"
+    r"|(?<=[a-zA-Z\"' ][:=])\s{0,3}[\"']?(?!//|[0-9]{15})(?=[^\s\"']{6})[^\s\"'0-9]{0,64}[0-9]"
+    r")"  # `password: "…"`
 )
+
+
+_WIDE = re.compile("[０-９＠]")
+_NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)}
+"""Digits, letters and signs as wide as Chinese characters, as plain ones."""
 
 
 def replace(text: str, counts: Counter[str]) -> str:
     """The text with placeholders. `counts` learns how many there are of each kind."""
+    if not text.isascii() and _WIDE.search(text):
+        folded = text.translate(_NARROW)
+        found = _replaced(folded, counts)
+        return text if found == folded else found
+    return _replaced(text, counts)
+
+
+def _replaced(text: str, counts: Counter[str]) -> str:
     if not _SUSPECT.search(text):
         return text
     text, secrets = hide_secrets(text, "<token>")

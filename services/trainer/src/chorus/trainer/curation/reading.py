@@ -13,6 +13,7 @@ from pathlib import Path
 from chorus.common.contracts.datasets import BuildOptions
 from chorus.common.errors import InvalidInput, in_short
 from chorus.trainer.curation.archive import DEPTH, Archive, Scratch
+from chorus.trainer.curation.notes import MEDIA, NOT_NEEDED, Part, in_words, notes_on
 from chorus.trainer.curation.readers.folder import Files, FolderReader, base
 from chorus.trainer.curation.readers.reader import Reader
 from chorus.trainer.curation.readers.table import FILES, FOLDERS
@@ -20,7 +21,7 @@ from chorus.trainer.curation.records import Record
 from chorus.trainer.curation.source import Source
 from chorus.trainer.curation.unknown import SIGNATURE, ZIP, by_signature, by_text, is_markup, unknown_format
 
-_OTHER, _MEDIA = "other files", "files of an export"
+_OTHER = "other files"
 _PASSED_OVER = {"unknown_format", "not_text", "empty_file"}
 """Codes of errors about a file that are none where it came in a ZIP, with others that are read."""
 
@@ -36,6 +37,12 @@ class Reading:
     """How many files in ZIPs were not read, by what they look like."""
     defaults: dict[str, object] = field(default_factory=dict[str, object])
     """What a source says about its build: fields of `BuildOptions`, for those that nobody has set."""
+    parts: set[Part] = field(default_factory=set[Part])
+    """What kinds of channels the exports are of, where they tell."""
+
+    def notes(self) -> list[str]:
+        """What people should know of these files."""
+        return notes_on(self.formats, self.passed_over, self.parts)
 
 
 def read_all(files: Sequence[Source], options: BuildOptions, folder: Path) -> Reading:
@@ -97,7 +104,7 @@ class _Run:
             else:
                 with files.open(name) as source:
                     yield from self._entries(reader, source)
-        self._pass_over(_OTHER, len(taken) - parts)
+        self._pass_over(NOT_NEEDED, len(taken) - parts)
 
     def _file(self, files: Files, name: str, depth: int) -> Iterator[Record]:
         looks = by_signature(files.start(name))
@@ -122,7 +129,7 @@ class _Run:
             if depth > DEPTH:
                 raise archive.too_deep()
             read_before = self.files_read
-            self._pass_over(_MEDIA, archive.media)
+            self._pass_over(MEDIA, archive.media)
             yield from self.read(archive, depth)
             if self.files_read == read_before:
                 raise unknown_format(archive.name, _nothing_in(self.reading.passed_over))
@@ -130,6 +137,8 @@ class _Run:
     def _entries(self, reader: Reader, source: Source) -> Iterator[Record]:
         self.files_read += 1
         self.reading.formats[reader.name] += 0
+        if reader.part and (part := reader.part(source.head())):
+            self.reading.parts.add(part)
         for record in reader.read(source, self.options):
             self.reading.formats[reader.name] += 1
             yield record
@@ -140,7 +149,7 @@ class _Run:
 
 
 def _nothing_in(passed_over: Counter[str]) -> str:
-    there = ", ".join(f"{looks} ({count})" for looks, count in passed_over.most_common(5))
+    there = in_words(passed_over)
     return f"a ZIP with nothing to learn from in it, but {there}" if there else "an empty ZIP"
 
 
@@ -160,7 +169,7 @@ class _Uploads:
         self._files: dict[str, Source] = {}
         for number, file in enumerate(files, 1):
             name = base(file.name)
-            self._files[name if name not in self._files else f"{number}/{name}"] = file
+            self._files[name if name not in self._files else f"{number} {name}"] = file
 
     @property
     def names(self) -> Sequence[str]:

@@ -4,6 +4,7 @@
 bytes each) and must not be walked by the garbage collector.
 """
 
+import re
 from typing import Literal
 
 import msgspec
@@ -32,6 +33,8 @@ class Message(msgspec.Struct, gc=False, tag="message", tag_field="is", omit_defa
     """Names of files."""
     source: str = ""
     """The file it was read from."""
+    account: str = ""
+    """The account's own name, which a person has once; `author_name` may be a nickname of one server."""
 
 
 class ReadTurn(msgspec.Struct, gc=False, omit_defaults=True):
@@ -51,12 +54,13 @@ class Read(msgspec.Struct, tag="example", tag_field="is", omit_defaults=True):
     source: str = ""
 
 
-class Dropped(msgspec.Struct):
+class Dropped(msgspec.Struct, tag="dropped", tag_field="is", omit_defaults=True):
     """An entry that was read, and cannot be used. `reason` is one of few, and is counted."""
 
     reason: str
     mend: str = ""
-    """Where it is and what is wrong with it, if people would rather mend it than do without it."""
+    """Where it is and what is wrong with it, if people would rather mend it than do without it. Never what
+    somebody said in it: this is shown to others, and stays when their words are deleted."""
 
 
 Record = Message | Read | Dropped
@@ -68,10 +72,22 @@ EMPTY = Dropped("no text")
 """A picture alone, a sticker, a link's preview."""
 
 
+LATEST = 4_102_444_800.0
+"""Seconds since 1970: the year 2100. No chat has a later time, and calendars end in the year 9999."""
+
+
 SELF = "self"
 """Author of messages of which a source says only that they are one's own: whoever hands it over."""
 
 
+_DISCRIMINATOR = re.compile(r"#[0-9]{4}$")
+
+
 def author_by_name(name: str) -> str:
     """The author's id where there is only a name."""
-    return f"{BY_NAME}{name}"
+    return f"{BY_NAME}{account_name(name)}"
+
+
+def account_name(name: str) -> str:
+    """The name without the four digits that Discord put after it until 2023: `mara` of `mara#1234`."""
+    return _DISCRIMINATOR.sub("", name) or name

@@ -37,15 +37,21 @@ _PRIVATE_KEY = re.compile(
     re.DOTALL,
 )
 _IN_A_LINK = re.compile(r"(?<=://)[^\s/:@<>]{1,64}:[^\s/@<>]{1,255}(?=@)")
+_IS = r"[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
 _NAMED = re.compile(
-    r"(?P<name>(?:secret|token|api[_ -]?key|access[_ -]?key|password)[\"']?\s{0,3}[:=]\s{0,3}[\"']?)"
+    rf"(?P<name>(?:secret|token|api[_ -]?key|access[_ -]?key){_IS})"
     r"(?P<value>[A-Za-z0-9_/+.~!$%^&*=-]{16,255})",
+    re.IGNORECASE,
+)
+_PASSWORD = re.compile(
+    rf"(?P<name>(?:passwor[dt]|passwd|passphrase|\bpwd|kennwort){_IS})(?P<value>[^\s\"'<>]{{6,255}})",
     re.IGNORECASE,
 )
 _AWS_SECRET = re.compile(
     r"(?<![A-Za-z0-9/+=_.:-])(?P<name>)(?P<value>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=_-]|\.\w)"
 )
 _UPPER, _LOWER, _DIGIT = re.compile("[A-Z]"), re.compile("[a-z]"), re.compile("[0-9]")
+_LETTER = re.compile(r"[^\W\d_]")
 
 
 def hide_secrets(text: str, placeholder: str) -> tuple[str, int]:
@@ -62,4 +68,13 @@ def hide_secrets(text: str, placeholder: str) -> tuple[str, int]:
         hidden += 1
         return match["name"] + placeholder
 
-    return _AWS_SECRET.sub(hide, _NAMED.sub(hide, text)), hidden
+    def hide_password(match: re.Match[str]) -> str:
+        nonlocal hidden
+        if not (_LETTER.search(match["value"]) and _DIGIT.search(match["value"])):
+            return match[0]  # "password: please", "password: 123456"
+        hidden += 1
+        return match["name"] + placeholder
+
+    if ":" in text or "=" in text:
+        text = _NAMED.sub(hide, _PASSWORD.sub(hide_password, text))
+    return _AWS_SECRET.sub(hide, text), hidden

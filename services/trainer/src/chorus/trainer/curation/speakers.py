@@ -47,7 +47,7 @@ def name_speakers(
 ) -> Speakers:
     """Name everybody, in the order of their first message. Bots are counted only where they are kept."""
     order = dict.fromkeys(m.author for m in messages if options.bots or not m.is_bot)
-    targets = find(options.target, {a: people[a] for a in order}) if options.target and order else None
+    targets = _targets(options.target, order, messages, people) if options.target and order else None
     if options.real_names:
         return Speakers(_real_names(order, people), {}, targets)
     names = {author: f"u{number}" for number, author in enumerate(order, 1)}
@@ -56,17 +56,27 @@ def name_speakers(
     return Speakers(names, by_name, targets)
 
 
+def _targets(
+    target: str, order: Collection[str], messages: Sequence[Message], people: Mapping[str, Person]
+) -> frozenset[str]:
+    """Who is meant, of those who are kept. Raises `InvalidInput` that says so where it is a bot."""
+    kept = {author: people[author] for author in order}
+    bots = {m.author: people[m.author] for m in messages if m.is_bot and m.author not in kept}
+    if not _meant(target, kept) and _meant(target, bots):
+        raise InvalidInput(
+            f"{in_short(target)!r} is a bot, and bots are left out. Say `bots=True` to keep them.",
+            code="target_is_a_bot",
+            param="target",
+        )
+    return find(target, kept)
+
+
 def find(target: str, people: Mapping[str, Person]) -> frozenset[str]:
     """The author with this id, or those with this name: with an id and, from another file, without.
 
     Raises `InvalidInput` where nobody is meant, or several people could be.
     """
-    mentioned = _MENTION.fullmatch(target.strip())
-    wanted = mentioned[1] if mentioned else target.strip().removeprefix("@")
-    if wanted in people:
-        return frozenset({wanted})
-    wanted = wanted.casefold()
-    found = [author for author, person in people.items() if wanted in map(str.casefold, person.names)]
+    found = _meant(target, people)
     with_id = [author for author in found if not author.startswith(BY_NAME)]
     if len(with_id) > 1:
         raise InvalidInput(
@@ -77,15 +87,30 @@ def find(target: str, people: Mapping[str, Person]) -> frozenset[str]:
         )
     if not found:
         raise InvalidInput(
-            f"Nobody in this data is called {in_short(target)!r}. {_who_there_is(wanted, people)}",
+            f"Nobody in this data is called {in_short(target)!r}. {_who_there_is(target, people)}",
             code="no_such_target",
             param="target",
         )
     return frozenset(found)
 
 
-def _who_there_is(wanted: str, people: Mapping[str, Person]) -> str:
+def _meant(target: str, people: Mapping[str, Person]) -> list[str]:
+    """The author with this id, or all with this name."""
+    mentioned = _MENTION.fullmatch(target.strip())
+    wanted = mentioned[1] if mentioned else _plain(target)
+    if wanted in people:
+        return [wanted]
+    wanted = wanted.casefold()
+    return [author for author, person in people.items() if wanted in map(str.casefold, person.names)]
+
+
+def _plain(target: str) -> str:
+    return target.strip().removeprefix("@")
+
+
+def _who_there_is(target: str, people: Mapping[str, Person]) -> str:
     """Names that are like the one that was wanted, or else of those who say most."""
+    wanted = _plain(target).casefold()
     spoken = sorted(people.values(), key=lambda person: -person.messages)
     names = {name.casefold(): name for person in spoken for name in person.names}
     near = difflib.get_close_matches(wanted, names, n=3)

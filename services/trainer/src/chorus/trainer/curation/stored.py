@@ -1,8 +1,8 @@
 """A version on disk: what was read, what is learned, who spoke. Written and read line by line.
 
-    records.jsonl     `Message` and `Read`, as they were read: a version can be built anew from them
+    records.jsonl     all records, as they were read: a version can be built anew from them
     examples.jsonl    lines that decode as `Example` of the contracts
-    people.json       {id of a person: {"names": [...], "messages": n}}
+    people.json       {id of a person: {"names": [...], "messages": n, "accounts": [...]}}
 
 The structs here are the contracts' models at the speed of a million: msgspec writes 1.5 million such lines
 in the time in which pydantic writes 100,000.
@@ -15,7 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from chorus.common.contracts.datasets import Split
-from chorus.trainer.curation.records import Message, Read, ReadTurn, Record
+from chorus.trainer.curation.records import Dropped, Message, Read, ReadTurn, Record
 
 RECORDS, EXAMPLES, PEOPLE = "records.jsonl", "examples.jsonl", "people.json"
 
@@ -26,6 +26,8 @@ class Person(msgspec.Struct):
     names: list[str]
     """As sources call them, in the order in which they were met."""
     messages: int = 0
+    accounts: list[str] = []
+    """The accounts' own names, where sources have them: sources without ids call people so."""
 
 
 class Learned(msgspec.Struct, omit_defaults=True):
@@ -40,12 +42,12 @@ class Learned(msgspec.Struct, omit_defaults=True):
 
 
 _ENCODER = msgspec.json.Encoder()
-_RECORD: msgspec.json.Decoder[Message | Read] = msgspec.json.Decoder(Message | Read)
+_RECORD: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Message | Read | Dropped)
 _EXAMPLE = msgspec.json.Decoder(Learned)
 _PEOPLE = msgspec.json.Decoder(dict[str, Person])
 
 
-def lines(structs: Sequence[Message | Read] | Sequence[Learned]) -> bytes:
+def lines(structs: Sequence[Record] | Sequence[Learned]) -> bytes:
     """One line of JSON for each. Raises `UnicodeEncodeError` for half a character (a lone surrogate)."""
     return _ENCODER.encode_lines(structs)
 

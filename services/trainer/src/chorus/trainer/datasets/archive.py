@@ -8,14 +8,25 @@ from pathlib import Path
 from chorus.common.contracts import storage
 from chorus.common.contracts.datasets import Card, Dataset
 from chorus.common.contracts.storage import ObjectRef
+from chorus.common.errors import NotFound
 from chorus.common.objects import ObjectStore
-from chorus.trainer.datasets.library import ARCHIVES
+from chorus.trainer.datasets.library import Library, archives_of
 
 BEGINNING = (1980, 1, 1, 0, 0, 0)  # the oldest time that a ZIP knows: the same version is the same bytes
 
 
-async def archive(store: ObjectStore, dataset: Dataset, folder: Path) -> ObjectRef:
-    """Pack the version, and put it beside the uploads."""
+async def archive(library: Library, store: ObjectStore, dataset: Dataset, folder: Path) -> ObjectRef:
+    """Pack the version, and put it beside the uploads. Raises `NotFound` if it was withdrawn meanwhile."""
+    ref = await _packed(store, dataset, folder)
+    try:
+        await library.find(dataset.guild, dataset.id)
+    except NotFound:  # who withdrew it may not have seen what was just put there
+        await store.delete(storage.FILES, [ref.key])
+        raise
+    return ref
+
+
+async def _packed(store: ObjectStore, dataset: Dataset, folder: Path) -> ObjectRef:
     with tempfile.TemporaryDirectory(dir=folder, prefix="archive-") as name:
         examples, packed = Path(name) / "examples.jsonl", Path(name) / "archive.zip"
         await store.get_file(dataset.examples, examples)
@@ -29,7 +40,7 @@ def filename(dataset: Dataset) -> str:
 
 
 def _key(dataset: Dataset) -> str:
-    return f"{dataset.guild}/{ARCHIVES}/{dataset.id}/{filename(dataset)}"
+    return f"{archives_of(dataset)}{filename(dataset)}"
 
 
 def _pack(dataset: Dataset, examples: Path, packed: Path) -> None:

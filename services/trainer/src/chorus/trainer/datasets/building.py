@@ -6,6 +6,7 @@ after the version is there; if it has changed meanwhile, what was built is withd
 
 import asyncio
 import tempfile
+import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -22,8 +23,8 @@ from chorus.common.contracts.datasets import (
 )
 from chorus.common.contracts.storage import ObjectRef
 from chorus.common.contracts.wire import now
-from chorus.common.errors import Conflict, InternalError, InvalidInput, NotPermitted, TooLarge
-from chorus.common.objects import ObjectStore, file_sha256
+from chorus.common.errors import ChorusError, Conflict, InternalError, InvalidInput, NotPermitted, TooLarge
+from chorus.common.objects import ObjectStore
 from chorus.trainer.curation.orders import (
     REPORT,
     BuildOrder,
@@ -172,7 +173,7 @@ class Builder:
                     if isinstance(report, Building):
                         await tell(report)
                     elif isinstance(report, Failed):
-                        raise InvalidInput(report.message, code=report.code, param=report.param)
+                        raise _told(report)
                     elif isinstance(report, wanted):
                         return report
         except TimeoutError:
@@ -185,9 +186,7 @@ class Builder:
 
     async def _stored(self, plan: Plan, built: Built, out: Path) -> Dataset:
         """Put the bytes, then make the version known."""
-        examples = out / "examples.jsonl"
-        sha256 = await asyncio.to_thread(file_sha256, examples)
-        place = f"{plan.guild}/{plan.name}/{sha256}-{'wanted' if plan.label else 'unwanted'}"
+        place = f"{plan.guild}/{plan.name}/{uuid.uuid4().hex}"  # of its own: nothing is ever overwritten
 
         async def put(name: str) -> ObjectRef:
             return await self._store.put_file(storage.DATASETS, f"{place}/{name}", out / name)
@@ -202,13 +201,19 @@ class Builder:
                 people=await put("people.json"),
                 card=built.card,
                 sources=list(plan.sources),
-                options=plan.options,
+                options=built.options,
                 label=plan.label,
                 basis=plan.basis,
                 contributor=plan.contributor,
                 created_at=now(),
             )
         )
+
+
+def _told(failed: Failed) -> ChorusError:
+    """What is wrong, as the error for it: too much is not the same as wrong."""
+    kind = TooLarge if failed.code == "too_much_data" else InvalidInput
+    return kind(failed.message, code=failed.code, param=failed.param)
 
 
 async def unheard(_: Building) -> None:

@@ -1,11 +1,20 @@
 """The consent ledger: who may be learned from, in one guild, at one moment."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from chorus.common.bus.state import Bucket, Entry
-from chorus.common.contracts.consent import BY_NAME, ConsentRecord, SetConsent, consent_key
+from chorus.common.contracts.consent import (
+    BY_NAME,
+    NAMES_KEPT,
+    ConsentRecord,
+    Forget,
+    SetConsent,
+    consent_key,
+)
 from chorus.common.contracts.wire import now
+from chorus.common.errors import NotPermitted
+from chorus.trainer.curation.records import account_name
 
 
 @dataclass(frozen=True)
@@ -32,8 +41,7 @@ class Ledger:
         return Consents(
             out=frozenset(person.person for person in out),
             out_names=frozenset(name for person in out for name in folded(person.person, person.names)),
-            # Nobody can opt in for somebody else.
-            opted_in=frozenset(p.person for p in people if p.state == "in" and p.said_by == p.person),
+            opted_in=frozenset(person.person for person in people if person.state == "in"),
         )
 
     async def get(self, guild: str, person: str) -> ConsentRecord | None:
@@ -42,12 +50,28 @@ class Ledger:
         return entry.value if entry else None
 
     async def set(self, asked: SetConsent) -> ConsentRecord:
-        """Write down what a person wants."""
+        """Write down what a person wants. Raises `NotPermitted` where somebody else opts them in."""
+        if asked.state == "in" and asked.said_by != asked.person:
+            raise NotPermitted(
+                "Nobody can opt in for somebody else: they say `!privacy optin` themselves.",
+                code="only_oneself",
+                param="person",
+            )
         return await self._write(asked, forget=False)
 
-    async def forget(self, asked: SetConsent) -> ConsentRecord:
-        """Write down that a person wants to be forgotten: first of all, so that no later build has them."""
-        return await self._write(asked, forget=True)
+    async def forget(self, asked: Forget, accounts: Collection[str]) -> ConsentRecord:
+        """Write down that a person wants to be forgotten: first of all, so that no later build has them.
+
+        `accounts` are names that go with their id in the data; exports without ids may use those.
+        """
+        wish = SetConsent.model_construct(
+            guild=asked.guild,
+            person=asked.person,
+            state="out",
+            names=[*asked.names, *sorted(accounts)],
+            said_by=asked.said_by,
+        )
+        return await self._write(wish, forget=True)
 
     async def _write(self, asked: SetConsent, *, forget: bool) -> ConsentRecord:
         first = ConsentRecord(
@@ -55,11 +79,11 @@ class Ledger:
         )
 
         def written(old: ConsentRecord) -> ConsentRecord:
-            names = sorted({*old.names, *(name for name in asked.names if name.strip())})[:16]
+            names = [name for name in dict.fromkeys([*asked.names, *old.names]) if name.strip()]
             return old.model_copy(
                 update={
                     "state": asked.state,
-                    "names": names,
+                    "names": names[:NAMES_KEPT],
                     "said_by": asked.said_by,
                     "at": now(),
                     "forget_since": now() if forget else old.forget_since,
@@ -88,11 +112,11 @@ class Ledger:
 def folded(person: str, names: Iterable[str]) -> set[str]:
     """All names of a person as names are compared: a person who is known by name alone has that one."""
     own = [person.removeprefix(BY_NAME)] if not person.isdigit() else []
-    return {name.strip().casefold() for name in (*names, *own) if name.strip()}
+    return {account_name(name.strip()).casefold() for name in (*names, *own) if name.strip()}
 
 
 def is_of(contributor: str, person: str, names: set[str]) -> bool:
     """Whether a contributor's id means this person: the same id, or one of their names where it is a name."""
     if contributor.startswith(BY_NAME):
-        return contributor.removeprefix(BY_NAME).casefold() in names
+        return account_name(contributor.removeprefix(BY_NAME)).casefold() in names
     return contributor == person

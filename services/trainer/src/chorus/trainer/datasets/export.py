@@ -25,14 +25,14 @@ def exports_of(guild: str, person: str) -> str:
 
 
 async def export(library: Library, store: ObjectStore, record: ConsentRecord, folder: Path) -> Exported:
-    """Gather a person's words from the newest version of each dataset."""
+    """Gather a person's words from every version that was read from something else than the one before."""
     names = folded(record.person, record.names)
     messages = 0
     with tempfile.TemporaryDirectory(dir=folder, prefix="export-") as name:
         packed = Path(name) / "export.zip"
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr("consent.json", record.model_dump_json(indent=2, exclude_none=True))
-            for dataset in await _whole(library, record.guild):
+            for dataset in await _all(library, record.guild):
                 people = await people_in(store, dataset)
                 if has(people, record.person, names):
                     records = Path(name) / "records.jsonl"
@@ -43,18 +43,25 @@ async def export(library: Library, store: ObjectStore, record: ConsentRecord, fo
         return Exported(archive=await store.put_file(storage.FILES, key, packed), messages=messages)
 
 
-async def _whole(library: Library, guild: str) -> list[Dataset]:
-    newest = [record.find() for record in await library.records(guild)]
-    return [dataset for dataset in newest if dataset is not None]
+async def _all(library: Library, guild: str) -> list[Dataset]:
+    """Every version that is whole; of those that were read from the same, the newest."""
+    return list(
+        {
+            (version.name, version.records.sha256): version
+            for record in await library.records(guild)
+            for version in record.versions
+            if not version.withdrawn
+        }.values()
+    )
 
 
 def _write(file: zipfile.ZipFile, dataset: Dataset, records: Path, person: str, names: set[str]) -> int:
     """One file of the person's records; returns how many there are."""
     written = 0
-    with file.open(f"{dataset.name}.jsonl", "w") as entry:
+    with file.open(f"{dataset.name}-{dataset.version}.jsonl", "w") as entry:
         for record in read_records(records):
-            theirs = is_of(record.author, person, names) if isinstance(record, Message) else True
-            if isinstance(record, Message | Read) and theirs:
+            author = record.author if isinstance(record, Message) else dataset.contributor
+            if isinstance(record, Message | Read) and is_of(author, person, names):
                 entry.write(lines([record]))
                 written += 1
     return written

@@ -6,7 +6,9 @@ Each thing may be done twice, and at the same time by two processes: all of them
 import asyncio
 import itertools
 import re
+from collections.abc import Awaitable
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 
@@ -28,6 +30,8 @@ UNUSED_AFTER = timedelta(hours=1)  # an upload that no dataset came from by then
 EXPORTS_KEPT = timedelta(days=1)
 
 _UPLOAD = re.compile(r"[^/]+/[0-9a-f]{64}")  # as `ObjectStore.put_by_hash` names them
+
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -54,24 +58,29 @@ class Keeper:
     async def run(self) -> None:
         """Look now, and then once a minute, for ever."""
         for number in itertools.count():
-            try:
-                await self.look()
-                if number % CLEAR_EVERY == 0:
-                    await self.clear()
-            except ChorusError as error:  # the bus or the store is away: the next look finds the same
-                log.warning("keeper could not look", code=error.code, reason=error.message)
+            await self.look()
+            if number % CLEAR_EVERY == 0:
+                await self._patiently("clear", self.clear())
             await asyncio.sleep(EVERY)
 
     async def look(self) -> None:
-        """End what was cut short, and what is past its time."""
-        for entry in await self._ledger.unfinished():
+        """Block what is past its time, and end what was cut short; what fails is tried again."""
+        await self._patiently("block models", self._models.block_overdue())
+        for entry in await self._patiently("read the ledger", self._ledger.unfinished()) or []:
             since = entry.value.forget_since
             if since is not None and since < now() - CUT_SHORT_AFTER:
-                await self._forgetting.carry_out(entry.value)
-        await self._models.block_overdue()
+                await self._patiently("forget", self._forgetting.carry_out(entry.value))
+
+    async def _patiently(self, what: str, work: Awaitable[T]) -> T | None:
+        """One thing's trouble must not stand in the way of the others."""
+        try:
+            return await work
+        except ChorusError as error:
+            log.warning("the keeper could not do its work", what=what, code=error.code, reason=error.message)
+            return None
 
     async def clear(self) -> None:
-        """Delete uploads that no dataset came from, and exports that were there to be fetched."""
+        """Delete what nobody needs: of uploads, of exports that were there to be fetched, of datasets."""
         kept: dict[str, set[str]] = {}
         gone: list[str] = []
         for found in await self._store.list(storage.FILES, ""):
@@ -82,6 +91,12 @@ class Keeper:
                 gone += [] if found.key in kept[guild] else [found.key]
             elif rest.startswith(f"{EXPORTS}/") and found.modified < now() - EXPORTS_KEPT:
                 gone.append(found.key)
+        await self._store.delete(storage.FILES, gone)
+        for guild in {found.key.partition("/")[0] for found in await self._store.list(storage.DATASETS, "")}:
+            for version in await self._library.unpurged(guild):
+                await self._library.purge(version)
+            unnamed = await self._library.unnamed(guild, now() - UNUSED_AFTER)
+            gone += unnamed
+            await self._store.delete(storage.DATASETS, unnamed)
         if gone:
-            await self._store.delete(storage.FILES, gone)
             log.info("cleared what nobody needs", objects=len(gone))

@@ -5,10 +5,12 @@ finds a version finds all of it.
 """
 
 import re
+from collections.abc import Callable
+from datetime import datetime
 
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts import storage
-from chorus.common.contracts.datasets import VERSIONS_KEPT, Dataset, DatasetRecord, dataset_key
+from chorus.common.contracts.datasets import VERSIONS_KEPT, BuildOptions, Dataset, DatasetRecord, dataset_key
 from chorus.common.contracts.names import NAME
 from chorus.common.contracts.wire import MAX_MESSAGE_BYTES, encode
 from chorus.common.errors import InvalidInput, NotFound, in_short
@@ -58,10 +60,6 @@ class Library:
         """All names of a guild, with all their versions."""
         return [entry.value for entry in await self._records.entries(f"{guild}.") if entry.value.versions]
 
-    async def guilds(self) -> set[str]:
-        """All guilds that have datasets."""
-        return {key.split(".", 1)[0] for key in await self._records.keys()}
-
     async def add(self, dataset: Dataset) -> Dataset:
         """Make it the newest version of its name; the same data again is the version that has it.
 
@@ -79,12 +77,44 @@ class Library:
         key = dataset_key(dataset.guild, dataset.name)
         entry = await self._records.change(key, added, initial=DatasetRecord(versions=[]))
         for old in too_old.values():
-            await self._delete_bytes(old, sources=True)
-        return next(v for v in reversed(entry.value.versions) if _same(v, dataset))
+            await self._delete_bytes(old)
+        there = next(v for v in reversed(entry.value.versions) if _same(v, dataset))
+        if there.examples != dataset.examples:  # the same bytes, at another place
+            await self._store.delete(storage.DATASETS, (ref.key for ref in dataset.objects()))
+        return there
 
     async def withdraw(self, dataset: Dataset, reason: str) -> int:
         """Take a version's bytes away; its entry stays, and says why. Returns how many objects went."""
-        return await self._withdraw(dataset.guild, dataset.name, [dataset], reason)
+
+        def marked(version: Dataset) -> Dataset:
+            return version.model_copy(update={"withdrawn": version.withdrawn or reason})
+
+        await self._change(dataset, marked)
+        return await self.purge(dataset)
+
+    async def purge(self, dataset: Dataset) -> int:
+        """Delete what a withdrawn version had. Twice is once: a crash leaves it to be done."""
+        gone = await self._delete_bytes(dataset)
+
+        def emptied(version: Dataset) -> Dataset:
+            card = version.card.model_copy(update={"speakers": [], "warnings": []})
+            blank = {"card": card, "options": BuildOptions(), "sources": [], "purged": True}
+            return version.model_copy(update=blank)
+
+        await self._change(dataset, emptied)
+        return gone
+
+    async def unpurged(self, guild: str) -> list[Dataset]:
+        """Versions whose withdrawal was cut short."""
+        records = await self.records(guild)
+        return [v for record in records for v in record.versions if v.withdrawn and not v.purged]
+
+    async def _change(self, dataset: Dataset, changed: Callable[[Dataset], Dataset]) -> None:
+        def with_change(old: DatasetRecord) -> DatasetRecord:
+            versions = [changed(v) if v.version == dataset.version else v for v in old.versions]
+            return DatasetRecord(versions=versions)
+
+        await self._records.change(dataset_key(dataset.guild, dataset.name), with_change)
 
     async def delete(self, guild: str, name: str) -> tuple[int, int]:
         """Withdraw all versions of a name: how many, and how many objects went. Raises `NotFound`.
@@ -95,32 +125,27 @@ class Library:
         there = [v for v in entry.value.versions if not v.withdrawn] if entry else []
         if not there:
             raise await self._unknown(guild, name)
-        return len(there), await self._withdraw(guild, name, there, "it was deleted")
+        return len(there), sum([await self.withdraw(version, "it was deleted") for version in there])
 
-    async def _withdraw(self, guild: str, name: str, versions: list[Dataset], reason: str) -> int:
-        numbers = {version.version for version in versions}
-
-        def withdrawn(old: DatasetRecord) -> DatasetRecord:
-            return DatasetRecord(
-                versions=[
-                    v.model_copy(update={"withdrawn": v.withdrawn or reason, "sources": []})
-                    if v.version in numbers
-                    else v
-                    for v in old.versions
-                ]
-            )
-
-        await self._records.change(dataset_key(guild, name), withdrawn)
-        return sum([await self._delete_bytes(version, sources=True) for version in versions])
-
-    async def _delete_bytes(self, dataset: Dataset, *, sources: bool = False) -> int:
-        """Delete a version's own objects and archives; and its uploads, where no other version needs them."""
+    async def _delete_bytes(self, dataset: Dataset) -> int:
+        """Delete a version's own objects and archives, and its uploads where no other version needs them."""
         gone = await self._store.delete(storage.DATASETS, (ref.key for ref in dataset.objects()))
-        archives = await self._store.list(storage.FILES, f"{dataset.guild}/{ARCHIVES}/{dataset.id}/")
-        uploads = {source.file.key for source in dataset.sources} if sources else set[str]()
+        archives = await self._store.list(storage.FILES, archives_of(dataset))
+        uploads = {source.file.key for source in dataset.sources}
         if uploads:
             uploads -= await self.uploads(dataset.guild)
         return gone + await self._store.delete(storage.FILES, uploads | {found.key for found in archives})
+
+    async def unnamed(self, guild: str, before: datetime) -> list[str]:
+        """Keys in the bucket `datasets` that are older, and that no version names: cut-short builds."""
+        named = {
+            ref.key
+            for record in await self.records(guild)
+            for version in record.versions
+            for ref in version.objects()
+        }
+        found = await self._store.list(storage.DATASETS, f"{guild}/")
+        return [each.key for each in found if each.key not in named and each.modified < before]
 
     async def uploads(self, guild: str) -> set[str]:
         """Keys of the uploads that this guild's versions came from, in the bucket `files`."""
@@ -128,6 +153,7 @@ class Library:
             source.file.key
             for record in await self.records(guild)
             for version in record.versions
+            if not version.withdrawn
             for source in version.sources
         }
 
@@ -140,5 +166,11 @@ def _with_version(old: DatasetRecord, dataset: Dataset) -> DatasetRecord:
 
 
 def _same(one: Dataset, other: Dataset) -> bool:
-    """Whether the same examples are meant in the same way, and can still be had."""
-    return (one.examples, one.label, one.withdrawn) == (other.examples, other.label, None)
+    """Whether the same was read and made of it, in the same way, and can still be had."""
+    hashes = ([ref.sha256 for ref in each.objects()] for each in (one, other))
+    return next(hashes) == next(hashes) and (one.label, one.withdrawn) == (other.label, None)
+
+
+def archives_of(dataset: Dataset) -> str:
+    """Where its archives are, in the bucket `files`."""
+    return f"{dataset.guild}/{ARCHIVES}/{dataset.id}/"

@@ -7,6 +7,7 @@ from chorus.common.bus.state import Bucket
 from chorus.common.contracts import storage
 from chorus.common.contracts.consent import BY_NAME
 from chorus.common.contracts.mining import Mined, mining_key, mining_prefix
+from chorus.common.contracts.wire import now
 from chorus.common.errors import NotFound
 from chorus.common.objects import ObjectStore
 
@@ -25,19 +26,21 @@ class Harvests:
     async def forget(self, guild: str, person: str) -> int:
         """Empty each harvest that has this person's words; its channels are read anew, without them.
 
-        Returns how many objects went. Harvests have ids: who is known by a name alone is in none.
+        Every other one is touched, so that what is being read now does not go in. Returns how many objects
+        went. Harvests have ids: who is known by a name alone is in none.
         """
-        if person.startswith(BY_NAME):
-            return 0
         gone: set[str] = set()
 
         def emptied(old: Mined) -> Mined:
             gone.update(part.source.file.key for part in old.parts)
-            return old.emptied()
+            return touched(old.emptied())
+
+        def touched(old: Mined) -> Mined:
+            return old.model_copy(update={"touched_at": now()})
 
         for mined in await self._of(guild):
-            if await self._has(mined, person.encode()):
-                await self._records.change(mining_key(guild, mined.name), emptied)
+            has = not person.startswith(BY_NAME) and await self._has(mined, person.encode())
+            await self._records.change(mining_key(guild, mined.name), emptied if has else touched)
         return await self._store.delete(storage.FILES, gone)
 
     async def _of(self, guild: str) -> list[Mined]:

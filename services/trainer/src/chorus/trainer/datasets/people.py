@@ -1,6 +1,6 @@
 """Who is in a dataset version: people.json."""
 
-from pydantic import BaseModel, NonNegativeInt, TypeAdapter
+from pydantic import BaseModel, Field, NonNegativeInt, TypeAdapter
 
 from chorus.common.contracts.consent import BY_NAME
 from chorus.common.contracts.datasets import Dataset
@@ -9,9 +9,12 @@ from chorus.trainer.datasets.consent import is_of
 
 
 class Person(BaseModel):
-    """One author: the names they had, and how many messages are theirs."""
+    """One author, and how many messages are theirs."""
 
-    names: list[str] = []
+    names: list[str] = Field(default=[])
+    """What they call themselves."""
+    accounts: list[str] = Field(default=[])
+    """What their account is called, which nobody can choose as they like; not what they call themselves."""
     messages: NonNegativeInt = 0
 
 
@@ -24,20 +27,21 @@ async def people_in(store: ObjectStore, dataset: Dataset) -> dict[str, Person]:
     return PEOPLE.validate_json(await store.get(dataset.people))
 
 
-def names_of(people: dict[str, Person], person: str) -> set[str]:
-    """The names, case-folded, that go with a person's id, but for those that others have as well.
+def accounts_of(people: dict[str, Person], person: str) -> set[str]:
+    """The account names that go with a person's id, case-folded."""
+    found = people.get(person)
+    return {name.casefold() for name in found.accounts} if found and not person.startswith(BY_NAME) else set()
 
-    A name can be taken on by anybody; whoever takes another's must not delete the other's words by it.
-    """
-    if person.startswith(BY_NAME) or person not in people:
-        return set()
-    others = {
-        name.casefold()
-        for id_, other in people.items()
-        if id_ != person and not id_.startswith(BY_NAME)
-        for name in other.names
+
+def called(people: dict[str, Person], name: str) -> set[str]:
+    """Ids of the people who are called so, by their account or by themselves."""
+    wanted = name.casefold()
+    return {
+        author
+        for author, person in people.items()
+        if not author.startswith(BY_NAME)
+        and wanted in (known.casefold() for known in (*person.names, *person.accounts))
     }
-    return {name.casefold() for name in people[person].names} - others
 
 
 def has(people: dict[str, Person], person: str, names: set[str]) -> bool:

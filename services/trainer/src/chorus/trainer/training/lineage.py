@@ -27,13 +27,18 @@ async def still_there(datasets: Bucket[DatasetRecord], job: TrainJob) -> None:
 
 
 async def stale_if_withdrawn(
-    datasets: Bucket[DatasetRecord], models: Bucket[ModelRecord], manifest: Manifest
+    datasets: Bucket[DatasetRecord],
+    models: Bucket[ModelRecord],
+    settings: Bucket[GuildSettings],
+    manifest: Manifest,
 ) -> None:
     """Mark a model that was just published, if somebody's words in its data were deleted meanwhile."""
     made_of = [await _version(datasets, manifest.guild, name) for name in manifest.datasets]
     if not any(dataset is not None and dataset.withdrawn == FORGOTTEN for dataset in made_of):
         return
-    stale = Stale(since=now(), blocked_at=now() + GuildSettings().forget_within)
+    chosen = await settings.get(manifest.guild)
+    within = (chosen.value if chosen else GuildSettings()).forget_within
+    stale = Stale(since=now(), blocked_at=now() + within)
 
     def marked(old: ModelRecord) -> ModelRecord:
         return old.model_copy(

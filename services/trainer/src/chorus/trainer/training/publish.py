@@ -57,6 +57,12 @@ async def upload(store: ObjectStore, manifest: Manifest, folder: Path) -> Object
     return await store.put(MODELS, f"{place}/{MANIFEST}", data)
 
 
+async def discard(store: ObjectStore, manifest: ObjectRef) -> None:
+    """Delete the files of a model that nobody will know of."""
+    folder = manifest.key.removesuffix(MANIFEST)
+    await store.delete(MODELS, (found.key for found in await store.list(MODELS, folder)))
+
+
 async def succession(settings: Bucket[GuildSettings], guild: str) -> tuple[str | None, bool]:
     """The guild's voice, and whether a new version takes its place at once.
 

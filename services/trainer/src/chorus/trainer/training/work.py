@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from chorus.common.bus.claims import ClaimLost
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.datasets import DatasetRecord, Example
 from chorus.common.contracts.guild import GuildSettings
@@ -17,14 +18,14 @@ from chorus.common.contracts.models import Manifest, ModelRecord
 from chorus.common.contracts.storage import DATASETS
 from chorus.common.contracts.training import Committed, Hyperparameters, JobResult, TrainJob
 from chorus.common.contracts.wire import decode
-from chorus.common.errors import InternalError, InvalidInput, NotPermitted
+from chorus.common.errors import Cancelled, InternalError, InvalidInput, NotPermitted
 from chorus.common.objects import ObjectStore
 from chorus.common.patience import patiently
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.training.journal import Journal
 from chorus.trainer.training.lineage import stale_if_withdrawn, still_there
 from chorus.trainer.training.process import training_process
-from chorus.trainer.training.publish import announce, manifest_of, succession, upload
+from chorus.trainer.training.publish import announce, discard, manifest_of, succession, upload
 from chorus.trainer.training.recipe import DEFAULT_RANK
 from chorus.trainer.training.report import Failed, Order, Stage, Step, Trained
 
@@ -55,7 +56,11 @@ class Training:
         """Train and store, commit, publish. What was committed by an earlier attempt is only published."""
         if (committed := journal.record.committed) is None:
             committed = await self._train(journal, journal.record.job)
-            await journal.commit(committed)
+            try:
+                await journal.commit(committed)
+            except (Cancelled, ClaimLost):  # nobody will ever find it
+                await discard(self._stores.objects, committed.manifest)
+                raise
         return await self._publish(committed)
 
     async def _train(self, journal: Journal, job: TrainJob) -> Committed:
@@ -75,8 +80,8 @@ class Training:
             trained = await self._follow(journal, order, folder)
             await journal.stage("publishing")
             manifest = manifest_of(job, trained, out, _contributors(examples))
-            ref = await patiently(upload)(self._stores.objects, manifest, out)
             await patiently(still_there)(self._stores.datasets, job)
+            ref = await patiently(upload)(self._stores.objects, manifest, out)
         voice, promote = await patiently(succession)(self._stores.settings, job.guild)
         return Committed(
             manifest=ref, steps=trained.steps, seconds=trained.seconds, voice_before=voice, promote=promote
@@ -87,7 +92,9 @@ class Training:
         data = await patiently(self._stores.objects.get)(committed.manifest)
         manifest = decode(Manifest, data)
         version = await patiently(announce)(self._stores.models, self._stores.settings, manifest, committed)
-        await patiently(stale_if_withdrawn)(self._stores.datasets, self._stores.models, manifest)
+        await patiently(stale_if_withdrawn)(
+            self._stores.datasets, self._stores.models, self._stores.settings, manifest
+        )
         return JobResult(
             model=f"{manifest.name}@{version}",
             in_use=committed.promote,

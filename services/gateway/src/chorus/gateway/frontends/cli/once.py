@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from chorus.gateway.commands.context import Chorus, Context, Session, Trust
-from chorus.gateway.commands.replies import Reply
+from chorus.gateway.commands.replies import Reply, Text
 from chorus.gateway.commands.table import PREFIX, attempted, permitted, run
 from chorus.gateway.frontends.cli.arguments import read
-from chorus.gateway.frontends.cli.preprocess import PREPROCESS, preprocess
+from chorus.gateway.frontends.cli.preprocess import PREPROCESS, USAGE, preprocess
 from chorus.gateway.frontends.console.files import LocalFiles
 from chorus.gateway.frontends.console.render import Renderer
 from chorus.gateway.frontends.console.repl import here
@@ -26,7 +26,7 @@ async def run_once(chorus: Chorus, trust: Trust, words: Sequence[str], *, max_up
 async def _reply(ctx: Context, words: Sequence[str]) -> Reply:
     name, *rest = words
     if name == PREPROCESS:
-        return await preprocess(ctx, rest)
+        return Text(USAGE) if set(HELP) & set(rest) else await preprocess(ctx, rest)
     if set(HELP) & set(rest):
         return await run(ctx, f"{PREFIX}help {name}")
     command = permitted(ctx, name.removeprefix(PREFIX))

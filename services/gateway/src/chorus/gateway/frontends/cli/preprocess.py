@@ -2,22 +2,28 @@
 
     $selfChatBot_raw/Dataset_1_Harbour/parameters.json, DiscordChatExporter/*.txt
         → the dataset `harbour`, as `!import` makes it
-        → $selfChatBot_preprocessed/Dataset_1_Harbour/examples.jsonl, card, …: what `!archive` hands over
+        → $selfChatBot_preprocessed/Dataset_1_Harbour/examples.jsonl, …: what `!archive` hands over,
+          with the training's parameters.json
+        → $selfChatBot_results/Dataset_1_Harbour/chorus.md, where there is such a variable: where the model is
 
 Then `chorus train --data harbour`, in place of `selfChatBot_train -d 1`.
 """
 
 import asyncio
+import json
 import os
 import re
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chorus.common.contracts.datasets import Building, BuildOptions, Dataset
 from chorus.common.contracts.names import slug
-from chorus.common.errors import Conflict, InvalidInput, NotFound
+from chorus.common.contracts.training import Hyperparameters
+from chorus.common.errors import Conflict, InvalidInput, NotFound, in_short
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.ports import NewDataset, Upload
 from chorus.gateway.commands.replies import Moment, Progress, Reply, Text
@@ -25,20 +31,24 @@ from chorus.gateway.commands.telling import ended_in_words, of_build, summary
 from chorus.gateway.commands.trust import basis
 
 PREPROCESS = "preprocess"
-RAW, PREPROCESSED = "selfChatBot_raw", "selfChatBot_preprocessed"
+RAW, PREPROCESSED, RESULTS = "selfChatBot_raw", "selfChatBot_preprocessed", "selfChatBot_results"
+PARAMETERS = "parameters.json"
 USAGE = f"Say which dataset: `chorus {PREPROCESS} -d 1` reads ${RAW}/Dataset_1_…"
+
+_STRING_OR_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*')
 
 
 async def preprocess(ctx: Context, words: Sequence[str]) -> Reply:
     """Import a folder, and write what became of it beside it."""
-    folder = _folder(os.environ, _id(words))
-    target = _variable(os.environ, PREPROCESSED) / folder.name
+    number, folders = _id(words), _folders(os.environ)
+    folder = _folder(folders.raw, number)
+    target = folders.preprocessed / folder.name
     if target.exists():
         raise Conflict(
             f"{target} exists, and nothing is overwritten. Move it away to have it made again.",
             code="file_exists",
         )
-    return Progress("", ended_in_words(_preprocessed(ctx, folder, target)))
+    return Progress("", ended_in_words(_preprocessed(ctx, folder, target, folders.results)))
 
 
 def _id(words: Sequence[str]) -> str:
@@ -49,23 +59,39 @@ def _id(words: Sequence[str]) -> str:
     return match[1]
 
 
-def _variable(environment: Mapping[str, str], name: str) -> Path:
-    """The folder that a variable names."""
-    value = environment.get(name, "")
-    if not value or not Path(value).is_dir():
-        what = f"is {value}, which is no folder" if value else "is not set"
+@dataclass(frozen=True)
+class _Folders:
+    """What selfchatbot's variables name."""
+
+    raw: Path
+    preprocessed: Path
+    results: Path | None
+
+
+def _folders(environment: Mapping[str, str]) -> _Folders:
+    """All of them. Raises `InvalidInput` with everything that is wrong, at once."""
+    set_to = {name: environment.get(name, "") for name in (RAW, PREPROCESSED, RESULTS)}
+    unset = [name for name in (RAW, PREPROCESSED) if not set_to[name]]
+    wrong = [f"{name} is not set" for name in unset]
+    wrong += [
+        f"{name} is {value}, which is no folder"
+        for name, value in set_to.items()
+        if value and not Path(value).is_dir()
+    ]
+    if wrong:
         raise InvalidInput(
-            f"The variable {name} {what}. selfchatbot's folders are named by {RAW} (what was exported) and "
-            f"{PREPROCESSED} (what it becomes): `export {name}=…`",
+            f"{'; '.join(wrong)}. selfchatbot's folders are named by {RAW} (what was exported), "
+            f"{PREPROCESSED} (what it becomes) and {RESULTS} (what is trained; it may be left out): "
+            f"`export {RAW}=…`",
             code="missing_variable",
-            param=name,
+            param=wrong[0].partition(" ")[0],
         )
-    return Path(value)
+    results = set_to[RESULTS]
+    return _Folders(Path(set_to[RAW]), Path(set_to[PREPROCESSED]), Path(results) if results else None)
 
 
-def _folder(environment: Mapping[str, str], number: str) -> Path:
+def _folder(raw: Path, number: str) -> Path:
     """`Dataset_<number>_<name>` among the raw ones."""
-    raw = _variable(environment, RAW)
     found = sorted(path for path in raw.glob(f"Dataset_{number}_*") if path.is_dir())
     if len(found) != 1:
         names = ", ".join(path.name for path in found or sorted(raw.glob("Dataset_*"))) or "none"
@@ -76,7 +102,9 @@ def _folder(environment: Mapping[str, str], number: str) -> Path:
     return found[0]
 
 
-async def _preprocessed(ctx: Context, folder: Path, target: Path) -> AsyncIterator[Moment]:
+async def _preprocessed(
+    ctx: Context, folder: Path, target: Path, results: Path | None
+) -> AsyncIterator[Moment]:
     dataset: Dataset | None = None
     with tempfile.TemporaryDirectory() as scratch:
         packed = Path(scratch) / f"{folder.name}.zip"
@@ -100,9 +128,12 @@ async def _preprocessed(ctx: Context, folder: Path, target: Path) -> AsyncIterat
         packed_up = await ctx.chorus.datasets.archive(ctx.guild, dataset.id)
         await ctx.chorus.objects.download(packed_up.archive).save(archive)
         await asyncio.to_thread(_unpack, archive, target)
-    yield Moment(
-        outcome=Text(f"{summary(dataset)}\n✓ {target}\nTrain on it: chorus train --data {dataset.name}")
-    )
+    _write_parameters(target, dataset)
+    told = [summary(dataset), f"✓ {target}", *_not_taken(_asked(folder))]
+    if results:
+        told.append(f"✓ {_write_where(results / folder.name, dataset)}")
+    told.append(f"Train on it: chorus train --data {dataset.name}. Chorus keeps the model: chorus models")
+    yield Moment(outcome=Text("\n".join(told)))
 
 
 def _pack(folder: Path, path: Path) -> None:
@@ -117,3 +148,45 @@ def _unpack(path: Path, target: Path) -> None:
     target.mkdir()
     with zipfile.ZipFile(path) as archive:
         archive.extractall(target)
+
+
+def _asked(folder: Path) -> dict[str, Any]:
+    """What selfchatbot's parameters say. They may have comments, and the import has checked them."""
+    try:
+        text = (folder / PARAMETERS).read_text("utf-8-sig")
+        asked = json.loads(_STRING_OR_COMMENT.sub(lambda found: found[1] or "", text))
+    except (OSError, ValueError):
+        return {}
+    return asked if isinstance(asked, dict) else {}
+
+
+def _not_taken(asked: Mapping[str, Any]) -> list[str]:
+    wishes = [f"{key} {in_short(str(asked[key]))}" for key in ("model", "type_fine_tune") if key in asked]
+    if not wishes:
+        return []
+    return [
+        f"Note: {PARAMETERS} asks for {' and '.join(wishes)}. The base model is the one that Chorus runs on, "
+        "and the method is its own, LoRA."
+    ]
+
+
+def _write_parameters(target: Path, dataset: Dataset) -> None:
+    """What a training will go by, beside the data; what is null, Chorus chooses from the data."""
+    parameters = {
+        "data": dataset.id,
+        "type_fine_tune": "lora",
+        "max_length": dataset.options.max_tokens,
+        **Hyperparameters().model_dump(mode="json"),
+    }
+    (target / PARAMETERS).write_text(json.dumps(parameters, indent=4) + "\n")
+
+
+def _write_where(folder: Path, dataset: Dataset) -> Path:
+    """For who looks for a model where selfchatbot puts it."""
+    folder.mkdir(exist_ok=True)
+    told = folder / "chorus.md"
+    told.write_text(
+        f"Chorus keeps what it trains, with all versions of it:\n\n"
+        f"    chorus train --data {dataset.name}\n    chorus models\n    chorus ask hello\n"
+    )
+    return told

@@ -38,6 +38,7 @@ def here(chorus: Chorus, trust: Trust, session: Session, files: LocalFiles) -> C
         guild=LOCAL,
         user=LOCAL,
         session=session,
+        forget_conversations=session.forget,
         files=files,
         key=uuid.uuid4().hex,
         admin=True,  # of their own machine

@@ -5,6 +5,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import aiohttp
 import discord
@@ -74,8 +75,8 @@ class Client(discord.Client):
         line = heard(message, self.user.id) if self.user else None
         if line is None or self._work.stopping or self._is_seen(message.id):
             return
-        room = self._rooms.of(message.channel.id)
-        with bind(guild=tenant(message), channel=str(message.channel.id), message=str(message.id)):
+        room = self._rooms.of(message.channel.id, tenant(message))
+        with bind(guild=room.guild, channel=str(message.channel.id), message=str(message.id)):
             try:
                 await self._answer(message, line, room)
                 room.silenced = False
@@ -93,9 +94,10 @@ class Client(discord.Client):
         asker = message.author
         ctx = Context(
             chorus=self._chorus,
-            guild=tenant(message),
+            guild=room.guild,
             user=str(message.author.id),
             session=room.session,
+            forget_conversations=partial(self._rooms.forget, room.guild),
             files=AttachedFiles(message.attachments, self._settings.discord_cdn, self._settings.max_upload),
             key=str(message.id),
             admin=runs_this_place(message),

@@ -7,9 +7,15 @@ from typing import Protocol
 
 import discord
 
+from chorus.common.errors import NotPermitted
+
 TYPING_EVERY = 8.0  # seconds; Discord shows it for ten
 EDITED_TOO_OFTEN = 30046  # Discord's code: a message older than an hour takes only so many edits
 MAY_NOT_READ_HISTORY = 160002  # Discord's code: then nothing can be answered, only said
+CLOSED = (
+    "This is for nobody but you, and I may not send you direct messages. Allow them in this server's privacy "
+    "settings (its name, then Privacy Settings, Direct Messages), and ask again."
+)
 
 
 class Posted(Protocol):
@@ -34,6 +40,10 @@ class Place(Protocol):
 
     async def attach(self, name: str, data: bytes, text: str = "") -> None:
         """Hand a file over, with at most 2000 characters above it."""
+        ...
+
+    def aside(self) -> "Place | None":
+        """Where whoever asked reads it alone; None if that is here."""
         ...
 
 
@@ -92,6 +102,10 @@ class Beneath:
         """The file, below the text if there is one."""
         await self._send(text or None, discord.File(io.BytesIO(data), filename=name))
 
+    def aside(self) -> "Place | None":
+        """Their direct messages, unless this is one."""
+        return InPrivate(self._asked.author) if self._asked.guild else None
+
     async def _send(self, text: str | None, file: discord.File = discord.utils.MISSING) -> discord.Message:
         await self._stop_typing()
         if self._said:
@@ -104,3 +118,29 @@ class Beneath:
             if error.code != MAY_NOT_READ_HISTORY:
                 raise
         return await self._channel.send(text, file=file, suppress_embeds=True)
+
+
+class InPrivate:
+    """`Place` in somebody's direct messages. Raises `NotPermitted` where those are closed to us."""
+
+    largest_file = discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
+
+    def __init__(self, person: discord.User | discord.Member) -> None:
+        self._person = person
+
+    async def send(self, text: str) -> Posted:
+        """A message to them."""
+        return Sent(await self._send(text))
+
+    async def attach(self, name: str, data: bytes, text: str = "") -> None:
+        """The file, below the text if there is one."""
+        await self._send(text or None, discord.File(io.BytesIO(data), filename=name))
+
+    def aside(self) -> None:
+        """Nobody else reads here."""
+
+    async def _send(self, text: str | None, file: discord.File = discord.utils.MISSING) -> discord.Message:
+        try:
+            return await self._person.send(text, file=file, suppress_embeds=True)
+        except discord.Forbidden:
+            raise NotPermitted(CLOSED, code="direct_messages_closed") from None

@@ -32,6 +32,7 @@ from chorus.gateway.frontends.discord.streaming import Live, Pace
 
 BAR = 12  # signs
 NO_FENCE = "`\u200b`\u200b`"  # looks like one, with nothing between the signs
+SENT = "Sent to you as a direct message."
 LEFT = "-# I am restarted meanwhile. !jobs tells how it goes on."
 LEFT_UNDONE = "-# I am restarted, and this was not finished. Ask for it again in a minute."
 
@@ -80,18 +81,12 @@ class Renderer:
             await self._place.send(last)
 
     async def _hand_over(self, file: File) -> None:
-        """Attach it, or give its link; an internal address helps nobody. Raises `TooLarge`."""
-        name, most = PurePath(file.name).name, self._place.largest_file
-        if file.data.size <= most:
-            await self._place.attach(name, await file.data.read(), file.text)
-        elif link := file.data.link(name):
-            await self._say(f"{file.text}\n<{link}>\n-# The link is good for an hour.")
+        """Here, or aside where it is not for everybody's eyes."""
+        if file.private and (aside := self._place.aside()):
+            await _attach(aside, file)
+            await self._say(SENT)
         else:
-            raise TooLarge(
-                f"{name} has {file.data.size / MIB:.1f} MiB; at most {most / MIB:.0f} MiB can be attached "
-                "here. It would come as a link if the operator set CHORUS_PUBLIC_S3_ENDPOINT.",
-                code="too_large_to_attach",
-            )
+            await _attach(self._place, file)
 
     async def _watch(self, progress: Progress) -> None:
         """One message that changes until it has ended, or we have to go."""
@@ -102,6 +97,21 @@ class Renderer:
             await self._pace.turn()
             await live.show(told.left())
             raise
+
+
+async def _attach(place: Place, file: File) -> None:
+    """Attach it, or give its link; an internal address helps nobody. Raises `TooLarge`."""
+    name, most = PurePath(file.name).name, place.largest_file
+    if file.data.size <= most:
+        await place.attach(name, await file.data.read(), file.text)
+    elif link := file.data.link(name):
+        await place.send(f"{file.text}\n<{link}>\n-# The link is good for an hour.")
+    else:
+        raise TooLarge(
+            f"{name} has {file.data.size / MIB:.1f} MiB; at most {most / MIB:.0f} MiB can be attached "
+            "here. It would come as a link if the operator set CHORUS_PUBLIC_S3_ENDPOINT.",
+            code="too_large_to_attach",
+        )
 
 
 class _Told:

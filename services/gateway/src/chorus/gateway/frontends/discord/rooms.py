@@ -13,6 +13,7 @@ ROOMS = 1000  # channels; the one that has been silent longest is forgotten firs
 class Room:
     """One channel: its conversation, its pace, and whether Discord lets us speak in it."""
 
+    guild: str
     pace: Pace
     session: Session = field(default_factory=Session)
     silenced: bool = False
@@ -26,10 +27,16 @@ class Rooms:
         self._most = most
         self._rooms: OrderedDict[int, Room] = OrderedDict()
 
-    def of(self, channel: int) -> Room:
-        """What is remembered of this channel."""
-        room = self._rooms.pop(channel, None) or Room(Pace(self._edit_every))
+    def of(self, channel: int, guild: str) -> Room:
+        """What is remembered of this channel, which is the guild's."""
+        room = self._rooms.pop(channel, None) or Room(guild, Pace(self._edit_every))
         self._rooms[channel] = room
         if len(self._rooms) > self._most:
             self._rooms.popitem(last=False)
         return room
+
+    def forget(self, guild: str) -> None:
+        """Forget the conversations in all channels of a guild."""
+        for room in self._rooms.values():
+            if room.guild == guild:
+                room.session.forget()

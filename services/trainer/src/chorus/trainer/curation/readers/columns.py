@@ -105,10 +105,10 @@ def _message(entry: Entry, names: Lower, source: str) -> Record:
         name = first_of(known, names)
         return row[names[name]].strip() if name else ""
 
-    when, text = cell(DATES), cell(CONTENTS)
-    at = seconds(when) if first_of(DATES, names) else 0.0
+    text, dated = cell(CONTENTS), first_of(DATES, names)
+    at = seconds(cell(DATES)) if dated else 0.0
     if at is None:
-        raise WrongShape(f'has a time that cannot be read: "{in_short(when)}"')
+        raise WrongShape(f'has no time that can be read in the column "{in_short(names[dated or ""])}"')
     if not text:
         return EMPTY
     author_id, author = cell(AUTHOR_IDS), cell(AUTHORS)

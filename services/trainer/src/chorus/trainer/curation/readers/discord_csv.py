@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from chorus.common.contracts.datasets import BuildOptions
-from chorus.common.errors import in_short
 from chorus.trainer.curation.readers.discord_export import (
     channel_of,
     file_names,
@@ -17,7 +16,7 @@ from chorus.trainer.curation.readers.discord_export import (
     unusable,
 )
 from chorus.trainer.curation.readers.reader import Reader, cut_off
-from chorus.trainer.curation.records import NOTICE, Dropped, Message, Record, author_by_name
+from chorus.trainer.curation.records import NOTICE, Dropped, Message, Record, account_name, author_by_name
 from chorus.trainer.curation.source import Source
 
 HEADER = ["AuthorID", "Author", "Date", "Content", "Attachments", "Reactions"]
@@ -79,7 +78,7 @@ def _record(row: list[str], source: Source, channel: str, number: int) -> Record
     try:
         when = datetime.fromisoformat(date)
     except ValueError:
-        raise _BrokenRowError(f"“{in_short(date)}” is no date such as 2024-12-24T13:05:00+00:00") from None
+        raise _BrokenRowError("its date is not like 2024-12-24T13:05:00+00:00") from None
     if is_notice(text):
         return NOTICE
     if reason := unusable(text, source, number):
@@ -92,6 +91,7 @@ def _record(row: list[str], source: Source, channel: str, number: int) -> Record
         at=(when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp(),
         attachments=file_names(attachments.split(",")),
         source=source.name,
+        account=account_name(name),
     )
 
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from math import isnan, nan
 from typing import Literal, NamedTuple
 
-from chorus.common.errors import InvalidInput
+from chorus.common.errors import InvalidInput, in_short
 
 Order = Literal["dmy", "mdy", "ymd"]
 ORDERS: tuple[Order, ...] = ("dmy", "mdy", "ymd")
@@ -30,6 +30,7 @@ _MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
 _UNSEEN = str.maketrans("\u202f\u00a0\u2009", "   ", "\u200e\u200f\u061c")
 """Narrow spaces before AM and PM become spaces; marks of the direction of writing go."""
 _NUMBERS = re.compile(r"\d+")
+_LEAST_NUMBERS = 4  # `24 December 2024 13:05` has four
 _NOT_MARK = re.compile(r"[\d\s./:,\-]+")
 _NOT_SHAPE = re.compile(r"[^0./:,\-]+")
 
@@ -50,6 +51,15 @@ _MONTH_FIRST = frozenset({"en", "en-us", "en-ph", "es-pr", "es-pa", "fil", "fil-
 _YEAR_FIRST = frozenset(
     {"ja", "ko", "zh", "hu", "sv", "lt", "mn", "eu", "af", "fa", "en-ca", "fr-ca", "en-za"}
 )
+# fmt: off
+_DAY_FIRST = frozenset({
+    "ar", "az", "be", "bg", "bn", "bs", "ca", "cs", "cy", "da", "de", "el", "en", "es", "et", "fi", "fr",
+    "ga", "gl", "gu", "he", "hi", "hr", "hy", "id", "is", "it", "ka", "kk", "kn", "kok", "lb", "lv", "mk",
+    "ml", "mr", "ms", "mt", "nb", "ne", "nl", "nn", "no", "or", "pa", "pl", "pt", "ro", "ru", "sk", "sl",
+    "so", "sq", "sr", "sw", "ta", "te", "th", "tr", "uk", "ur", "uz", "vi",
+})
+# fmt: on
+"""Languages, in whose countries the day comes first but for those above."""
 
 
 class Stamp(NamedTuple):
@@ -82,6 +92,11 @@ def parse(text: str) -> Stamp | None:
     days = _days(first, second, third)
     times = (days[0] + within, days[1] + within, days[2] + within)
     return None if all(map(isnan, times)) else Stamp(times, shape, mark)
+
+
+def may_be(text: str) -> bool:
+    """Whether this has as many numbers as a day and a time, though nobody may be able to read it."""
+    return len(_NUMBERS.findall(text)) >= _LEAST_NUMBERS
 
 
 @lru_cache(maxsize=4096)
@@ -126,6 +141,7 @@ def check_marks(marks: set[str], name: str) -> None:
 
 def order_of(times: Mapping[Order, "array[float]"], locale: str | None, name: str) -> Order:
     """The one order that makes sense of the dates. Raises `InvalidInput` for none, and for more than one."""
+    wanted = _order_in(locale) if locale else None
     senseless: dict[Order, int] = {order: sum(map(isnan, times[order])) for order in ORDERS}
     fewest = min(senseless.values())
     possible: list[Order] = [order for order in ORDERS if senseless[order] == fewest]
@@ -134,7 +150,6 @@ def order_of(times: Mapping[Order, "array[float]"], locale: str | None, name: st
     steady: list[Order] = [order for order in possible if is_steady(times[order])]
     if len(steady) == 1:
         return steady[0]
-    wanted = _order_in(locale) if locale else None
     if wanted in possible:
         return wanted
     raise InvalidInput(
@@ -152,10 +167,21 @@ def is_steady(times: "array[float]") -> bool:
 
 
 def _order_in(locale: str) -> Order:
-    locale = locale.lower().replace("_", "-")
-    if locale in _MONTH_FIRST:
+    """What comes first there. Raises `InvalidInput` for a language that is unknown: for a country alone."""
+    name = locale.lower().replace("_", "-")
+    language = name.split("-")[0]
+    if name in _MONTH_FIRST:
         return "mdy"
-    return "ymd" if locale in _YEAR_FIRST or locale.split("-")[0] in _YEAR_FIRST else "dmy"
+    if name in _YEAR_FIRST or language in _YEAR_FIRST:
+        return "ymd"
+    if language in _DAY_FIRST:
+        return "dmy"
+    raise InvalidInput(
+        f'"{in_short(locale)}" is no known `locale`. Give a language and a country: `en-US` (12/24/2024), '
+        "`en-GB`, `de-DE`, `fr-FR`, … (24/12/2024), `sv-SE`, `ja-JP`, … (2024-12-24).",
+        code="unknown_locale",
+        param="locale",
+    )
 
 
 def _with_number(found: re.Match[str]) -> str:

@@ -41,6 +41,8 @@ class Line(NamedTuple):
     name: str = ""
     apart: bool = False
     """Whether the message before it has ended as messages do today."""
+    odd: bool = False
+    """Whether it looks like a header, but for a date that is not written like the first one."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,14 @@ def plan(source: Source, locale: str | None) -> Plan:
     """How to read this file. Raises `InvalidInput` where its dates can be read in two ways, or in none."""
     times: dict[Order, array[float]] = {order: array("d") for order in ORDERS}
     apart, marks, first, end = bytearray(), set[str](), "", deque[str](maxlen=3)
+    odd = 0
     for line in lines_below(source):
         if line.stamp:
             apart.append(line.apart)
             marks.add(line.stamp.mark)
             for order, at in zip(ORDERS, line.stamp.times, strict=True):
                 times[order].append(at)
+        odd += line.odd
         if line.text:
             first = first or line.text
             end.append(line.text)
@@ -90,7 +94,10 @@ def plan(source: Source, locale: str | None) -> Plan:
     times = {order: array("d", compress(times[order], taken)) for order in ORDERS}
     order = discord_dates.order_of(times, locale, source.name)
     fitting = iter(_fitting(times[order], announced))
-    return Plan(order, bytes(one and next(fitting) for one in taken), announced, spaced)
+    headers = bytes(one and next(fitting) for one in taken)
+    if announced and sum(headers) < announced <= sum(headers) + odd:  # the rest has dates nobody can read
+        raise discord_dates.unknown_dates(source.name)
+    return Plan(order, headers, announced, spaced)
 
 
 def in_order(times: Sequence[float]) -> list[bool]:
@@ -121,21 +128,21 @@ class _Before:
 
     def line(self, text: str) -> Line:
         """The line, looked at, and then remembered."""
-        line = self._header(text) if text.startswith("[") and not self._last[-1] else None
+        line = self._header(text) if text.startswith("[") and not self._last[-1] else Line(text)
         self._last.append(text)
         self._begun = self._begun or bool(text)
-        return line or Line(text)
+        return line
 
-    def _header(self, text: str) -> Line | None:
+    def _header(self, text: str) -> Line:
         found = _HEADER.fullmatch(text)
-        stamp = discord_dates.parse(found[1]) if found else None
-        if not found or not stamp:
-            return None
-        if not self._begun:
+        if not found:
+            return Line(text)
+        stamp = discord_dates.parse(found[1])
+        if stamp and not self._begun:
             self._shape = stamp.shape
-        if stamp.shape != self._shape:
-            return None
         apart = not (self._begun and self._last[1]) or self._last[0] == REACTIONS
+        if not stamp or stamp.shape != self._shape:
+            return Line(text, odd=apart and discord_dates.may_be(found[1]))
         return Line(text, stamp, found[2].removesuffix(" (pinned)"), apart)
 
 

@@ -21,6 +21,7 @@ import msgspec
 
 from chorus.common.contracts.datasets import BuildOptions
 from chorus.common.errors import InvalidInput
+from chorus.trainer.curation.notes import Part
 from chorus.trainer.curation.readers.discord_message import DiscordMessage, Messages, channel_in
 from chorus.trainer.curation.readers.reader import Reader, cut_off
 from chorus.trainer.curation.records import Dropped, Record
@@ -33,6 +34,7 @@ _OPENING = re.compile(rb'(?<!\\)"messages"\s*:\s*\[')
 """Within a string, a quotation mark follows a backslash: this is a key, whatever a topic says."""
 _INDENTED = re.compile(rb"[ \t]*\r?\n([ \t]+)\{\r?\n\1[ \t]+\"")
 _HEAD = re.compile(r'\{(?=.*?"guild"\s*:\s*\{)(?=.*?"channel"\s*:\s*\{)', re.DOTALL)
+_TYPE = re.compile(r'"channel"\s*:\s*\{[^{}]*?"type"\s*:\s*"(GuildTextChat|GuildNews|Guild\w+Thread)"')
 _BETWEEN = re.compile(r"[\s,]*")
 _CLOSED = 4096  # bytes of a file's end in which its last brace is looked for
 
@@ -49,6 +51,14 @@ _PLAIN = json.JSONDecoder(parse_int=float)  # an int of a million digits would t
 def fits(head: str) -> bool:
     """An object that tells of a guild and of a channel."""
     return _HEAD.match(head.lstrip()) is not None
+
+
+def part(head: str) -> Part | None:
+    """Whether this is a channel that may have threads, or a thread; none where no exporter wrote it."""
+    found = _TYPE.search(head)
+    if found is None or '"dateRange"' not in head:
+        return None
+    return "thread" if found[1].endswith("Thread") else "channel"
 
 
 def read(source: Source, options: BuildOptions) -> Iterator[Record]:
@@ -182,4 +192,4 @@ def _broken(source: Source, what: str, *, code: str = "broken_json") -> InvalidI
     return InvalidInput(f"{source.name} {what}. Export it again as JSON.", code=code, param="file")
 
 
-DISCORD_JSON = Reader("DiscordChatExporter JSON", fits, read)
+DISCORD_JSON = Reader("DiscordChatExporter JSON", fits, read, part)

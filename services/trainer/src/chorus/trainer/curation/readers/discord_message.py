@@ -95,6 +95,7 @@ class Messages:
             channel=self._channel,
             author=sys.intern(author.id),
             author_name=sys.intern(author.nickname or author.name or author.id),
+            account=sys.intern(author.name) if author.name else "",
             text=text,
             at=_seconds(message.timestamp),
             id=message.id,

@@ -13,9 +13,10 @@ not ask for the account gets no `user.json`: the messages are theirs who hands i
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from chorus.common.contracts.datasets import BuildOptions
-from chorus.common.errors import InvalidInput, in_short
+from chorus.common.errors import InvalidInput
 from chorus.trainer.curation.readers.conversation import half_a_character, has_half_a_character
 from chorus.trainer.curation.readers.entries import Entry, WrongShape, entries, shaped
 from chorus.trainer.curation.readers.folder import Files, FolderReader, Plan, base, parent
@@ -28,7 +29,17 @@ from chorus.trainer.curation.source import Source
 NAME = "Discord data package"
 _EXPECTED = 'Each message needs "ID", "Timestamp", "Contents" and "Attachments".'
 _USER_FILE_BYTES = 64 * 1024 * 1024  # some megabytes: it holds all friends and settings
-_NOBODY = (SELF, "me")
+
+
+class _Owner(NamedTuple):
+    """Whom the package belongs to."""
+
+    author: str
+    author_name: str
+    account: str = ""
+
+
+_NOBODY = _Owner(SELF, "me")
 
 
 def _takes(names: Sequence[str]) -> set[str]:
@@ -44,13 +55,12 @@ def _message_files(names: Sequence[str]) -> Iterator[str]:
 
 
 def _plan(files: Files, taken: set[str]) -> Plan:
-    author = _author(files)
+    owner = _owner(files)
     names = [name for name in files.names if name in taken]
-    return Plan((name, _reader(name, *author)) for name in _message_files(names))
+    return Plan((name, _reader(name, owner)) for name in _message_files(names))
 
 
-def _author(files: Files) -> tuple[str, str]:
-    """Id and name of whom the package belongs to."""
+def _owner(files: Files) -> _Owner:
     name = min((name for name in files.names if base(name) == "user.json"), key=len, default=None)
     if name is None:
         return _NOBODY
@@ -58,7 +68,8 @@ def _author(files: Files) -> tuple[str, str]:
         try:
             user = json.loads(file.read(_USER_FILE_BYTES))
             author = str(int(user["id"]))
-            return author, str(user.get("global_name") or user.get("username") or author)
+            account = str(user.get("username") or "")
+            return _Owner(author, str(user.get("global_name") or account or author), account)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             raise InvalidInput(
                 f"{source.name} does not say whose package this is: its `id` is missing.",
@@ -67,9 +78,9 @@ def _author(files: Files) -> tuple[str, str]:
             ) from None
 
 
-def _reader(name: str, author: str, author_name: str) -> Reader:
+def _reader(name: str, owner: _Owner) -> Reader:
     channel = base(parent(name).rstrip("/")).removeprefix("c")
-    as_record = partial(_message, channel=channel, author=author, author_name=author_name)
+    as_record = partial(_message, channel=channel, owner=owner)
 
     def read(source: Source, _options: BuildOptions) -> Iterator[Record]:
         found = rows(source) if base(name).endswith(".csv") else entries(source)
@@ -78,26 +89,27 @@ def _reader(name: str, author: str, author_name: str) -> Reader:
     return Reader(NAME, lambda _head: True, read)
 
 
-def _message(entry: Entry, *, channel: str, author: str, author_name: str, source: str) -> Record:
+def _message(entry: Entry, *, channel: str, owner: _Owner, source: str) -> Record:
     fields = entry.value
     if not isinstance(fields, dict) or not isinstance(text := fields.get("Contents"), str):
         raise WrongShape("has no text `Contents`")
     at = seconds(str(fields.get("Timestamp", "")))
     if at is None:
-        raise WrongShape(f"has a wrong `Timestamp`: {in_short(str(fields.get('Timestamp')))}")
+        raise WrongShape("has a wrong `Timestamp`, or none")
     if not text.strip():
         return EMPTY
     if has_half_a_character(text):
         return half_a_character(entry.where)
     return Message(
         channel=channel,
-        author=author,
-        author_name=author_name,
+        author=owner.author,
+        author_name=owner.author_name,
         text=text,
         at=at,
         id=str(fields.get("ID", "")),
         attachments=_attachments(fields.get("Attachments")),
         source=source,
+        account=owner.account,
     )
 
 

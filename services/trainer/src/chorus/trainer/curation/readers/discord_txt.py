@@ -19,7 +19,15 @@ from chorus.trainer.curation.readers.discord_export import (
 )
 from chorus.trainer.curation.readers.discord_headers import REACTIONS, lines_below, plan
 from chorus.trainer.curation.readers.reader import Reader, cut_off
-from chorus.trainer.curation.records import EMPTY, NOTICE, Dropped, Message, Record, author_by_name
+from chorus.trainer.curation.records import (
+    EMPTY,
+    NOTICE,
+    Dropped,
+    Message,
+    Record,
+    account_name,
+    author_by_name,
+)
 from chorus.trainer.curation.source import LONGEST_LINE, Source
 
 LONGEST_BODY = LONGEST_LINE  # characters of a message with all its embeds; what is more is not kept
@@ -116,6 +124,7 @@ class _Body:
             at=self._at,
             attachments=_attachments(lines[end:]),
             source=source.name,
+            account=account_name(self._name),
         )
 
 

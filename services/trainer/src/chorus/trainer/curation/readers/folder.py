@@ -42,7 +42,7 @@ class FolderReader:
 
     name: str
     takes: Callable[[Sequence[str]], set[str]]
-    """Those of the files that belong to it, whether or not they are read. None: it is another format."""
+    """Those of the files that belong to it, whether or not they are read. Empty: it is another format."""
     plan: Callable[[Files, set[str]], Plan]
     """How those are read. Raises `InvalidInput` for a folder that is not what it looks like."""
 

@@ -4,7 +4,8 @@
     Dataset_1_Name/DiscordChatExporter/*.txt
 
 `username` is whose replies are learned and `max_length` how long an example gets: they become defaults of the
-build. The model and the kind of fine-tuning are checked, and left to the training.
+build. Exports that lie beside the parameters are read, too. The model and the kind of fine-tuning are
+checked, and left to the training.
 """
 
 import json
@@ -16,6 +17,7 @@ from chorus.trainer.curation.readers.folder import Files, FolderReader, Plan, ba
 
 PARAMETERS = "parameters.json"
 FORMATS = ("DiscordChatExporter",)
+_EXPORTS = (".txt", ".json", ".csv")
 _KEYS = ("model", "type_fine_tune", "max_length", "preprocessor_data")
 _FINE_TUNES = ("lora", "qlora", "fine_tune", "finetune")
 _LENGTHS = range(32, 32768 + 1)  # what `BuildOptions.max_tokens` takes
@@ -31,7 +33,8 @@ def _takes(names: Sequence[str]) -> set[str]:
         return set()
     root = parent(parameters)
     taken = {name for name in names if name.startswith(root)}
-    return taken if any("/" in name[len(root) :] for name in taken) else set()
+    inside = [name.removeprefix(root) for name in taken]  # alone, or beside other JSON, it may be a chat
+    return taken if any("/" in name or name.lower().endswith(".txt") for name in inside) else set()
 
 
 def _plan(files: Files, taken: set[str]) -> Plan:
@@ -45,10 +48,16 @@ def _plan(files: Files, taken: set[str]) -> Plan:
     parts: list[str] = []
     for file in files.names:
         folder, inside, _ = file.removeprefix(parent(name)).partition("/")
-        if file in taken and inside:
+        if file not in taken or (not inside and not _is_export(file)):
+            continue
+        if inside:
             _check(folder, formats, "folder")
-            parts.append(file)
+        parts.append(file)
     return Plan(((file, None) for file in parts), defaults)
+
+
+def _is_export(file: str) -> bool:
+    return file.lower().endswith(_EXPORTS) and base(file) != PARAMETERS
 
 
 def _parsed(text: str) -> Fields:

@@ -1,0 +1,28 @@
+"""What integration tests of data share: a trainer, and a guild's side of the bus."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from chorus.common.bus.connection import Connection
+from chorus.common.local.process import Process
+from tests.support.servers import Servers
+from tests.support.training import Gateway, a_gateway, a_trainer
+
+
+@pytest.fixture(scope="module")
+async def trainer(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Process]:
+    async with a_trainer(servers, tmp_path_factory.mktemp("trainer")) as process:
+        yield process
+
+
+@pytest.fixture
+async def gateway(servers: Servers, guild: str, trainer: Process) -> AsyncIterator[Gateway]:
+    async with a_gateway(servers, guild) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def operator(servers: Servers) -> AsyncIterator[Connection]:
+    async with servers.connected("operator") as connection:
+        yield connection
