@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -14,6 +15,7 @@ from chorus.common.contracts.datasets import (
     Basis,
     Building,
     BuildOptions,
+    Dataset,
     DatasetRecord,
     Source,
 )
@@ -25,7 +27,7 @@ from chorus.common.contracts.topology import DATASETS as DATASET_RECORDS
 from chorus.common.contracts.topology import MODELS as MODEL_RECORDS
 from chorus.common.contracts.training import Hyperparameters, JobState
 from chorus.common.contracts.wire import decode
-from chorus.common.errors import NotFound
+from chorus.common.errors import Conflict, NotFound
 from chorus.trainer.datasets.building import Builder, Limits, Plan
 from chorus.trainer.datasets.consent import Ledger
 from chorus.trainer.datasets.library import Library
@@ -62,14 +64,13 @@ async def test_a_deletion_that_was_cut_short_is_ended(
     assert await places_of([phrase], servers.store(), operator) == []
 
 
-async def test_who_opts_out_while_a_build_runs_is_not_in_it(
-    gateway: Gateway, servers: Servers, operator: Connection, tmp_path: Path
-) -> None:
+async def built_while(gateway: Gateway, servers: Servers, folder: Path, wish: SetConsent) -> Dataset:
+    """CHAT as a dataset; somebody says what they want while it is stored."""
     async with servers.connected("trainer") as connection:
         library = Library(await open_bucket(connection, DATASET_RECORDS, DatasetRecord), servers.store())
         ledger = Ledger(await open_bucket(connection, CONSENT, ConsentRecord))
         builder = Builder(
-            library, ledger, servers.store(), base="starter", folder=tmp_path, limits=Limits(2**31, 60)
+            library, ledger, servers.store(), base="starter", folder=folder, limits=Limits(2**31, 60)
         )
         file = await servers.store().put_by_hash(FILES, gateway.guild, CHAT.encode())
         plan = Plan(
@@ -82,16 +83,48 @@ async def test_who_opts_out_while_a_build_runs_is_not_in_it(
             sources=(Source(file=file, filename="chat.json"),),
         )
 
-        async def opt_out_when_stored(step: Building) -> None:
-            if step.stage == "storing" and await ledger.get(gateway.guild, MARA) is None:
-                await ledger.set(SetConsent(guild=gateway.guild, person=MARA, state="out", said_by=MARA))
+        async def say_it_when_stored(step: Building) -> None:
+            if step.stage == "storing" and await ledger.get(gateway.guild, wish.person) is None:
+                await ledger.set(wish)
 
-        dataset = await builder.build(plan, opt_out_when_stored)
+        return await builder.build(plan, say_it_when_stored)
+
+
+async def test_who_opts_out_while_a_build_runs_is_not_in_it(
+    gateway: Gateway, servers: Servers, tmp_path: Path
+) -> None:
+    wish = SetConsent(guild=gateway.guild, person=MARA, state="out", said_by=MARA)
+    dataset = await built_while(gateway, servers, tmp_path, wish)
     assert dataset.version == 2
+    assert dataset.sources == [], "an upload with such words is not kept"
     assert PHRASES[0] not in await texts_of(dataset, servers)
     with pytest.raises(NotFound) as withdrawn:
         await gateway.datasets.preview(gateway.guild, "late@1", 1)
     assert withdrawn.value.code == "dataset_withdrawn"
+
+
+@pytest.mark.parametrize("state", ["in", "out"])
+async def test_a_strangers_word_while_a_build_runs_changes_nothing(
+    gateway: Gateway, servers: Servers, tmp_path: Path, state: Literal["in", "out"]
+) -> None:
+    wish = SetConsent(guild=gateway.guild, person="999", state=state, said_by="999")
+    dataset = await built_while(gateway, servers, tmp_path, wish)
+    assert (await gateway.datasets.list(gateway.guild)).datasets == [dataset]
+    assert PHRASES[0] in await texts_of(dataset, servers)
+
+
+async def test_nobody_opts_in_while_their_words_are_being_deleted(gateway: Gateway, servers: Servers) -> None:
+    at = datetime.now(UTC)
+    una = ConsentRecord(guild=gateway.guild, person="77", state="out", said_by="77", at=at, forget_since=at)
+    async with servers.connected("trainer") as connection:
+        ledger = await open_bucket(connection, CONSENT, ConsentRecord)
+        await ledger.create(consent_key(una.guild, una.person), una)
+        with pytest.raises(Conflict) as refused:
+            await (await privacy(gateway)).opt(gateway.guild, "77", "in", names=[], said_by="77")
+        assert refused.value.code == "deletion_under_way"
+        await ledger.change(
+            consent_key(una.guild, "77"), lambda old: old.model_copy(update={"forget_since": None})
+        )
 
 
 async def test_a_job_whose_data_is_gone_says_so(gateway: Gateway) -> None:

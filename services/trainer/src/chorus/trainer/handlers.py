@@ -132,8 +132,9 @@ class ConsentHandlers:
         self._folder = folder
 
     async def set(self, asked: SetConsent) -> ConsentRecord:
-        """Write down what a person wants."""
-        return await self._ledger.set(asked)
+        """Write down what a person wants; one who is named is found by their id."""
+        person = await self._forgetting.by_id(asked.guild, asked.person)
+        return await self._ledger.set(asked.model_copy(update={"person": person}))
 
     async def forget(self, asked: Forget) -> Forgotten:
         """Delete a person's words, everywhere."""
@@ -141,11 +142,12 @@ class ConsentHandlers:
 
     async def export(self, asked: ExportPerson) -> Exported:
         """All that is kept of a person's words."""
-        known = await self._ledger.get(asked.guild, asked.person)
+        person = await self._forgetting.by_id(asked.guild, asked.person)
+        known = await self._ledger.get(asked.guild, person)
         record = known or ConsentRecord(
-            guild=asked.guild, person=asked.person, state="in", said_by=asked.person, at=now()
+            guild=asked.guild, person=person, state="in", said_by=person, at=now()
         )
-        names = sorted({*record.names, *asked.names})[:16]
+        names = {*record.names, *asked.names, *await self._forgetting.accounts(asked.guild, person)}
         return await export(
-            self._library, self._store, record.model_copy(update={"names": names}), self._folder
+            self._library, self._store, record.model_copy(update={"names": sorted(names)}), self._folder
         )

@@ -11,7 +11,16 @@ from typing import BinaryIO, TypeVar
 from chorus.common.contracts.consent import BY_NAME
 from chorus.trainer.curation.card import BROKEN, NOT_OPTED_IN, OPTED_OUT, Tally
 from chorus.trainer.curation.overlaps import each_once
-from chorus.trainer.curation.records import LATEST, SELF, Dropped, Message, Read, Record, account_name
+from chorus.trainer.curation.records import (
+    LATEST,
+    SELF,
+    Dropped,
+    Message,
+    Read,
+    Record,
+    account_name,
+    author_by_name,
+)
 from chorus.trainer.curation.stored import Person, lines
 
 BATCH = 8192  # records that are worked on at once
@@ -115,6 +124,11 @@ def _has_name_of(read: Read, allowed: Allowed) -> bool:
     return any(turn.name and allowed.is_out(turn.name) for turn in read.messages)
 
 
+def speakers_of(read: Read) -> set[str]:
+    """Authors, by name, of turns that name who speaks: it is their words, too."""
+    return {author_by_name(turn.name) for turn in read.messages if turn.name}
+
+
 def _of_no_time(record: Message | Read) -> Dropped:
     return Dropped("broken message", mend=f"{record.source}: a message has a time before 1970 or after 2100.")
 
@@ -152,6 +166,8 @@ def _take(gathered: Gathered, records: list[Record], contributor: str, tally: Ta
         elif isinstance(record, Read):
             author, name = contributor, ""
             gathered.ready.append(record)
+            for speaker in speakers_of(record):
+                people.setdefault(speaker, Person([])).messages += 1
         else:
             tally.drop(record.reason, mend=record.mend)
             continue

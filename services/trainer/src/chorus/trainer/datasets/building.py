@@ -25,6 +25,7 @@ from chorus.common.contracts.storage import ObjectRef
 from chorus.common.contracts.wire import now
 from chorus.common.errors import ChorusError, Conflict, InternalError, InvalidInput, NotPermitted, TooLarge
 from chorus.common.objects import ObjectStore
+from chorus.trainer.curation.card import OPTED_OUT
 from chorus.trainer.curation.orders import (
     REPORT,
     BuildOrder,
@@ -97,18 +98,23 @@ class Builder:
             return await self._built(plan, tell)
 
     async def _built(self, plan: Plan, tell: Tell) -> Dataset:
-        """Build until nobody has opted out meanwhile."""
+        """Build until nobody has changed their mind meanwhile."""
+        began = now()
         for _ in range(TRIES):
             consents = await self._ledger.consents(plan.guild)
+            dataset: Dataset | None = None
             try:
                 dataset = await self._once(plan, consents, tell)
             finally:
-                if plan.replaces is not None:  # whether or not anything is left without those words
+                if plan.replaces is not None and plan.replaces != dataset:
                     await self._library.withdraw(plan.replaces, OPTED_OUT_MEANWHILE)
-            if await self._ledger.consents(plan.guild) == consents:
+            after = await self._ledger.consents(plan.guild)
+            if after.of(plan.basis.way) == consents.of(plan.basis.way):
                 return dataset
-            # Not from the upload again: that goes with the version that has what nobody may keep.
-            plan = replace(plan_again(dataset), sources=(), replaces=dataset)
+            # Not from the upload again: that goes with the version that has what nobody may keep. One that
+            # was there before stays as it is.
+            ours = dataset if dataset.created_at >= began else None
+            plan = replace(plan_again(dataset), sources=(), replaces=ours)
         if plan.replaces is not None:
             await self._library.withdraw(plan.replaces, OPTED_OUT_MEANWHILE)
         raise Conflict("People opt in and out too quickly to build a dataset now. Try again.")
@@ -200,7 +206,8 @@ class Builder:
                 records=await put("records.jsonl"),
                 people=await put("people.json"),
                 card=built.card,
-                sources=list(plan.sources),
+                # An upload with words of people who opted out is not kept: a deletion would not find it.
+                sources=[] if OPTED_OUT in built.card.dropped else list(plan.sources),
                 options=built.options,
                 label=plan.label,
                 basis=plan.basis,

@@ -13,7 +13,7 @@ from chorus.common.contracts.consent import (
     consent_key,
 )
 from chorus.common.contracts.wire import now
-from chorus.common.errors import NotPermitted
+from chorus.common.errors import Conflict, NotPermitted
 from chorus.trainer.curation.records import account_name
 
 
@@ -26,6 +26,10 @@ class Consents:
     out_names: frozenset[str]
     """Their names, case-folded, for sources without ids."""
     opted_in: frozenset[str]
+
+    def of(self, way: str) -> tuple[frozenset[str], ...]:
+        """What of it counts for words that came in this way."""
+        return (self.out, self.out_names, *([self.opted_in] if way == "mined" else []))
 
 
 class Ledger:
@@ -50,12 +54,20 @@ class Ledger:
         return entry.value if entry else None
 
     async def set(self, asked: SetConsent) -> ConsentRecord:
-        """Write down what a person wants. Raises `NotPermitted` where somebody else opts them in."""
+        """Write down what a person wants.
+
+        Raises `NotPermitted` where somebody else opts them in, `Conflict` while a deletion goes on.
+        """
         if asked.state == "in" and asked.said_by != asked.person:
             raise NotPermitted(
                 "Nobody can opt in for somebody else: they say `!privacy optin` themselves.",
                 code="only_oneself",
                 param="person",
+            )
+        known = await self.get(asked.guild, asked.person)
+        if asked.state == "in" and known is not None and known.forget_since:
+            raise Conflict(
+                "These words are being deleted. Opt in again when that is done.", code="deletion_under_way"
             )
         return await self._write(asked, forget=False)
 

@@ -20,7 +20,7 @@ from chorus.common.contracts.consent import ConsentRecord, Forget, Forgotten, is
 from chorus.common.contracts.datasets import FORGOTTEN, Dataset
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.wire import now
-from chorus.common.errors import ChorusError, InvalidInput, in_short
+from chorus.common.errors import ChorusError, InternalError, InvalidInput, in_short
 from chorus.common.objects import ObjectStore
 from chorus.trainer.datasets.building import Builder, plan_again, unheard
 from chorus.trainer.datasets.consent import Ledger, folded
@@ -60,10 +60,40 @@ class Forgetting:
 
     async def forget(self, asked: Forget) -> Forgotten:
         """All five steps, as a person asked for them. Raises `InvalidInput` where a name means several."""
-        everybody = [await people_in(self._store, dataset) for dataset in await self._whole(asked.guild)]
-        asked = _by_id(asked, everybody)
-        accounts = {name for people in everybody for name in accounts_of(people, asked.person)}
-        return await self.carry_out(await self._ledger.forget(asked, accounts))
+        person = await self.by_id(asked.guild, asked.person)
+        asked = asked.model_copy(update={"person": person, "names": _with(asked.names, asked.person)})
+        await self._ledger.forget(asked, [])  # before anything that could fail
+        return await self.carry_out(
+            await self._ledger.forget(asked, await self.accounts(asked.guild, person))
+        )
+
+    async def by_id(self, guild: str, person: str) -> str:
+        """The id that goes with a name in the data, if one does. Raises `InvalidInput` where several do."""
+        if is_id(person):
+            return person
+        ids = sorted({id_ for people in await self._everybody(guild) for id_ in called(people, person)})
+        if len(ids) > 1:
+            raise InvalidInput(
+                f"Several people here are called {in_short(person)!r}: {', '.join(ids[:SHOWN])}. "
+                "Say which one is meant by their id: `person=<id>`.",
+                code="ambiguous_person",
+                param="person",
+            )
+        return ids[0] if ids else person
+
+    async def accounts(self, guild: str, person: str) -> set[str]:
+        """The account names that go with an id in the data: exports without ids may use those."""
+        return {name for people in await self._everybody(guild) for name in accounts_of(people, person)}
+
+    async def _everybody(self, guild: str) -> list[dict[str, Person]]:
+        """Who is in which version; one that is damaged does not stand in the way of the others."""
+        everybody: list[dict[str, Person]] = []
+        for dataset in await self._whole(guild):
+            try:
+                everybody.append(await people_in(self._store, dataset))
+            except (ChorusError, ValueError) as error:
+                log.warning("people not read", dataset=dataset.id, error=str(error))
+        return everybody
 
     async def carry_out(self, record: ConsentRecord) -> Forgotten:
         """Steps two to five; also for a deletion that was cut short.
@@ -79,7 +109,11 @@ class Forgetting:
         objects = await self._harvests.forget(guild, person)
         packed = await self._store.list(storage.FILES, exports_of(guild, person))
         objects += await self._store.delete(storage.FILES, (found.key for found in packed))
-        datasets, deleted = await self._from_datasets(guild, person, names)
+        try:
+            datasets, deleted = await self._from_datasets(guild, person, names)
+        finally:  # a job may have published meanwhile what it was taught before
+            models += await self._models.went_stale(guild, person, names, blocked_at)
+        models = sorted(set(models))
         await self._ledger.forgotten(record)
         log.info("person forgotten", guild=guild, datasets=len(datasets), models=len(models))
         return Forgotten(
@@ -92,41 +126,52 @@ class Forgetting:
     async def _from_datasets(self, guild: str, person: str, names: set[str]) -> tuple[list[str], int]:
         """Withdraw each version with their words, once there is one without: (versions, objects deleted)."""
         withdrawn: list[str] = []
-        objects = sum([await self._library.purge(v) for v in await self._library.unpurged(guild)])
-        trouble: ChorusError | None = None
-        for dataset in await self._whole(guild):
-            if not has(await people_in(self._store, dataset), person, names):
-                continue
+        objects = 0
+        trouble: Exception | None = None
+        for dataset in [*await self._library.unpurged(guild), *await self._whole(guild)]:
             try:
-                if dataset.id in {newest.id for newest in await self._newest(guild)}:
-                    await self._select_instead(dataset, await self._built_without(dataset))
-            except ChorusError as error:
-                log.warning("dataset not built anew", dataset=dataset.id, code=error.code)
+                if dataset.withdrawn:
+                    objects += await self._library.purge(dataset)
+                elif has(await people_in(self._store, dataset), person, names):
+                    if dataset.id in {newest.id for newest in await self._newest(guild)}:
+                        await self._build_without(dataset)
+                    objects += await self._library.withdraw(dataset, FORGOTTEN)
+                    withdrawn.append(dataset.id)
+            except (ChorusError, ValueError) as error:
+                log.warning("dataset not forgotten", dataset=dataset.id, error=str(error))
                 trouble = error
-                continue
-            objects += await self._library.withdraw(dataset, FORGOTTEN)
-            withdrawn.append(dataset.id)
+        await self._reselect(guild)
         if trouble is not None:
-            raise trouble
+            raise InternalError(
+                "Some of the data could not be rid of these words yet: it is tried again until it is done. "
+                "The log has the details.",
+                code="not_all_forgotten",
+            )
         return withdrawn, objects
 
-    async def _built_without(self, dataset: Dataset) -> Dataset | None:
+    async def _build_without(self, dataset: Dataset) -> None:
         """A newer version of the same data, if anything is left; the ledger knows whose words go."""
         try:
-            return await self._builder.build(replace(plan_again(dataset), sources=()), unheard)
+            built = await self._builder.build(replace(plan_again(dataset), sources=()), unheard)
         except InvalidInput as error:
             if error.code not in NOTHING_LEFT:
                 raise
-            return None
+            return
+        if built.id == dataset.id:
+            raise InternalError(f"{dataset.id} is the same without those words, which it cannot be.")
 
-    async def _select_instead(self, old: Dataset, new: Dataset | None) -> None:
-        """A bare `!train` takes the version that is there now."""
+    async def _reselect(self, guild: str) -> None:
+        """A bare `!train` takes what is there now."""
+        there = {version.id: version for version in await self._whole(guild)}
+        newest = {version.name: version.id for version in there.values()}
 
         def chosen(settings: GuildSettings) -> GuildSettings:
-            selected = settings.dataset == old.id
-            return settings.model_copy(update={"dataset": new.id if new else None}) if selected else settings
+            if settings.dataset is None or settings.dataset in there:
+                return settings
+            name = settings.dataset.partition("@")[0]
+            return settings.model_copy(update={"dataset": newest.get(name)})
 
-        await self._settings.change(old.guild, chosen, initial=GuildSettings())
+        await self._settings.change(guild, chosen, initial=GuildSettings())
 
     async def _whole(self, guild: str) -> list[Dataset]:
         """Every version that is there."""
@@ -138,18 +183,6 @@ class Forgetting:
         return list({(v.name, v.label): v for v in await self._whole(guild)}.values())
 
 
-def _by_id(asked: Forget, everybody: list[dict[str, Person]]) -> Forget:
-    """The same, with the id that goes with a name in the data, if one does."""
-    if is_id(asked.person):
-        return asked
-    ids = sorted({id_ for people in everybody for id_ in called(people, asked.person)})
-    if len(ids) > 1:
-        raise InvalidInput(
-            f"Several people here are called {in_short(asked.person)!r}: {', '.join(ids[:SHOWN])}. "
-            "Say which one is meant by their id: `person=<id>`.",
-            code="ambiguous_person",
-            param="person",
-        )
-    if not ids:
-        return asked  # known by name alone
-    return asked.model_copy(update={"person": ids[0], "names": [*asked.names, asked.person]})
+def _with(names: list[str], person: str) -> list[str]:
+    """The names, and what the person was called by."""
+    return names if is_id(person) else [*names, person]

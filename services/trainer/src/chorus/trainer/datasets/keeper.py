@@ -19,7 +19,7 @@ from chorus.common.objects import ObjectStore
 from chorus.trainer.datasets.consent import Ledger
 from chorus.trainer.datasets.export import EXPORTS
 from chorus.trainer.datasets.forgetting import Forgetting
-from chorus.trainer.datasets.library import Library
+from chorus.trainer.datasets.library import ARCHIVES, Library
 from chorus.trainer.datasets.mined import Harvests
 from chorus.trainer.datasets.stale import Models
 
@@ -77,7 +77,9 @@ class Keeper:
             return await work
         except ChorusError as error:
             log.warning("the keeper could not do its work", what=what, code=error.code, reason=error.message)
-            return None
+        except Exception:  # a full disk, say
+            log.exception("the keeper could not do its work", what=what)
+        return None
 
     async def clear(self) -> None:
         """Delete what nobody needs: of uploads, of exports that were there to be fetched, of datasets."""
@@ -91,8 +93,10 @@ class Keeper:
                 gone += [] if found.key in kept[guild] else [found.key]
             elif rest.startswith(f"{EXPORTS}/") and found.modified < now() - EXPORTS_KEPT:
                 gone.append(found.key)
+            elif rest.startswith(f"{ARCHIVES}/") and found.modified < now() - UNUSED_AFTER:
+                gone += [] if await self._library.is_there(guild, rest.split("/")[1]) else [found.key]
         await self._store.delete(storage.FILES, gone)
-        for guild in {found.key.partition("/")[0] for found in await self._store.list(storage.DATASETS, "")}:
+        for guild in await self._library.guilds():
             for version in await self._library.unpurged(guild):
                 await self._library.purge(version)
             unnamed = await self._library.unnamed(guild, now() - UNUSED_AFTER)

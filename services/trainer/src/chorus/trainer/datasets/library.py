@@ -60,6 +60,18 @@ class Library:
         """All names of a guild, with all their versions."""
         return [entry.value for entry in await self._records.entries(f"{guild}.") if entry.value.versions]
 
+    async def guilds(self) -> set[str]:
+        """All guilds that have, or had, datasets."""
+        return {key.partition(".")[0] for key in await self._records.keys()}
+
+    async def is_there(self, guild: str, dataset: str) -> bool:
+        """Whether this version can be had."""
+        try:
+            await self.find(guild, dataset)
+        except (NotFound, InvalidInput):
+            return False
+        return True
+
     async def add(self, dataset: Dataset) -> Dataset:
         """Make it the newest version of its name; the same data again is the version that has it.
 

@@ -7,10 +7,10 @@ can end the job, and nothing is trained again.
 """
 
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from chorus.common.bus.claims import ClaimLost
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.datasets import DatasetRecord, Example
 from chorus.common.contracts.guild import GuildSettings
@@ -18,7 +18,7 @@ from chorus.common.contracts.models import Manifest, ModelRecord
 from chorus.common.contracts.storage import DATASETS
 from chorus.common.contracts.training import Committed, Hyperparameters, JobResult, TrainJob
 from chorus.common.contracts.wire import decode
-from chorus.common.errors import Cancelled, InternalError, InvalidInput, NotPermitted
+from chorus.common.errors import Cancelled, ChorusError, InternalError, InvalidInput, NotPermitted
 from chorus.common.objects import ObjectStore
 from chorus.common.patience import patiently
 from chorus.trainer.metrics import TrainerMetrics
@@ -58,8 +58,9 @@ class Training:
             committed = await self._train(journal, journal.record.job)
             try:
                 await journal.commit(committed)
-            except (Cancelled, ClaimLost):  # nobody will ever find it
-                await discard(self._stores.objects, committed.manifest)
+            except Cancelled:  # nobody will ever find it
+                with suppress(ChorusError):
+                    await patiently(discard)(self._stores.objects, committed.manifest)
                 raise
         return await self._publish(committed)
 
