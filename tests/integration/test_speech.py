@@ -14,6 +14,7 @@ from chorus.common.bus.calls import ask
 from chorus.common.bus.connection import Connection
 from chorus.common.contracts.speech import STT, TTS, Speak, Spoken, Transcribe, Transcript
 from chorus.common.contracts.storage import FILES, ObjectRef
+from chorus.common.contracts.wire import MIB
 from chorus.common.errors import ChorusError, NotPermitted, Unavailable
 from chorus.common.local.process import Process
 from chorus.gateway.backends.speech import BusSpeech
@@ -51,7 +52,7 @@ async def connection(servers: Servers, service: Process) -> AsyncIterator[Connec
 
 @pytest.fixture
 def speech(servers: Servers, connection: Connection) -> BusSpeech:
-    return BusSpeech(connection, servers.store())
+    return BusSpeech(connection, servers.store(), max_upload=25 * MIB)
 
 
 async def put(servers: Servers, guild: str, data: bytes) -> ObjectRef:
