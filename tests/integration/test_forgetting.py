@@ -91,25 +91,27 @@ async def test_nothing_of_a_person_is_left_anywhere(
 ) -> None:
     guild, store = gateway.guild, servers.store()
     theirs = await privacy(gateway)
+    phrases = [f"{phrase} of {guild}" for phrase in PHRASES]  # of this test alone: all guilds are searched
+    talk, txt = marked(CHAT, guild), marked(TXT, guild)
     # --- everything that can hold their words ----------------------------------------------------
-    chats = await gateway.dataset(CHAT, "chats", target="Tom")
-    await gateway.dataset(CHAT, "chats", target="Iva")
-    names_only = await gateway.dataset(TXT, "names", target="tom")
-    packed = await gateway.dataset(zipped(a=CHAT, b=CHAT), "packed", target="Tom")
+    chats = await gateway.dataset(talk, "chats", target="Tom")
+    await gateway.dataset(talk, "chats", target="Iva")
+    names_only = await gateway.dataset(txt, "names", target="tom")
+    packed = await gateway.dataset(zipped(a=talk, b=talk), "packed", target="Tom")
     await theirs.opt(guild, MARA, "in", names=[], said_by=MARA)
-    mined = await harvested(gateway, servers)
+    mined = await harvested(gateway, servers, talk)
     await gateway.datasets.archive(guild, "chats")
     await gateway.datasets.select(guild, "packed", positive=True)
     await theirs.export(guild, MARA, names=["mara"])
     job = await gateway.jobs.submit(chats, "main", Hyperparameters(epochs=1), submitted_by="42", key="k")
     await gateway.until(job, JobState.SUCCEEDED)
-    found = await places_of(PHRASES, store, operator)
+    found = await places_of(phrases, store, operator)
     assert len(found) > 12, "the search finds what is there"
 
     # --- the deletion ----------------------------------------------------------------------------
     told = await theirs.forget(guild, MARA, names=[], said_by=MARA)
 
-    assert await places_of(PHRASES, store, operator) == []
+    assert await places_of(phrases, store, operator) == []
     assert set(told.datasets) == {"chats@1", "chats@2", names_only.id, packed.id, mined.id}
     assert told.models == ["main@1"]
     assert told.blocked_at is not None
@@ -126,9 +128,9 @@ async def test_nothing_of_a_person_is_left_anywhere(
     assert model.versions[0].stale is not None
 
     # --- any later build -------------------------------------------------------------------------
-    again = await gateway.dataset(CHAT, "later", target="Tom")
+    again = await gateway.dataset(talk, "later", target="Tom")
     assert again.card.dropped["opted out"] == 2
-    for place in await places_of(PHRASES, store, operator):
+    for place in await places_of(phrases, store, operator):
         assert place.startswith(f"{FILES}/"), "only in the upload itself, which somebody has just handed over"
     harvests = await open_bucket(gateway.connection, SETTINGS, Mined)
     entry = await harvests.get(mining_key(guild, "mined"))
@@ -136,9 +138,16 @@ async def test_nothing_of_a_person_is_left_anywhere(
     assert (entry.value.parts, entry.value.cursors) == ([], {})
 
 
-async def harvested(gateway: Gateway, servers: Servers) -> Dataset:
+def marked(text: str, guild: str) -> str:
+    """The text with phrases that are in no other test's."""
+    for phrase in PHRASES:
+        text = text.replace(phrase, f"{phrase} of {guild}")
+    return text
+
+
+async def harvested(gateway: Gateway, servers: Servers, talk: str) -> Dataset:
     """What mining leaves behind: a part, its record, the dataset of it."""
-    data = zipped(part=CHAT)
+    data = zipped(part=talk)
     file = await servers.store().put_by_hash(FILES, gateway.guild, data)
     source = Source(file=file, filename="mined.zip")
     harvests = await open_bucket(gateway.connection, SETTINGS, Mined)

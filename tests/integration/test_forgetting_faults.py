@@ -27,7 +27,7 @@ from chorus.common.contracts.topology import DATASETS as DATASET_RECORDS
 from chorus.common.contracts.topology import MODELS as MODEL_RECORDS
 from chorus.common.contracts.training import Hyperparameters, JobState
 from chorus.common.contracts.wire import decode
-from chorus.common.errors import Conflict, NotFound
+from chorus.common.errors import Conflict, InternalError, NotFound
 from chorus.trainer.datasets.building import Builder, Limits, Plan
 from chorus.trainer.datasets.consent import Ledger
 from chorus.trainer.datasets.library import Library
@@ -197,6 +197,9 @@ async def test_a_deletion_that_cannot_be_done_stops_no_other(
         still = await ledger.get(consent_key(una.guild, "1"))
         assert still is not None
         assert still.value.forget_since, "it is not called done"
+        with pytest.raises(InternalError) as told:
+            await (await privacy(gateway)).forget(gateway.guild, "1", names=[], said_by="x")
+        assert told.value.code == "not_all_forgotten"
         await ledger.change(
             consent_key(una.guild, "1"), lambda old: old.model_copy(update={"forget_since": None})
         )

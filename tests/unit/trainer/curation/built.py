@@ -67,7 +67,7 @@ def built(
             made.card,
             [Example.model_validate_json(line) for line in lines],
             list(read_records(folder / RECORDS)),
-            read_people(folder / PEOPLE),
+            read_people((folder / PEOPLE).read_bytes()),
         )
 
 

@@ -15,6 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from chorus.common.contracts.datasets import Split
+from chorus.common.errors import InternalError
 from chorus.trainer.curation.records import Dropped, Message, Read, ReadTurn, Record
 
 RECORDS, EXAMPLES, PEOPLE = "records.jsonl", "examples.jsonl", "people.json"
@@ -82,6 +83,9 @@ def write_people(path: Path, people: dict[str, Person]) -> None:
     path.write_bytes(msgspec.json.format(_ENCODER.encode(people), indent=1))
 
 
-def read_people(path: Path) -> dict[str, Person]:
-    """Who spoke."""
-    return _PEOPLE.decode(path.read_bytes())
+def read_people(data: bytes) -> dict[str, Person]:
+    """Who spoke. Raises `InternalError` where nobody can tell: it is only read when its hash was right."""
+    try:
+        return _PEOPLE.decode(data)
+    except msgspec.DecodeError as error:
+        raise InternalError(f"{PEOPLE} cannot be read ({error}).", code="people_unreadable") from None

@@ -22,12 +22,13 @@ from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.wire import now
 from chorus.common.errors import ChorusError, InternalError, InvalidInput, in_short
 from chorus.common.objects import ObjectStore
+from chorus.trainer.curation.stored import Person
 from chorus.trainer.datasets.building import Builder, plan_again, unheard
 from chorus.trainer.datasets.consent import Ledger, folded
 from chorus.trainer.datasets.export import exports_of
 from chorus.trainer.datasets.library import Library
 from chorus.trainer.datasets.mined import Harvests
-from chorus.trainer.datasets.people import Person, accounts_of, called, has, people_in
+from chorus.trainer.datasets.people import accounts_of, called, has, people_in
 from chorus.trainer.datasets.stale import Models
 
 SHOWN = 8  # ids of people with one name
@@ -91,7 +92,7 @@ class Forgetting:
         for dataset in await self._whole(guild):
             try:
                 everybody.append(await people_in(self._store, dataset))
-            except (ChorusError, ValueError) as error:
+            except ChorusError as error:
                 log.warning("people not read", dataset=dataset.id, error=str(error))
         return everybody
 
@@ -127,7 +128,7 @@ class Forgetting:
         """Withdraw each version with their words, once there is one without: (versions, objects deleted)."""
         withdrawn: list[str] = []
         objects = 0
-        trouble: Exception | None = None
+        trouble: ChorusError | None = None
         for dataset in [*await self._library.unpurged(guild), *await self._whole(guild)]:
             try:
                 if dataset.withdrawn:
@@ -137,7 +138,7 @@ class Forgetting:
                         await self._build_without(dataset)
                     objects += await self._library.withdraw(dataset, FORGOTTEN)
                     withdrawn.append(dataset.id)
-            except (ChorusError, ValueError) as error:
+            except ChorusError as error:
                 log.warning("dataset not forgotten", dataset=dataset.id, error=str(error))
                 trouble = error
         await self._reselect(guild)

@@ -1,5 +1,6 @@
 """What was harvested from channels: parts in the bucket `files`, listed in records among the settings."""
 
+import asyncio
 import io
 import zipfile
 
@@ -53,7 +54,11 @@ class Harvests:
                 data = await self._store.get(part.source.file)
             except NotFound:
                 return True
-            with zipfile.ZipFile(io.BytesIO(data)) as packed:
-                if any(person in packed.read(name) for name in packed.namelist()):
-                    return True
+            if await asyncio.to_thread(_is_in, data, person):
+                return True
         return False
+
+
+def _is_in(part: bytes, person: bytes) -> bool:
+    with zipfile.ZipFile(io.BytesIO(part)) as packed:
+        return any(person in packed.read(name) for name in packed.namelist())

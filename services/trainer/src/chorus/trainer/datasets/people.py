@@ -1,34 +1,19 @@
 """Who is in a dataset version: people.json."""
 
-from pydantic import BaseModel, Field, NonNegativeInt, TypeAdapter
-
 from chorus.common.contracts.consent import BY_NAME
 from chorus.common.contracts.datasets import Dataset
 from chorus.common.objects import ObjectStore
+from chorus.trainer.curation.stored import Person, read_people
 from chorus.trainer.datasets.consent import is_of
-
-
-class Person(BaseModel):
-    """One author, and how many messages are theirs."""
-
-    names: list[str] = Field(default=[])
-    """What they call themselves."""
-    accounts: list[str] = Field(default=[])
-    """What their account is called, which nobody can choose as they like; not what they call themselves."""
-    messages: NonNegativeInt = 0
-
-
-PEOPLE: TypeAdapter[dict[str, Person]] = TypeAdapter(dict[str, Person])
-"""By author's id."""
 
 
 async def people_in(store: ObjectStore, dataset: Dataset) -> dict[str, Person]:
     """Everybody whose words are in it."""
-    return PEOPLE.validate_json(await store.get(dataset.people))
+    return read_people(await store.get(dataset.people))
 
 
 def accounts_of(people: dict[str, Person], person: str) -> set[str]:
-    """The account names that go with a person's id, case-folded."""
+    """The account names that go with a person's id, case-folded: nobody can choose those as they like."""
     found = people.get(person)
     return {name.casefold() for name in found.accounts} if found and not person.startswith(BY_NAME) else set()
 
