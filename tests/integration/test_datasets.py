@@ -113,6 +113,12 @@ async def test_a_deleted_dataset_is_gone_and_its_numbers_are_not_given_again(
     assert (await gateway.dataset()).version == 2
 
 
+async def test_what_is_no_name_is_said_so(gateway: Gateway) -> None:
+    with pytest.raises(InvalidInput) as error:
+        await gateway.datasets.preview(gateway.guild, "../data", 1)
+    assert error.value.code == "invalid_dataset_name"
+
+
 async def test_another_guild_finds_nothing(gateway: Gateway, servers: Servers) -> None:
     await gateway.dataset()
     async with a_gateway(servers, f"{gateway.guild}1") as other:
@@ -144,6 +150,12 @@ async def test_data_that_exhausts_memory_ends_its_process_alone(
         with pytest.raises(TooLarge) as error:
             await builder.build(plan, unheard)
         assert error.value.code == "too_much_data"
+        hurried = Builder(
+            library, ledger, servers.store(), base="starter", folder=tmp_path, limits=Limits(2**31, 0.1)
+        )
+        with pytest.raises(TooLarge) as late:
+            await hurried.build(plan, unheard)
+        assert late.value.code == "build_too_long"
         assert await library.records(gateway.guild) == []
         assert list(tmp_path.iterdir()) == [], "nothing half-made is left"
 

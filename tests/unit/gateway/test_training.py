@@ -49,6 +49,13 @@ async def test_words_not_to_be_said_are_kept_and_not_trained_alone(world: World)
     assert not world.jobs.records
 
 
+async def test_what_holds_only_words_not_to_be_said_is_not_trained_on(world: World) -> None:
+    await told(await run(world.context(), '!train "Go away." positive=False'))
+    said = await told(await run(world.context(), "!train data=typed"))
+    assert "[only_unwanted]" in said.splitlines()[-1]
+    assert not world.jobs.records
+
+
 async def test_training_on_a_file(world: World) -> None:
     await told(await run(world.context(), "!train file=data.json"))
     assert (world.datasets.added[0][1].name, world.datasets.added[0][1].basis.way) == ("data", "uploaded")

@@ -115,7 +115,7 @@ class BusHarvest:
         """Ten parts with as many digits become one: a million messages are some thirty parts.
 
         The ten stay for now, since datasets may name them as their sources. What no dataset and no record
-        names, the trainer clears within hours.
+        names, the trainer clears within the hour.
         """
         kinds: defaultdict[int, list[MinedPart]] = defaultdict(list)
         for part in parts:

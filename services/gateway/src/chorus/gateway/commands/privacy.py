@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from chorus.common.contracts.consent import ConsentRecord, Forgotten
+from chorus.common.contracts.consent import ConsentRecord, Forgotten, is_id
 from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, NotPermitted
 from chorus.gateway.commands.catalogue import in_a_row
@@ -204,9 +204,9 @@ def _person(ctx: Context, asked: PrivacyParameters) -> Person:
     given = [name.strip() for name in (asked.names or "").split(",") if name.strip()]
     if asked.person is None:
         return Person(ctx.user, _checked([*ctx.names, *given]), is_oneself=True)
-    mention = re.fullmatch(r"<@!?([0-9]{1,20})>|([0-9]{1,20}|local)", asked.person)
-    if mention:
-        known = mention[1] or mention[2]
+    mention = re.fullmatch(r"<@!?([0-9]{1,20})>", asked.person)
+    known = mention[1] if mention else asked.person
+    if is_id(known):
         return Person(known, _checked(given), is_oneself=known == ctx.user)
     return Person(asked.person, _checked([asked.person, *given]), is_oneself=False)
 

@@ -30,7 +30,7 @@ class Message(msgspec.Struct, gc=False, tag="message", tag_field="is", omit_defa
     is_bot: bool = False
     edited_at: float = 0.0
     attachments: tuple[str, ...] = ()
-    """Names of files."""
+    """Names of files: for the export of a person's words."""
     source: str = ""
     """The file it was read from."""
     account: str = ""
@@ -90,4 +90,5 @@ def author_by_name(name: str) -> str:
 
 def account_name(name: str) -> str:
     """The name without the four digits that Discord put after it until 2023: `mara` of `mara#1234`."""
+    name = name.strip()
     return _DISCRIMINATOR.sub("", name) or name

@@ -60,13 +60,6 @@ def read_records(path: Path) -> Iterator[Record]:
             yield _RECORD.decode(line)
 
 
-def read_examples(path: Path) -> Iterator[Learned]:
-    """What is learned, in order."""
-    with path.open("rb") as file:
-        for line in file:
-            yield _EXAMPLE.decode(line)
-
-
 def set_aside(file: BinaryIO, offset: int) -> None:
     """Mark the examples from `offset` (bytes) to the end as those to check against."""
     file.seek(offset)

@@ -1,7 +1,7 @@
 """How many tokens a text has, counted with the base model's own tokenizer.
 
 `tokenizers` does it in Rust, in batches, on all cores, and lets Python run meanwhile. What the template
-writes around each turn is a constant that is measured once: the sum is right to within a few tokens.
+writes around each turn is taken for a constant: the sum is right to within a few tokens a turn.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

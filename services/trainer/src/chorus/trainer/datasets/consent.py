@@ -11,6 +11,7 @@ from chorus.common.contracts.consent import (
     Forget,
     SetConsent,
     consent_key,
+    is_id,
 )
 from chorus.common.contracts.wire import now
 from chorus.common.errors import Conflict, NotPermitted
@@ -123,8 +124,8 @@ class Ledger:
 
 def folded(person: str, names: Iterable[str]) -> set[str]:
     """All names of a person as names are compared: a person who is known by name alone has that one."""
-    own = [person.removeprefix(BY_NAME)] if not person.isdigit() else []
-    return {account_name(name.strip()).casefold() for name in (*names, *own) if name.strip()}
+    own = [] if is_id(person) else [person.removeprefix(BY_NAME)]
+    return {account_name(name).casefold() for name in (*names, *own) if name.strip()}
 
 
 def is_of(contributor: str, person: str, names: set[str]) -> bool:

@@ -9,7 +9,8 @@ from chorus.common.contracts import storage
 from chorus.common.contracts.consent import ConsentRecord, Exported, consent_key
 from chorus.common.contracts.datasets import Dataset
 from chorus.common.objects import ObjectStore
-from chorus.trainer.curation.records import Message, Read
+from chorus.trainer.curation.gather import speakers_of
+from chorus.trainer.curation.records import Message, Read, Record
 from chorus.trainer.curation.stored import lines, read_records
 from chorus.trainer.datasets.consent import folded, is_of
 from chorus.trainer.datasets.library import Library
@@ -60,8 +61,14 @@ def _write(file: zipfile.ZipFile, dataset: Dataset, records: Path, person: str, 
     written = 0
     with file.open(f"{dataset.name}-{dataset.version}.jsonl", "w") as entry:
         for record in read_records(records):
-            author = record.author if isinstance(record, Message) else dataset.contributor
-            if isinstance(record, Message | Read) and is_of(author, person, names):
+            if any(is_of(author, person, names) for author in _authors(record, dataset)):
                 entry.write(lines([record]))
                 written += 1
     return written
+
+
+def _authors(record: Record, dataset: Dataset) -> set[str]:
+    """Whose words these are."""
+    if isinstance(record, Message):
+        return {record.author}
+    return {dataset.contributor, *speakers_of(record)} if isinstance(record, Read) else set()

@@ -39,9 +39,7 @@ class Library:
                 code="invalid_dataset_name",
                 param="dataset",
             )
-        name, version = match[1], int(match[2]) if match[2] else None
-        entry = await self._records.get(dataset_key(guild, name))
-        found = entry.value.find(version) if entry else None
+        found = await self._found(guild, match[1], int(match[2]) if match[2] else None)
         if found is None:
             raise await self._unknown(guild, dataset)
         if found.withdrawn:
@@ -49,6 +47,10 @@ class Library:
                 f"{found.id} was withdrawn: {found.withdrawn}.", code="dataset_withdrawn", param="dataset"
             )
         return found
+
+    async def _found(self, guild: str, name: str, version: int | None) -> Dataset | None:
+        entry = await self._records.get(dataset_key(guild, name))
+        return entry.value.find(version) if entry else None
 
     async def _unknown(self, guild: str, dataset: str) -> NotFound:
         names = [record.versions[-1].name for record in await self.records(guild) if record.find()]
@@ -65,12 +67,10 @@ class Library:
         return {key.partition(".")[0] for key in await self._records.keys()}
 
     async def is_there(self, guild: str, dataset: str) -> bool:
-        """Whether this version can be had."""
-        try:
-            await self.find(guild, dataset)
-        except (NotFound, InvalidInput):
-            return False
-        return True
+        """Whether this version, `name@3`, can be had."""
+        name, _, version = dataset.partition("@")
+        found = await self._found(guild, name, int(version)) if version.isdigit() else None
+        return found is not None and not found.withdrawn
 
     async def add(self, dataset: Dataset) -> Dataset:
         """Make it the newest version of its name; the same data again is the version that has it.

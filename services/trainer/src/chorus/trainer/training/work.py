@@ -6,6 +6,7 @@ Until the commit nothing is known outside, and the job can be cancelled or taken
 can end the job, and nothing is trained again.
 """
 
+import asyncio
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -80,7 +81,8 @@ class Training:
             )
             trained = await self._follow(journal, order, folder)
             await journal.stage("publishing")
-            manifest = manifest_of(job, trained, out, _contributors(examples))
+            people = await asyncio.to_thread(_contributors, examples)
+            manifest = await asyncio.to_thread(manifest_of, job, trained, out, people)
             await patiently(still_there)(self._stores.datasets, job)
             ref = await patiently(upload)(self._stores.objects, manifest, out)
         voice, promote = await patiently(succession)(self._stores.settings, job.guild)
