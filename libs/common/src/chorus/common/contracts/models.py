@@ -1,9 +1,11 @@
 """Models a guild has trained: versions, aliases and the manifest that makes an adapter servable.
 
     KV models  <guild>.<name>                       ModelRecord
-    S3 models  <guild>/<name>/<sha256>/…            the adapter's files, manifest.json last
+    S3 models  <guild>/<name>/<sha256>/…            the model's files and documents, manifest.json last
 
-`latest` is the newest version, `prod` the one that answers, `previous` what `prod` was before.
+`latest` is the newest version, `prod` the one that answers, `previous` what `prod` was before. A version
+holds the weights that did best; where the last step's are others, they are `main@3-final`. While a job
+runs, its newest checkpoint is `main@<job>`, and the one after its second epoch `main@<job>-2`.
 """
 
 import hashlib
@@ -11,7 +13,7 @@ import re
 from datetime import datetime
 from typing import Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from chorus.common.contracts.datasets import Turn
 from chorus.common.contracts.names import NAME, Guild, JobId, Name, Sha256
@@ -34,11 +36,26 @@ class BaseModelId(Part):
 
 
 class Probe(Part):
-    """A fixed question that proves training and serving turn the same chat into the same tokens."""
+    """A fixed question that proves that training and serving are one.
+
+    The same chat becomes the same tokens, and the same greedy choice of the next ones.
+    """
 
     messages: list[Turn]
     prompt_sha256: Sha256
     """Of the prompt's token ids, as `token_hash` counts them."""
+    reply: str | None = None
+    """What the trainer's model wrote, greedily, up to the first token that was a near tie."""
+    whole: bool = False
+    """Whether that is all of the reply, its end included."""
+
+
+class Parity(Part):
+    """Whether the served model answers the probes as the trained one did."""
+
+    verdict: Literal["same", "differs", "unchecked"]
+    reason: str
+    """In words for people."""
 
 
 class Evaluation(Part):
@@ -50,30 +67,82 @@ class Evaluation(Part):
     examples: PositiveInt
 
 
+class Benchmark(Part):
+    """One look at what a model can do, in numbers: no words of anybody are in it."""
+
+    name: str
+    """`base`, `epoch 2`."""
+    step: NonNegativeInt
+    epoch: NonNegativeInt
+    loss: NonNegativeFloat
+    """Nats a token, of the replies."""
+    perplexity: NonNegativeFloat
+    chrf: NonNegativeFloat | None = None
+    """Of greedy replies against the real ones, 0 to 100 (Popović 2015, as sacrebleu counts it)."""
+    exact: NonNegativeInt = 0
+    """Greedy replies that are the real ones, letter by letter."""
+    replies: NonNegativeInt = 0
+    """How many were written for it."""
+    examples: PositiveInt
+    held_out: bool
+    """Whether on examples kept out of training."""
+
+
+class Sample(Part):
+    """One question with what was answered before and after, beside what a person wrote."""
+
+    messages: list[Turn]
+    before: str
+    after: str
+    expected: str | None = None
+    """None for a fixed probe."""
+
+
+class Samples(Part):
+    """Replies to look at; deleted with the words they came from."""
+
+    samples: list[Sample]
+
+
 class AdapterFile(Part):
-    """One file of an adapter."""
+    """One file of a model."""
 
     name: str
     size: NonNegativeInt
     sha256: Sha256
 
 
+LOSSES, SAMPLES, MODEL_CARD = "losses.csv", "samples.json", "README.md"
+"""Documents beside a model's files."""
+
+
 class Manifest(Wire):
-    """Everything the serving side checks before it lets an adapter near the engine."""
+    """Everything the serving side checks before it lets a model near the engine."""
 
     guild: Guild
     name: Name
     base: BaseModelId
-    method: Literal["lora"]
-    rank: PositiveInt
+    method: Literal["lora", "qlora", "full"]
+    form: Literal["adapter", "whole"] = "adapter"
+    """`whole`: a model of its own, for method `full` and where vLLM serves no adapters of the base."""
+    rank: NonNegativeInt
+    """0 where there is no adapter."""
     chat_template_sha256: Sha256
     eos_token_ids: list[int]
     probes: list[Probe]
     files: list[AdapterFile]
+    """What the engine reads."""
+    documents: list[AdapterFile] = Field(default=[])
+    """What people read: losses, samples, the model card."""
     datasets: list[str]
     contributors: list[str]
+    parent: str | None = None
+    """The version that it went on from."""
+    step: NonNegativeInt = 0
+    """The step whose weights these are."""
     evaluation: Evaluation
-    hyperparameters: dict[str, float | int | str]
+    benchmarks: list[Benchmark] = Field(default=[])
+    hyperparameters: dict[str, float | int | str | bool | None]
     job: JobId
     created_at: Time
 
@@ -91,11 +160,20 @@ class ModelVersion(Part):
 
     version: PositiveInt
     manifest: ObjectRef
+    label: str | None = None
+    """What a checkpoint is called in place of a number: `3-final`, `k7f3m2qxab-2`."""
+    form: Literal["adapter", "whole"] = "adapter"
     base: BaseModelId
     dataset: str
     job: JobId
     created_at: Time
+    parity: Parity | None = None
     stale: Stale | None = None
+
+    @property
+    def tag(self) -> str:
+        """What follows the `@`."""
+        return self.label or str(self.version)
 
     def is_blocked(self, at: datetime) -> bool:
         """Whether it may not answer any more."""
@@ -108,12 +186,30 @@ class ModelRecord(Wire):
     guild: Guild
     name: Name
     versions: list[ModelVersion]
+    checkpoints: list[ModelVersion] = Field(default=[])
+    """Oldest first: weights of a step that is no version, to be talked to by their labels. The `version` of
+    a running job's is the number of the epoch."""
     aliases: dict[str, PositiveInt]
 
     def find(self, selector: str) -> ModelVersion | None:
-        """The version that a number or an alias names."""
-        number = int(selector) if selector.isdigit() else self.aliases.get(selector)
-        return next((v for v in self.versions if v.version == number), None)
+        """The version that a number, an alias, a label or a job's id means."""
+        if (label := selector.removesuffix("-best")).isdigit() or label in self.aliases:
+            number = int(label) if label.isdigit() else self.aliases[label]
+            return next((v for v in self.versions if v.version == number), None)
+        of_job = (v for v in reversed(self.checkpoints) if v.label and selector in (v.label, v.job))
+        return next(of_job, None)
+
+    def marked(self, stale: "Stale", jobs: set[str]) -> "ModelRecord":
+        """The record with all that came from these jobs marked as stale; an earlier deadline stands."""
+
+        def mark(versions: list[ModelVersion]) -> list[ModelVersion]:
+            return [
+                v.model_copy(update={"stale": v.stale or stale}) if v.job in jobs else v for v in versions
+            ]
+
+        return self.model_copy(
+            update={"versions": mark(self.versions), "checkpoints": mark(self.checkpoints)}
+        )
 
     def promote(self, version: int) -> "ModelRecord":
         """The record with `prod` moved to `version`, and `previous` to where `prod` was."""
@@ -131,8 +227,8 @@ def model_key(guild: str, name: str) -> str:
 
 
 def parse_model(text: str) -> tuple[str, str]:
-    """`name`, `name@3` or `name@previous` as (name, selector); the selector defaults to `prod`."""
-    match = re.fullmatch(rf"({NAME})(?:@([a-z]+|[0-9]{{1,6}}))?", text)
+    """`name`, `name@3`, `name@previous`, `name@3-final` as (name, selector); it defaults to `prod`."""
+    match = re.fullmatch(rf"({NAME})(?:@([a-z0-9]{{1,10}}(?:-[a-z0-9]{{1,6}})?))?", text)
     if match is None:
         raise InvalidInput(
             f"{text!r} is not a model's name. Write `name`, `name@3` or `name@previous`.",

@@ -5,8 +5,8 @@ from pydantic import NonNegativeInt
 from chorus.common.contracts.names import Sha256
 from chorus.common.contracts.wire import Part
 
-DATASETS, MODELS, FILES = "datasets", "models", "files"
-BUCKETS = (DATASETS, MODELS, FILES)
+DATASETS, MODELS, CHECKPOINTS, FILES = "datasets", "models", "checkpoints", "files"
+BUCKETS = (DATASETS, MODELS, CHECKPOINTS, FILES)
 
 
 class ObjectRef(Part):

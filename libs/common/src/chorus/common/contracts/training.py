@@ -1,28 +1,37 @@
 """Training jobs: how one is asked for, where its truth lies, and what it says while it runs.
 
+    train.v1.check                       CheckTraining → Checked: what is wrong with it, and what it will take
     train.job.<guild>                    TrainJob; JetStream stream TRAIN, a work queue
     train.control.<job>                  Control: the fast path to the worker; the truth is the job's entry
     KV jobs  <guild>.<job>               JobRecord
     evt.trainer.<guild>.<job>.<type>     JobEvent*, the last of them with a final `state`
 
       queued ──→ running ──→ succeeded | failed
-        │           └──→ cancelling ──→ cancelled
-        └──────────────────────────────────↗
+       ↑  │        │ └─────→ cancelling ──→ cancelled
+       │  │        └───────→ pausing ──→ paused
+       └──┼────────────────────────────────┘ │
+          └──→ paused | cancelled ←──────────┘
 
 Submitting is two steps, in this order: create the entry (its key makes a second try the same job),
 then publish the message. A worker claims the entry by compare-and-set; the entry, not the
-acknowledgement of the message, decides who may publish a model.
+acknowledgement of the message, decides who may publish a model. A paused job has no message: resuming
+publishes one.
 """
 
+import uuid
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from chorus.common.contracts.hyperparameters import Hyperparameters
+from chorus.common.contracts.models import Benchmark, Parity
 from chorus.common.contracts.names import Guild, JobId, Name
 from chorus.common.contracts.storage import ObjectRef
-from chorus.common.contracts.wire import Part, Time, Wire
+from chorus.common.contracts.wire import Part, Request, Time, Wire
 
+CHECK = "train.v1.check"
 JOBS_SUBJECT = "train.job"
 CONTROL_SUBJECT = "train.control"
 EVENTS_SUBJECT = "evt.trainer"
@@ -33,6 +42,8 @@ class JobState(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSING = "pausing"
+    PAUSED = "paused"
     CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -43,18 +54,26 @@ class JobState(StrEnum):
         """Whether nothing can change it any more."""
         return self in {JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED}
 
+    @property
+    def held(self) -> bool:
+        """Whether a worker has it in hand."""
+        return self in {JobState.RUNNING, JobState.PAUSING, JobState.CANCELLING}
 
-class Hyperparameters(Part):
-    """What a person may choose; what is left out is chosen from the data and the base model."""
 
-    epochs: PositiveInt | None = Field(default=None, le=1000)
-    """Passes over the data."""
-    learning_rate: PositiveFloat | None = Field(default=None, le=1.0)
-    """Peak learning rate of AdamW."""
-    rank: Literal[8, 16, 32, 64] | None = None
-    """Rank of the adapter; vLLM serves these, up to the operator's `CHORUS_MAX_RANK`."""
-    seed: NonNegativeInt = Field(default=0, lt=2**31)
-    """Data order and initial weights follow from it."""
+class Learned(Part):
+    """A dataset version that a job learns from."""
+
+    dataset: str
+    """As people name it: `name@version`."""
+    examples: ObjectRef
+
+
+class Parent(Part):
+    """The version that a training goes on from."""
+
+    model: str
+    """As people name it: `name@version`."""
+    manifest: ObjectRef
 
 
 class TrainJob(Wire):
@@ -63,24 +82,19 @@ class TrainJob(Wire):
     job: JobId
     guild: Guild
     model: Name
-    dataset: str
-    """As people name it: `name@version`."""
-    examples: ObjectRef
+    data: list[Learned] = Field(min_length=1, max_length=20)
     base: str | None = None
-    """The base model's name; a worker with another base refuses. None takes the operator's default."""
+    """One of the operator's base models; None takes the default."""
+    parent: Parent | None = None
+    """None starts from the base itself."""
     hyperparameters: Hyperparameters = Hyperparameters()
     submitted_by: str
     submitted_at: Time
 
-
-class Progress(Part):
-    """How far a run is. Loss in nats a token; time in seconds."""
-
-    step: NonNegativeInt
-    steps: PositiveInt
-    loss: NonNegativeFloat | None = None
-    tokens_per_s: NonNegativeFloat | None = None
-    seconds_left: NonNegativeFloat | None = None
+    @property
+    def dataset(self) -> str:
+        """All that it learns from, for people."""
+        return ", ".join(learned.dataset for learned in self.data)
 
 
 class JobError(Part):
@@ -89,6 +103,56 @@ class JobError(Part):
     code: str
     message: str
     param: str | None = None
+
+
+class CheckTraining(Request):
+    """Would this training work, and what would it take? Nothing is queued."""
+
+    guild: Guild
+    base: str | None = None
+    parent: Parent | None = None
+    hyperparameters: Hyperparameters = Hyperparameters()
+    examples: NonNegativeInt
+    """Of all its data together, from the dataset cards, as the following two."""
+    wanted: NonNegativeInt
+    """Examples that are to be imitated."""
+    tokens: NonNegativeInt
+
+
+class Estimate(Part):
+    """What a training will take, before it begins. Rough: within a factor of two."""
+
+    steps: PositiveInt
+    epochs: PositiveInt
+    tokens: NonNegativeInt
+    """That will be learned from, over all epochs."""
+    memory_bytes: NonNegativeInt
+    seconds: NonNegativeFloat | None = None
+    """None where the machine that will do it is not known."""
+
+
+class Checked(Wire):
+    """Everything that is wrong, at once; an estimate where nothing is."""
+
+    problems: list[JobError] = Field(default=[])
+    estimate: Estimate | None = None
+
+
+class Progress(Part):
+    """How far a run is. Loss in nats a token; time in seconds."""
+
+    step: NonNegativeInt
+    steps: PositiveInt
+    epoch: PositiveInt | None = None
+    epochs: PositiveInt | None = None
+    loss: NonNegativeFloat | None = None
+    learning_rate: NonNegativeFloat | None = None
+    tokens_per_s: NonNegativeFloat | None = None
+    mfu: NonNegativeFloat | None = None
+    """Model FLOP utilisation: the share of the machine's peak arithmetic that was used (arXiv 2204.02311)."""
+    memory_bytes: NonNegativeInt | None = None
+    """At most so far: of the GPU, or of the process."""
+    seconds_left: NonNegativeFloat | None = None
 
 
 class JobResult(Part):
@@ -104,18 +168,37 @@ class JobResult(Part):
     """Whether the losses are on examples kept out of training; if not, on the training examples."""
     steps: PositiveInt
     seconds: NonNegativeFloat
+    """Of work, over all attempts."""
+    ended: str | None = None
+    """Why it ended before its last step, in words."""
+    parity: Parity | None = None
+    losses: ObjectRef | None = None
+    """CSV: step, loss of each step."""
+    samples: ObjectRef | None = None
+    """JSON, `contracts.models.Samples`: replies before and after."""
 
 
 class Committed(Part):
     """A model that is trained and stored, and about to be published: any worker can end this job."""
 
     manifest: ObjectRef
+    final: ObjectRef | None = None
+    """Manifest of the last step's weights, where an earlier step's were better and are published."""
     steps: PositiveInt
     seconds: NonNegativeFloat
+    ended: str | None = None
     voice_before: str | None = None
     """The guild's voice at that moment."""
     promote: bool
     """Whether this one is to be the voice, unless somebody chooses another one meanwhile."""
+
+
+class Checkpoint(Part):
+    """A whole checkpoint in S3: from here, any worker goes on."""
+
+    step: NonNegativeInt
+    manifest: ObjectRef
+    at: Time
 
 
 class JobRecord(Wire):
@@ -124,12 +207,23 @@ class JobRecord(Wire):
     state: JobState
     job: TrainJob
     attempt: NonNegativeInt = 0
-    """How often a worker has claimed it."""
+    """How often a worker has claimed it since it last got further."""
+    claims: NonNegativeInt = 0
+    """How often a worker has claimed it at all: names what each of them stores."""
+    published: NonNegativeInt = 0
+    """How often its message was published again, after a pause or a loss: part of the message's id."""
     worker: str | None = None
     """Who holds the claim."""
+    started_at: Time | None = None
+    """When a worker took it for the first time."""
     stage: str | None = None
     """What the worker is doing, in words."""
     progress: Progress | None = None
+    estimate: Estimate | None = None
+    benchmarks: list[Benchmark] = Field(default=[])
+    checkpoint: Checkpoint | None = None
+    seconds: NonNegativeFloat = 0.0
+    """Of work that earlier attempts have done; time and spend limits count them."""
     committed: Committed | None = None
     """Set once, through the claim: from then on it cannot be cancelled, and is not trained again."""
     result: JobResult | None = None
@@ -141,27 +235,49 @@ class JobRecord(Wire):
         """Its key in the bucket."""
         return job_key(self.job.guild, self.job.job)
 
+    @property
+    def message_id(self) -> str:
+        """`Nats-Msg-Id` of its message: NATS drops a second one with the same id."""
+        again = f".{self.published}" if self.published else ""
+        return f"{self.job.guild}.{self.job.job}{again}"
+
 
 class Control(Wire):
     """Word to the workers: look at the job's entry, now. Who does not run it frees its place in the queue."""
 
     guild: Guild
-    action: Literal["cancel"]
+    action: Literal["cancel", "pause"]
+
+
+class EventData(Part):
+    """What an event has beside its words."""
+
+    progress: Progress | None = None
+    benchmark: Benchmark | None = None
+    checkpoint: NonNegativeInt | None = None
+    """Step of a checkpoint that is now whole in S3."""
+    estimate: Estimate | None = None
+    result: JobResult | None = None
+    error: JobError | None = None
 
 
 class JobEvent(Wire):
-    """One thing that happened. `message` is for people; `progress` comes with type `metrics`."""
+    """One thing that happened, in the shape of OpenAI's fine-tuning events, with our ids beside it.
 
-    guild: Guild
-    job: JobId
-    at: Time
+    `message` is for people; `data.progress` comes with type `metrics`.
+    """
+
+    object: Literal["fine_tuning.job.event"] = "fine_tuning.job.event"
+    id: str = Field(default_factory=lambda: f"ftevent-{uuid.uuid4().hex}")
+    created_at: int = Field(default_factory=lambda: int(datetime.now(UTC).timestamp()))
+    """Seconds since 1970."""
     level: Literal["info", "warn", "error"] = "info"
     type: Literal["message", "metrics"]
     message: str
+    data: EventData = EventData()
+    guild: Guild
+    job: JobId
     state: JobState
-    progress: Progress | None = None
-    result: JobResult | None = None
-    error: JobError | None = None
 
 
 def job_key(guild: str, job: str) -> str:

@@ -4,69 +4,154 @@ The rules and the figures behind them are in docs/training.md.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal, TypeVar
 
-from chorus.common.contracts.training import Hyperparameters
+from chorus.common.contracts.hyperparameters import Hyperparameters
 
 EPOCHS = 3  # passes over enough data
 STEPS_AT_LEAST = 250  # optimiser steps: small data is passed over more often until it has had as many
 EPOCHS_AT_MOST = 400
-DEFAULT_RANK = 16
+DEFAULT_RANK, DEFAULT_ALPHA = 16, 32.0
 STEP_TOKENS = (512, 16384)  # least and most tokens of a step: adapters like small batches
 WHOLE_UP_TO = 4096  # tokens of data that each step takes whole: nothing is learned at the cost of the rest
 ROW_TOKENS = 256  # of a row, unless an example is longer; longer rows are slower on a CPU
-EXAMPLE_TOKENS = 1024  # at most; of longer chats the beginning is left out, longer text is cut
+SFT_BESIDE = 0.1  # weight of plain learning beside preferences: without it, DPO forgets (docs/training.md)
+PATIENCE = 3  # benchmarks
+ENOUGH_LABELS, MANY_LABELS = 50, 500  # unwanted examples from which preferences are learned, and by KTO
+
+FULL_RATE = 0.1  # full fine-tuning wants a tenth of an adapter's learning rate ("LoRA Without Regret")
+PREFERENCE_RATE = 0.25  # of the same: preferences are a correction, not a new lesson
+
+Objective = Literal["sft", "kto", "apo", "dpo"]
+
+
+@dataclass(frozen=True)
+class Data:
+    """What the recipe needs to know of the data. Lengths in tokens."""
+
+    lengths: Sequence[int]
+    """Of the examples to be learned from, wanted and unwanted."""
+    unwanted: int = 0
+    """How many of them are not to be imitated."""
+    corrections: int = 0
+    """Pairs of a wanted and an unwanted reply to the same words."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What is done, to the last figure. Goes into the manifest as it is."""
 
+    method: Literal["lora", "qlora", "full"]
+    objective: Objective
     rank: int
-    alpha: int
+    """0 where there is no adapter."""
+    alpha: float
     """Scale of the adapter: its output counts alpha / rank."""
     learning_rate: float
-    """At its peak; warms up over the first twentieth and falls in a cosine to a twentieth."""
+    """At its peak; warms up first, and falls in a cosine to a twentieth."""
+    warmup: float
+    """Share of the steps in which it rises."""
+    weight_decay: float
+    max_grad_norm: float
     epochs: int
     steps: int
     row_tokens: int
     rows_per_step: int
+    beta: float
+    sft_weight: float
+    patience: int
+    """Benchmarks without a better loss until it ends; 0 never does."""
+    activation_checkpointing: bool | None
+    """None turns it on when memory runs out."""
+    compile: bool | None
+    """None turns it on where it pays."""
+    max_seconds: float | None
     seed: int
 
-    def facts(self) -> dict[str, float | int | str]:
+    def facts(self) -> dict[str, float | int | str | bool | None]:
         """For the manifest."""
         return asdict(self)
 
     def learning_rate_at(self, step: int) -> float:
         """A pure function of the step."""
-        warm_up = min(1.0, (step + 1) / max(1, self.steps // 20))
+        warm_up = min(1.0, (step + 1) / max(1, round(self.steps * self.warmup)))
         cosine = 0.5 * (1 + math.cos(math.pi * step / self.steps))
         return self.learning_rate * warm_up * (0.05 + 0.95 * cosine)
 
 
-def choose(wishes: Hyperparameters, *, lengths: list[int], hidden_size: int) -> Recipe:
-    """The recipe for examples of these lengths (tokens) on a base of this width.
+def choose(wishes: Hyperparameters, data: Data, *, hidden_size: int) -> Recipe:
+    """The recipe for this data on a base of this width.
 
     The learning rate follows from the width: 5e-4 x (2000 / hidden) ** 0.78 (Thinking Machines, "LoRA
     Without Regret", 2025); on the starter, half to twice of it learns as well (docs/training.md).
     """
-    row_tokens = max(ROW_TOKENS, *lengths)
-    tokens = sum(lengths)
-    epochs = wishes.epochs or EPOCHS
-    least, most = STEP_TOKENS
-    step_tokens = min(max(epochs * tokens // STEPS_AT_LEAST, least), most)
-    rows_per_step = len(lengths) if tokens <= WHOLE_UP_TO else max(1, step_tokens // row_tokens)
+    objective = _objective(wishes, data)
+    row_tokens = max(ROW_TOKENS, *data.lengths)
+    tokens = sum(data.lengths)
+    rows_per_step = _rows_per_step(wishes, tokens, row_tokens, len(data.lengths))
     steps_per_epoch = max(1, math.ceil(tokens / (row_tokens * rows_per_step)))
-    if wishes.epochs is None:
-        epochs = min(max(EPOCHS, math.ceil(STEPS_AT_LEAST / steps_per_epoch)), EPOCHS_AT_MOST)
-    rate = wishes.learning_rate or 5e-4 * (2000 / hidden_size) ** 0.78
+    epochs = wishes.epochs if wishes.epochs != "auto" else _epochs(steps_per_epoch)
+    adapter = wishes.method != "full"
     return Recipe(
-        rank=wishes.rank or DEFAULT_RANK,
-        alpha=32,
-        learning_rate=rate,
+        method=wishes.method,
+        objective=objective,
+        rank=(_or(wishes.rank, DEFAULT_RANK)) if adapter else 0,
+        alpha=_or(wishes.alpha, DEFAULT_ALPHA),
+        learning_rate=_or(wishes.learning_rate, _learning_rate(objective, hidden_size, adapter=adapter)),
+        warmup=wishes.warmup,
+        weight_decay=wishes.weight_decay,
+        max_grad_norm=wishes.max_grad_norm,
         epochs=epochs,
         steps=epochs * steps_per_epoch,
         row_tokens=row_tokens,
         rows_per_step=rows_per_step,
+        beta=wishes.beta,
+        sft_weight=1.0 if objective == "sft" else _or(wishes.sft_weight, SFT_BESIDE),
+        patience=_or(wishes.patience, PATIENCE),
+        activation_checkpointing=None
+        if wishes.activation_checkpointing == "auto"
+        else wishes.activation_checkpointing,
+        compile=None if wishes.compile == "auto" else wishes.compile,
+        max_seconds=wishes.max_seconds,
         seed=wishes.seed,
     )
+
+
+def _objective(wishes: Hyperparameters, data: Data) -> Objective:
+    """Few labels say too little for preferences: then the wanted replies are learned, and no others."""
+    if wishes.objective != "auto":
+        return wishes.objective
+    if data.corrections:
+        return "dpo"
+    if data.unwanted < ENOUGH_LABELS:
+        return "sft"
+    return "kto" if data.unwanted >= MANY_LABELS else "apo"
+
+
+def _rows_per_step(wishes: Hyperparameters, tokens: int, row_tokens: int, examples: int) -> int:
+    if wishes.batch_tokens != "auto":
+        return max(1, wishes.batch_tokens // row_tokens)
+    if tokens <= WHOLE_UP_TO:
+        return examples
+    least, most = STEP_TOKENS
+    epochs = EPOCHS if wishes.epochs == "auto" else wishes.epochs
+    return max(1, min(max(epochs * tokens // STEPS_AT_LEAST, least), most) // row_tokens)
+
+
+def _epochs(steps_per_epoch: int) -> int:
+    return min(max(EPOCHS, math.ceil(STEPS_AT_LEAST / steps_per_epoch)), EPOCHS_AT_MOST)
+
+
+def _learning_rate(objective: Objective, hidden_size: int, *, adapter: bool) -> float:
+    rate = 5e-4 * (2000 / hidden_size) ** 0.78
+    rate *= 1.0 if adapter else FULL_RATE
+    return rate if objective == "sft" else rate * PREFERENCE_RATE
+
+
+Value = TypeVar("Value", bound=float)
+
+
+def _or(wish: Literal["auto"] | Value, otherwise: Value) -> Value:
+    return otherwise if wish == "auto" else wish
