@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run console test test-slow test-system check fix bench docs lock starter clean setup setup-dev
+.PHONY: help run console test test-slow test-system check fix bench docs lock starter clean setup setup-dev setup-bench
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ console: setup  ## one more console for what runs here
 	@$(BIN)/chorus console
 
 test: setup-dev  ## all tests that need neither root nor many minutes
-	@$(BIN)/python -m pytest -m "not slow and not system" $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not system" --numprocesses 2 --dist loadgroup $(ARGS)
 
 test-slow: setup-dev  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow --timeout 1800 $(ARGS)
@@ -34,10 +34,10 @@ fix: setup-dev  ## mend what can be mended by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup-dev  ## all benchmarks, or one: make bench NAME=startup
+bench: setup-bench  ## all benchmarks, or one: make bench NAME=startup
 	@$(BIN)/python -m tests.benchmarks $(NAME)
 
-docs: setup-dev  ## write the generated documents: docs/asyncapi.yaml, docs/settings.md
+docs: setup-dev  ## write the generated documents: docs/asyncapi.yaml, settings.md, hyperparameters.md
 	@$(BIN)/python scripts/make_docs.py
 
 lock: setup-dev  ## write requirements/*.lock anew
@@ -55,3 +55,6 @@ setup:
 
 setup-dev:
 	@$(PYTHON) scripts/setup.py --dev </dev/null
+
+setup-bench:
+	@$(PYTHON) scripts/setup.py --bench </dev/null

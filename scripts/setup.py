@@ -2,6 +2,7 @@
 
     python3 scripts/setup.py          what runs
     python3 scripts/setup.py --dev    and what checks and tests need
+    python3 scripts/setup.py --bench  and what benchmarks need: that of tests, and peers
 
 Packages are installed at the exact versions of requirements/*.lock. Doing it again takes no time, unless
 a lock has changed. Two installers work side by side, for most of the time goes into unpacking.
@@ -44,7 +45,11 @@ def main() -> int:
     """Check the machine, then bring `.venv` up to the locks."""
     parser = argparse.ArgumentParser(description="Set up Chorus in .venv.")
     parser.add_argument("--dev", action="store_true", help="also what checks and tests need")
-    locks = ["cpu.lock", *(["dev.lock"] if parser.parse_args().dev else [])]
+    parser.add_argument("--bench", action="store_true", help="also what benchmarks need")
+    wanted = parser.parse_args()
+    locks = ["cpu.lock"]
+    locks += ["dev.lock"] * (wanted.dev or wanted.bench)
+    locks += ["bench.lock"] * wanted.bench
     try:
         check_machine()
         make_environment()

@@ -16,13 +16,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "system: needs Debian packages; run by `make test-system`")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two processes share the tests; what uses the one running Chorus goes to the same one."""
     for item in items:
         category = item.path.relative_to(Path(__file__).parent).parts[0]
         if category not in CATEGORIES:
             raise pytest.UsageError(
                 f"{item.nodeid} is in no category; its folder must be one of {CATEGORIES}"
             )
+        if "chorus" in getattr(item, "fixturenames", ()) or category == "e2e":
+            item.add_marker(pytest.mark.xdist_group("chorus"))
+        elif category == "integration":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ def shown(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("name", ["asyncapi.yaml", "settings.md"])
+@pytest.mark.parametrize("name", ["asyncapi.yaml", "settings.md", "hyperparameters.md"])
 def test_generated_documents_are_fresh(name: str) -> None:
     fresh = make_docs.documents()[name]
     assert (ROOT / "docs" / name).read_text("utf-8") == fresh, f"docs/{name} is out of date: `make docs`"

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from chorus.common.telemetry.logging import configure
-from tests.benchmarks import bus, curation, startup
+from tests.benchmarks import bus, curation, startup, trainer
 from tests.benchmarks.figures import PEOPLE, Report
 
 BENCHMARKS: dict[str, Callable[[], Awaitable[Report]]] = {
     "bus": bus.measure,
     "startup": startup.measure,
     "curation": curation.measure,
+    "trainer": trainer.measure,
 }
 
 

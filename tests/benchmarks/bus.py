@@ -26,17 +26,18 @@ from chorus.common.bus.jobs import Delivery, Done, JobWorker, Outcome
 from chorus.common.bus.replies import ReplyStream
 from chorus.common.bus.responder import Responder
 from chorus.common.bus.state import open_bucket
-from chorus.common.contracts.datasets import IMPORT, Dataset, Turn
+from chorus.common.contracts.datasets import IMPORT, Turn
 from chorus.common.contracts.generation import CANCEL, GENERATE, Delta, End, Generate, GenerateReply, Usage
-from chorus.common.contracts.storage import ObjectRef
+from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.topology import JOBS, TRAIN, TRAINER_CONSUMER
-from chorus.common.contracts.training import Hyperparameters, JobRecord
-from chorus.common.contracts.wire import Request, Wire, now
+from chorus.common.contracts.training import JobRecord
+from chorus.common.contracts.wire import Request, Wire
 from chorus.common.local.servers import HOST, binary, free_ports
 from chorus.common.telemetry.metrics import RequestMetrics
 from chorus.gateway.backends.jobs import BusJobs
 from tests.benchmarks.figures import Report, paired_ratio, percentile
 from tests.support.servers import Servers, running_servers
+from tests.unit.gateway.fake_data import dataset
 
 ROUNDS, REQUESTS = 7, 300
 STREAM_ROUNDS, PIECES = 5, 3000
@@ -193,9 +194,8 @@ async def submits(servers: Servers, report: Report) -> None:
         async with worker:
             for number in range(SUBMITS):
                 before = time.perf_counter()
-                await jobs.submit(
-                    dataset(str(number)), "main", Hyperparameters(), submitted_by="1", key=str(number)
-                )
+                data = [dataset(guild=str(number))]
+                await jobs.submit(data, "main", Hyperparameters(), submitted_by="1", key=str(number))
                 ours.append(await started.get() - before)
         js, fetcher = client.jetstream(), server.jetstream()
         subscription = await fetcher.pull_subscribe_bind(TRAINER_CONSUMER, TRAIN)
@@ -209,15 +209,6 @@ async def submits(servers: Servers, report: Report) -> None:
             await message.ack_sync()
     ms, peer_ms = median(ours) * 1e3, median(peers) * 1e3
     report.add("submit_to_start_ms", ms, f"{ms:.1f} ms", f"bare publish and fetch {peer_ms:.1f} ms")
-
-
-def dataset(guild: str) -> Dataset:
-    """As the trainer would have made it."""
-    examples = ObjectRef(bucket="datasets", key=f"{guild}/x", size=1, sha256="0" * 64)
-    return Dataset(
-        guild=guild, name="x", version=1, examples=examples, format="text", read=1, kept=1, positive=1,
-        contributors=["1"], created_at=now(),
-    )  # fmt: skip
 
 
 # --- both sides ----------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ def test_a_selfchatbot_environment_is_preprocessed_as_it_is(chorus: RunningChoru
     code, told = beside(chorus, tmp_path, "preprocess", "-d", "1", **variables)
     assert code == 0, told
     assert "Dataset fjord@1: 1 example of DiscordChatExporter TXT, 1 dropped (nobody answered)." in told
-    assert "chorus train --data fjord" in told
+    assert "chorus train -d fjord --method qlora --model meta-llama/Meta-Llama-3-8B-Instruct" in told
     made = preprocessed / "Dataset_1_Fjord"
     assert {path.name for path in made.iterdir()} >= {"README.md", "dataset.json", "examples.jsonl"}
     example = json.loads((made / "examples.jsonl").read_text("utf-8"))

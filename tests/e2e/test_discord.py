@@ -45,7 +45,7 @@ async def gateway(folder: Path, **given: str) -> AsyncIterator[tuple[asyncio.sub
 
 
 def latest(discord: Discord, channel: Channel, words: str) -> Message | None:
-    return next((m for m in discord.said(channel)[-1:] if words in m.content), None)
+    return next((m for m in discord.said(channel)[-3:] if words in m.content), None)
 
 
 async def ask(discord: Discord, channel: Channel, author: User, question: str, answer: str) -> Message:

@@ -50,8 +50,10 @@ async def test_a_model_that_is_blocked_cannot_be_chosen_and_a_stale_one_can(
         record = ModelRecord(guild=guild, name="main", versions=versions, aliases={"prod": 3})
         await records.create(model_key(guild, "main"), record)
         models = BusModels(
+            gateway,
             await open_bucket(gateway, MODELS, ModelRecord),
             await open_bucket(gateway, SETTINGS, GuildSettings),
+            servers.store(),
         )
         with pytest.raises(NotFound) as error:
             await models.use(guild, "main", "1")

@@ -94,7 +94,7 @@ async def test_a_worker_that_was_frozen_commits_nothing(
             async with asyncio.timeout(10 * ACK_WAIT):
                 while "claim lost" not in frozen.log.read_text():
                     await asyncio.sleep(0.1)
-    assert (done.attempt, done.worker) == (taken.attempt, taken.worker) != (held.attempt, held.worker)
+    assert (done.claims, done.worker) == (taken.claims, taken.worker) != (held.claims, held.worker)
 
 
 async def until_taken_over(gateway: Gateway, held: JobRecord) -> JobRecord:
@@ -102,6 +102,6 @@ async def until_taken_over(gateway: Gateway, held: JobRecord) -> JobRecord:
     async with asyncio.timeout(60):
         while True:
             now = await gateway.jobs.get(gateway.guild, held.job.job)
-            if now.attempt > held.attempt:
+            if now.claims > held.claims:
                 return now
             await asyncio.sleep(0.1)

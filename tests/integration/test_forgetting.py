@@ -18,12 +18,14 @@ from chorus.common.contracts.datasets import (
     Source,
 )
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.mining import Mined, MinedPart, mining_key
 from chorus.common.contracts.models import ModelRecord, model_key
-from chorus.common.contracts.storage import FILES, MODELS
-from chorus.common.contracts.topology import CONSENT, SETTINGS
+from chorus.common.contracts.storage import CHECKPOINTS, FILES, MODELS
+from chorus.common.contracts.topology import CONSENT, JOBS, SETTINGS
 from chorus.common.contracts.topology import MODELS as MODEL_RECORDS
-from chorus.common.contracts.training import Hyperparameters, JobState
+from chorus.common.contracts.training import JobRecord, JobState, Learned, TrainJob
+from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, NotPermitted
 from chorus.gateway.backends.privacy import BusPrivacy
 from chorus.gateway.commands.ports import NewDataset
@@ -103,10 +105,12 @@ async def test_nothing_of_a_person_is_left_anywhere(
     await gateway.datasets.archive(guild, "chats")
     await gateway.datasets.select(guild, "packed", positive=True)
     await theirs.export(guild, MARA, names=["mara"])
-    job = await gateway.jobs.submit(chats, "main", Hyperparameters(epochs=1), submitted_by="42", key="k")
+    job = await gateway.jobs.submit([chats], "main", Hyperparameters(epochs=1), submitted_by="42", key="k")
     await gateway.until(job, JobState.SUCCEEDED)
+    await paused(gateway, servers, chats, phrases[0])
     found = await places_of(phrases, store, operator)
     assert len(found) > 12, "the search finds what is there"
+    assert {"samples.json", "state.json"} <= {place.rpartition("/")[2] for place in found}
 
     # --- the deletion ----------------------------------------------------------------------------
     told = await theirs.forget(guild, MARA, names=[], said_by=MARA)
@@ -136,6 +140,23 @@ async def test_nothing_of_a_person_is_left_anywhere(
     entry = await harvests.get(mining_key(guild, "mined"))
     assert entry is not None
     assert (entry.value.parts, entry.value.cursors) == ([], {})
+
+
+async def paused(gateway: Gateway, servers: Servers, dataset: Dataset, words: str) -> None:
+    """A job that waits to go on, with a checkpoint that holds words of the data."""
+    learned = Learned(dataset=dataset.id, examples=dataset.examples)
+    job = TrainJob(
+        job="p" * 10,
+        guild=gateway.guild,
+        model="other",
+        data=[learned],
+        submitted_by="42",
+        submitted_at=now(),
+    )
+    record = JobRecord(state=JobState.PAUSED, job=job, updated_at=now())
+    await (await open_bucket(gateway.connection, JOBS, JobRecord)).create(record.key, record)
+    key = f"{gateway.guild}/{job.job}/00000007-1/state.json"
+    await servers.store().put(CHECKPOINTS, key, words.encode())
 
 
 def marked(text: str, guild: str) -> str:

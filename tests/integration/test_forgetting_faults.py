@@ -20,18 +20,19 @@ from chorus.common.contracts.datasets import (
     Source,
 )
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.models import Manifest, ModelRecord
 from chorus.common.contracts.storage import FILES
 from chorus.common.contracts.topology import CONSENT, SETTINGS
 from chorus.common.contracts.topology import DATASETS as DATASET_RECORDS
 from chorus.common.contracts.topology import MODELS as MODEL_RECORDS
-from chorus.common.contracts.training import Hyperparameters, JobState
+from chorus.common.contracts.training import JobState
 from chorus.common.contracts.wire import decode
 from chorus.common.errors import Conflict, InternalError, NotFound
 from chorus.trainer.datasets.building import Builder, Limits, Plan
 from chorus.trainer.datasets.consent import Ledger
 from chorus.trainer.datasets.library import Library
-from chorus.trainer.training.lineage import stale_if_withdrawn
+from chorus.trainer.training.lineage import Lineage
 from tests.integration.test_forgetting import CHAT, MARA, PHRASES, privacy, texts_of
 from tests.support.chats import chat
 from tests.support.leftovers import places_of
@@ -130,7 +131,7 @@ async def test_nobody_opts_in_while_their_words_are_being_deleted(gateway: Gatew
 async def test_a_job_whose_data_is_gone_says_so(gateway: Gateway) -> None:
     dataset = await gateway.dataset()
     await gateway.datasets.delete(gateway.guild, "data")
-    job = await gateway.jobs.submit(dataset, "main", Hyperparameters(), submitted_by="42", key="k")
+    job = await gateway.jobs.submit([dataset], "main", Hyperparameters(), submitted_by="42", key="k")
     failed = await gateway.until(job, JobState.FAILED)
     assert failed.error is not None
     assert failed.error.code == "dataset_withdrawn"
@@ -148,11 +149,12 @@ async def test_a_model_published_after_the_deletion_is_stale_at_once(
         datasets = await open_bucket(connection, DATASET_RECORDS, DatasetRecord)
         models = await open_bucket(connection, MODEL_RECORDS, ModelRecord)
         chosen = await open_bucket(connection, SETTINGS, GuildSettings)
-        await stale_if_withdrawn(datasets, models, chosen, manifest)
+        lineage = Lineage(datasets, models, chosen)
+        await lineage.pass_on(manifest)
         assert (await gateway.model()) == model
         library = Library(datasets, servers.store())
         await library.withdraw(await library.find(gateway.guild, job.job.dataset), FORGOTTEN)
-        await stale_if_withdrawn(datasets, models, chosen, manifest)
+        await lineage.pass_on(manifest)
     after = await gateway.model()
     assert after is not None
     assert after.versions[0].stale is not None

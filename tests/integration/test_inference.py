@@ -5,21 +5,27 @@ import json
 import shutil
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from nats.aio.msg import Msg
+from safetensors.torch import load_file, save_file
 
 from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.state import open_bucket
 from chorus.common.contracts.generation import CANCEL, GENERATE
-from chorus.common.contracts.models import MANIFEST, Manifest, ModelRecord, model_key
+from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.models import MANIFEST, AdapterFile, Manifest, ModelRecord, model_key
 from chorus.common.contracts.storage import ObjectRef
-from chorus.common.contracts.topology import MODELS
+from chorus.common.contracts.topology import MODELS, SETTINGS
+from chorus.common.contracts.training import Committed
 from chorus.common.contracts.wire import decode, encode
-from chorus.common.objects import open_store
+from chorus.common.objects import file_sha256, open_store
 from chorus.common.settings import PREFIX, CommonSettings
 from chorus.inference.settings import InferenceSettings
+from chorus.trainer.training import parity
+from chorus.trainer.training.publish import announce, promote, upload
 from tests.support.chorus import RunningChorus
 
 WEIGHTS = "adapter_model.safetensors"
@@ -265,6 +271,50 @@ async def test_an_adapter_damaged_in_s3_is_told_and_not_kept(
     async with asyncio.timeout(10):
         while list(cache.glob(".fetching-*")):  # by the look ahead that began with the news
             await asyncio.sleep(0.1)
+
+
+async def test_a_trained_version_answers_as_in_training(
+    chorus: RunningChorus, operator: Connection, trained: str
+) -> None:
+    version = (await entry_of(chorus, trained)).versions[0]
+    assert version.parity is not None
+    assert version.parity.verdict == "same", version.parity.reason
+
+
+async def test_an_adapter_that_was_tampered_with_is_held_back(
+    chorus: RunningChorus, operator: Connection, trained: str, tmp_path: Path
+) -> None:
+    """With the honest probes, and files that are all that its manifest says of them."""
+    store = open_store(settings(chorus))
+    version = (await entry_of(chorus, trained)).versions[0]
+    honest = decode(Manifest, await store.get(version.manifest))
+    for file in honest.files:
+        key = version.manifest.key.replace(MANIFEST, file.name)
+        ref = ObjectRef(bucket="models", key=key, size=file.size, sha256=file.sha256)
+        await store.get_file(ref, tmp_path / file.name)
+    tensors = load_file(tmp_path / WEIGHTS)
+    norms = {name: float(tensor.norm()) for name, tensor in tensors.items() if "lora_B" in name}
+    largest = max(norms, key=lambda name: norms[name])
+    save_file({**tensors, largest: tensors[largest] * -20}, tmp_path / WEIGHTS)
+    described = [
+        AdapterFile(name=path.name, size=path.stat().st_size, sha256=file_sha256(path))
+        for path in (tmp_path / file.name for file in honest.files)
+    ]
+    facts = {"name": "tampered", "job": "t" * 10, "files": described, "documents": []}
+    manifest = honest.model_copy(update=facts)
+    ref = await upload(store, manifest, tmp_path, tmp_path)
+    committed = Committed(manifest=ref, steps=1, seconds=1, voice_before=trained, promote=True)
+    async with chorus.connected("trainer") as connection:
+        records = await open_bucket(connection, MODELS, ModelRecord)
+        chosen = await open_bucket(connection, SETTINGS, GuildSettings)
+        number = await announce(records, manifest, committed)
+        verdict = await parity.check(connection, manifest, number, remembers=0, within=30)
+        assert verdict.verdict == "differs", verdict.reason
+        assert not await promote(records, chosen, manifest, committed, verdict)
+    shown = "\n".join(chorus.say("!use tampered"))
+    assert "parity_failed" in shown
+    assert "otherwise than in training" in shown
+    assert await answer(operator, "Who are you?", model=trained) == "The harbour cat."
 
 
 def spoilt(data: bytes) -> bytes:

@@ -11,6 +11,7 @@ from chorus.common.bus.connection import Connection
 from chorus.common.bus.jobs import Delivery, Done, HandBack, JobWorker, LeaveAlone, Outcome
 from chorus.common.contracts.topology import JOBS_PER_GUILD, TRAIN, TRAINER_CONSUMER
 from chorus.common.contracts.training import job_subject
+from tests.conftest import fresh_guild
 from tests.support.servers import ACK_WAIT, Servers
 
 
@@ -146,6 +147,33 @@ async def test_on_stop_the_handler_hands_back(servers: Servers, guild: str) -> N
     again = Recorder(Done())
     async with working(servers, again):
         assert await again.next() == (job_subject(guild), 2)
+
+
+async def test_many_jobs_that_wait_for_their_turn_do_not_hide_the_others(servers: Servers) -> None:
+    """Seventy that are handed back for a while, and so not answered, and one behind them."""
+    crowd = [fresh_guild() for _ in range(70 // JOBS_PER_GUILD + 1)]
+    last = fresh_guild()
+    handed_back, taken = set[int](), asyncio.Event()
+
+    async def handle(delivery: Delivery) -> Outcome:
+        if delivery.subject == job_subject(last):
+            taken.set()
+        if taken.is_set():
+            return Done()
+        handed_back.add(delivery.sequence)
+        return HandBack(delay=30)
+
+    async with servers.connected("gateway") as connection:
+        js = connection.jetstream()
+        for guild in crowd:
+            await asyncio.gather(*(js.publish(job_subject(guild), b"{}") for _ in range(JOBS_PER_GUILD)))
+        await js.publish(job_subject(last), b"{}")
+    async with working(servers, handle, slots=16) as connection:
+        async with asyncio.timeout(20):
+            await taken.wait()
+        assert len(handed_back) > 70
+        for sequence in handed_back:
+            await connection.jetstream().delete_msg(TRAIN, sequence)
 
 
 async def test_a_guild_has_only_so_many_jobs(servers: Servers, guild: str) -> None:

@@ -1,15 +1,27 @@
 """Doubles of the commands' ports, for tests of the commands alone. They keep what they were asked."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 from chorus.common.contracts.datasets import Dataset, Turn
 from chorus.common.contracts.generation import Delta, End, Usage
-from chorus.common.contracts.models import ModelRecord
+from chorus.common.contracts.hyperparameters import Hyperparameters
+from chorus.common.contracts.merging import Merging
+from chorus.common.contracts.models import ModelRecord, ModelVersion, parse_model
 from chorus.common.contracts.names import job_id
-from chorus.common.contracts.training import Hyperparameters, JobRecord, JobResult, JobState, TrainJob
-from chorus.common.errors import NotFound
+from chorus.common.contracts.storage import ObjectRef
+from chorus.common.contracts.training import (
+    Checked,
+    JobEvent,
+    JobRecord,
+    JobResult,
+    JobState,
+    Learned,
+    Parent,
+    TrainJob,
+)
+from chorus.common.errors import Conflict, InvalidInput, NotFound
 from chorus.gateway.commands.context import Chorus, Context, Session, Trust
-from chorus.gateway.commands.ports import Upload
+from chorus.gateway.commands.ports import ModelFiles, Upload
 from chorus.gateway.commands.replies import Problem, Progress, Reply
 from tests.unit.gateway.fake_data import AT, FakeDatasets, FakeGuilds, FakeObjects, FakePrivacy
 from tests.unit.gateway.histories import FakeHarvests
@@ -33,6 +45,9 @@ async def told(reply: Reply) -> str:
     return "\n".join(lines)
 
 
+A_FILE = ObjectRef(bucket="files", key="local/x", size=1, sha256="0" * 64)
+
+
 class FakeFiles:
     def __init__(self) -> None:
         self.files = {name: Upload(name, b"[]") for name in ("data.json", "more.json")}
@@ -48,23 +63,51 @@ class FakeFiles:
 
 
 class FakeJobs:
+    """Jobs that wait, until a test says otherwise."""
+
     def __init__(self) -> None:
         self.records: dict[str, JobRecord] = {}
+        self.events: list[JobEvent] = []
+        self.course: list[Mapping[str, object] | JobEvent] = [{"state": JobState.SUCCEEDED, "result": RESULT}]
+        """What becomes of a job that is followed."""
+        self.checked = Checked()
 
     async def submit(
-        self, dataset: Dataset, model: str, wishes: Hyperparameters, *, submitted_by: str, key: str
+        self,
+        data: Sequence[Dataset],
+        model: str,
+        wishes: Hyperparameters,
+        *,
+        base: str | None = None,
+        parent: Parent | None = None,
+        submitted_by: str,
+        key: str,
     ) -> JobRecord:
+        if problems := self.checked.problems:
+            raise InvalidInput("\n".join(p.message for p in problems), code=problems[0].code)
         job = TrainJob(
-            job=job_id(dataset.guild, key),
-            guild=dataset.guild,
+            job=job_id(data[0].guild, key),
+            guild=data[0].guild,
             model=model,
-            dataset=dataset.id,
-            examples=dataset.examples,
+            data=[Learned(dataset=dataset.id, examples=dataset.examples) for dataset in data],
+            base=base,
+            parent=parent,
             hyperparameters=wishes,
             submitted_by=submitted_by,
             submitted_at=AT,
         )
-        return self.records.setdefault(job.job, JobRecord(state=JobState.QUEUED, job=job, updated_at=AT))
+        record = JobRecord(state=JobState.QUEUED, job=job, estimate=self.checked.estimate, updated_at=AT)
+        return self.records.setdefault(job.job, record)
+
+    async def check(
+        self,
+        data: Sequence[Dataset],
+        wishes: Hyperparameters,
+        *,
+        base: str | None = None,
+        parent: Parent | None = None,
+    ) -> Checked:
+        return self.checked
 
     async def get(self, guild: str, job: str) -> JobRecord:
         if job not in self.records:
@@ -75,19 +118,42 @@ class FakeJobs:
         return list(self.records.values())
 
     async def cancel(self, guild: str, job: str) -> JobRecord:
-        record = await self.get(guild, job)
-        self.records[job] = record.model_copy(update={"state": JobState.CANCELLED})
+        return await self._set(guild, job, JobState.CANCELLED)
+
+    async def pause(self, guild: str, job: str) -> JobRecord:
+        if (await self.get(guild, job)).state is JobState.PAUSED:
+            raise Conflict(f"Job {job} is paused already.", code="already_paused")
+        return await self._set(guild, job, JobState.PAUSED)
+
+    async def resume(self, guild: str, job: str) -> JobRecord:
+        if (await self.get(guild, job)).state is not JobState.PAUSED:
+            raise Conflict(f"Job {job} is not paused.", code="not_paused")
+        return await self._set(guild, job, JobState.QUEUED)
+
+    async def _set(self, guild: str, job: str, state: JobState) -> JobRecord:
+        self.records[job] = (await self.get(guild, job)).model_copy(update={"state": state})
         return self.records[job]
 
-    async def follow(self, guild: str, job: str) -> AsyncIterator[JobRecord]:
+    async def follow(self, guild: str, job: str) -> AsyncGenerator[JobRecord | JobEvent]:
         record = await self.get(guild, job)
         yield record
-        yield record.model_copy(update={"state": JobState.SUCCEEDED, "result": RESULT})
+        for news in self.course:
+            if isinstance(news, JobEvent):
+                yield news
+                continue
+            record = record.model_copy(update=news)
+            self.records[job] = record
+            yield record
+
+    async def logs(self, guild: str, job: str) -> list[JobEvent]:
+        await self.get(guild, job)
+        return self.events
 
 
 class FakeModels:
     def __init__(self) -> None:
         self.chosen: str | None = None
+        self.forced = False
         self.records: list[ModelRecord] = []
 
     async def all(self, guild: str) -> list[ModelRecord]:
@@ -96,12 +162,26 @@ class FakeModels:
     async def voice(self, guild: str) -> str | None:
         return self.chosen
 
-    async def use(self, guild: str, name: str, selector: str) -> str:
-        self.chosen = name
+    async def find(self, guild: str, model: str) -> ModelVersion:
+        name, selector = parse_model(model)
+        found = next((r.find(selector) for r in self.records if r.name == name), None)
+        if found is None:
+            raise NotFound(f"There is no model {model}.", code="unknown_model")
+        return found
+
+    async def use(self, guild: str, name: str, selector: str, *, force: bool = False) -> str:
+        self.chosen, self.forced = name, force
         return f"{name}@{selector}"
 
     async def use_base(self, guild: str) -> None:
         self.chosen = None
+
+    async def files(self, guild: str, model: str) -> ModelFiles:
+        return ModelFiles(model, {"adapter_config.json": A_FILE, "README.md": A_FILE})
+
+    async def merge(self, guild: str, model: str) -> AsyncIterator[Merging | ModelFiles]:
+        yield Merging(stage="merging into starter")
+        yield ModelFiles(model, {"model.safetensors": A_FILE})
 
 
 class FakeAnswers:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from chorus.common.contracts.hyperparameters import Hyperparameters
+from chorus.common.contracts.training import JobError, JobState
 from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Trust
 from chorus.gateway.commands.ports import Upload
@@ -15,6 +17,7 @@ from chorus.gateway.frontends.cli.arguments import read
 from chorus.gateway.frontends.cli.once import run_once
 from tests.unit.gateway.fake_data import dataset
 from tests.unit.gateway.fakes import World
+from tests.unit.gateway.test_console import typed
 
 RAW, PREPROCESSED, RESULTS = "selfChatBot_raw", "selfChatBot_preprocessed", "selfChatBot_results"
 
@@ -32,6 +35,9 @@ def understood(*words: str) -> dict[str, object]:
         (["train", "file=a.json", "--gap_minutes", "30"], {"file": "a.json", "gap_minutes": 30}),
         (["train", "some", "words", "--positive", "false"], {"text": "some words", "positive": False}),
         (["train", 'say "hi" a=b'], {"text": 'say "hi" a=b'}),
+        (["train", "--text_file", "a.txt", "-d", "club"], {"text_file": "a.txt", "data": "club"}),
+        (["train", "-d", "club", "--rank", "8", "--compile"], {"data": "club", "rank": 8, "compile": True}),
+        (["train", "--compile", "auto", "--epochs", "auto", "words"], {"text": "words"}),
         (["train", "--", "--file"], {"text": "--file"}),
         (["import", "a.json", "b c.zip", "--name", "club"], {"files": ("a.json", "b c.zip"), "name": "club"}),
         (["import", "a.json", "--real-names"], {"files": ("a.json",), "real_names": True}),
@@ -62,8 +68,17 @@ def test_what_is_wrong_is_named(words: list[str], code: str) -> None:
     assert error.value.code == code
 
 
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    with pytest.raises(InvalidInput) as error:
+        understood("train", "--epochs", "many", "--fiel", "a.json", "--rank=7", "--text_file", "b.txt")
+    unknown, epochs, rank = error.value.message.splitlines()
+    assert unknown.startswith("There is no option `fiel=` here. Did you mean `file=`?")
+    assert epochs.startswith("`epochs` cannot be 'many': input should be 'auto' or a valid integer")
+    assert rank == "`rank` cannot be '7': input should be 'auto' or 8, 16, 32 or 64."
+
+
 async def once(world: World, words: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    code = await run_once(world.chorus, Trust(via="console"), words, max_upload=10_000)
+    code = await run_once(world.chorus, Trust(via="console"), words, max_upload=10_000, history=Path("none"))
     return code, capsys.readouterr().out
 
 
@@ -96,6 +111,61 @@ async def test_the_exit_code_says_whether_it_worked(
 ) -> None:
     ended, shown = await once(World(), words, capsys)
     assert (ended, told in shown) == (code, True), shown
+
+
+# --- `chorus train` -----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("path", "folder", "told"),
+    [
+        ("models/club", "models/club", ""),
+        ("club.v2", "club.v2", ""),
+        ("trained_model.pt", "trained_model", "A .pt file could run code when it is opened."),
+        ("club.v2.BIN", "club.v2", "A .bin file could run code when it is opened."),
+    ],
+)
+async def test_a_trained_model_is_written_to_a_folder(
+    path: str, folder: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World()
+    code, shown = await once(world, ["train", "words", "--save_path", str(tmp_path / path)], capsys)
+    assert code == 0, shown
+    assert "✓ main@1 is trained" in shown
+    assert f"✓ The model is in the folder {tmp_path / folder}, as safetensors. {told}".strip() in shown
+    assert {file.name for file in (tmp_path / folder).iterdir()} == {"adapter_config.json", "README.md"}
+
+    code, shown = await once(world, ["train", "words", "--save-path", str(tmp_path / path)], capsys)
+    assert (code, "[file_exists]" in shown, len(world.datasets.added)) == (1, True, 1), "before it is trained"
+
+
+async def test_a_training_that_fails_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World()
+    error = JobError(code="out_of_memory", message="It does not fit.")
+    world.jobs.course = [{"state": JobState.FAILED, "error": error}]
+    words = ["train", "words", "--save-path", str(tmp_path / "club"), "--interactive"]
+    code, shown = await once(world, words, capsys)
+    assert (code, "[out_of_memory]" in shown) == (1, True)
+    assert not list(tmp_path.iterdir())
+
+
+async def test_after_a_training_one_talks_with_its_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World()
+    world.models.chosen = "club"
+    typed(monkeypatch, b"hello\nand you?\n")
+    code, shown = await once(world, ["train", "words", "--interactive"], capsys)
+    assert code == 0, shown
+    assert "chorus> hello\nHello." in shown
+    assert [model for _, model, _ in world.answers.asked] == ["main@1", "main@1"]
+    assert world.models.chosen == "club", "the guild's voice is another matter"
+
+
+async def test_what_a_shell_can_do_beside_is_in_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    _, shown = await once(World(), ["train", "--help"], capsys)
+    for option in ("save_path", "interactive", "text_file", "epochs"):
+        assert f"  {option}=   " in shown
 
 
 # --- selfchatbot's folders ----------------------------------------------------------------------
@@ -160,11 +230,11 @@ async def test_a_folder_of_selfchatbot_is_preprocessed(
         "card.json", "examples.jsonl", "parameters.json",
     ]  # fmt: skip
     assert json.loads((target / "parameters.json").read_text()) == {
-        "data": "harbour-cafe@1", "type_fine_tune": "lora", "max_length": 1024,
-        "epochs": None, "learning_rate": None, "rank": None, "seed": 0,
+        "data": "harbour-cafe@1", "type_fine_tune": "qlora", "max_length": 1024,
+        **Hyperparameters(method="qlora").model_dump(mode="json"),
     }  # fmt: skip
-    assert "asks for model EleutherAI/gpt-neo and type_fine_tune qlora. The base model is" in shown
-    assert "chorus train --data harbour-cafe." in shown
+    assert "asks for the base model EleutherAI/gpt-neo." in shown
+    assert "chorus train -d harbour-cafe --method qlora --model EleutherAI/gpt-neo" in shown
 
     code, shown = await once(world, ["preprocess", "-d", "1"], capsys)
     assert (code, "[file_exists]" in shown) == (1, True)
@@ -182,7 +252,7 @@ async def test_where_selfchatbot_puts_a_model_it_is_told_where_chorus_has_it(
     code, shown = await once(world, ["preprocess", "-d", "1"], capsys)
     told = tmp_path / "results" / "Dataset_1_Harbour Café" / "chorus.md"
     assert (code, str(told) in shown.replace("\n", "")) == (0, True)
-    assert "chorus train --data harbour-cafe" in told.read_text()
+    assert "chorus train -d harbour-cafe" in told.read_text()
 
 
 async def test_parameters_that_ask_for_nothing_are_no_word_worth(

@@ -10,7 +10,9 @@ from chorus.gateway.commands.table import COMMANDS, run
 from tests.unit.gateway.fakes import World, told
 
 # What an example may meet where nothing was handed over yet.
-NOT_THERE = ("file_not_found", "unknown_job", "unknown_dataset", "nothing_to_train_on", "no_history")
+NOT_THERE = (
+    "file_not_found", "unknown_job", "unknown_dataset", "nothing_to_train_on", "no_history", "unknown_model",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -26,7 +28,8 @@ async def read(reply: Reply) -> str:
 @pytest.mark.parametrize(
     "line",
     [
-        "!train words", "!use base", "!cancel aaaaaaaaaa", "!Train", "!use", "!import file=data.json",
+        "!train words", "!use base", "!cancel aaaaaaaaaa", "!pause aaaaaaaaaa",
+        "!resume aaaaaaaaaa", "!Train", "!use", "!import file=data.json",
         "!build club", "!preview club", "!select_dataset club", "!archive club", "!getfile club",
         "!delete_dataset club sure=True", "!notice accept",
     ],
@@ -62,7 +65,14 @@ async def test_the_same_message_twice_is_one_job(world: World) -> None:
     [
         ("!train", "nothing_to_train_on"),
         ('!train ""', "nothing_to_train_on"),
-        ("!train words file=data.json", "text_and_file"),
+        ("!train words model=../x epochs=none", "invalid_parameter"),
+        ("!train words start=main@9", "unknown_model"),
+        ("!train words base=gpt2 model=gpt2", "two_bases"),
+        ("!train --nonsense 1", "unknown_option"),
+        ("!ask model=a/b what?", "invalid_model_name"),
+        ("!pause 123", "invalid_job_id"),
+        ("!resume aaaaaaaaaa", "unknown_job"),
+        ("!logs aaaaaaaaaa", "unknown_job"),
         ("!train file=other.json", "file_not_found"),
         ("!train words rank=7", "invalid_parameter"),
         ("!train words model=../x", "invalid_parameter"),
@@ -132,13 +142,43 @@ async def test_the_chosen_voice_answers(world: World) -> None:
     assert [model for _, model, _ in world.answers.asked] == ["main", None]
 
 
+@pytest.mark.parametrize(
+    ("line", "model"),
+    [
+        ("!ask model=main@2 Where?", "main@2"),
+        ("!ask Where? model=main@k7f3m2qxab-2", "main@k7f3m2qxab-2"),
+        ("!ask model=base Where?", None),
+        ("!ask Where?", "main"),
+    ],
+)
+async def test_any_model_can_be_asked(world: World, line: str, model: str | None) -> None:
+    world.models.chosen = "main"
+    await read(await run(world.context(), line))
+    ((_, asked, (question,)),) = world.answers.asked
+    assert (asked, question.content) == (model, "Where?")
+
+
+async def test_a_conversation_may_be_with_another_model(world: World) -> None:
+    world.models.chosen, world.session.model = "main", "club@3"
+    await read(await run(world.context(), "Where?"))
+    assert [model for _, model, _ in world.answers.asked] == ["club@3"]
+
+
+async def test_a_model_that_is_held_back_can_be_chosen_all_the_same(world: World) -> None:
+    await run(world.context(), "!use main@3")
+    assert not world.models.forced
+    assert await run(world.context(), "!use main@3 force=yes") == Text("main@3 answers now.")
+    assert world.models.forced
+
+
 async def test_jobs_are_shown_and_cancelled(world: World) -> None:
     assert await run(world.context(), "!jobs") == Text("No jobs yet. Start one with !train.")
+    world.jobs.course = []
     await told(await run(world.context(), "!train words"))
     (job,) = world.jobs.records
     shown = await run(world.context(), f"!job {job.upper()}")
-    assert isinstance(shown, Text)
-    assert "queued" in shown.text
+    assert isinstance(shown, Card)
+    assert ("state", "queued") in shown.rows
     listed = await run(world.context(), "!jobs")
     assert isinstance(listed, Card)
     assert listed.rows[0][0] == job

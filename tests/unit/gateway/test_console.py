@@ -1,5 +1,6 @@
 """The console: whatever is typed or goes wrong is told, and the next line has its turn."""
 
+import asyncio
 import io
 import os
 import sys
@@ -14,6 +15,7 @@ from rich.console import Console
 from chorus.common.contracts.datasets import Histogram, Piece
 from chorus.common.contracts.generation import Delta, End
 from chorus.common.errors import ChorusError, InvalidInput, TooLarge
+from chorus.gateway.commands import curve
 from chorus.gateway.commands.context import Trust
 from chorus.gateway.commands.histogram import picture
 from chorus.gateway.commands.replies import (
@@ -184,8 +186,8 @@ async def test_an_import_and_a_job_are_told_as_lines(
     course = moments(
         Moment("reading", 1, 2, ("50%",)),
         Moment(note="Dataset club@1."),
-        Moment("learning", 1, 4, ("step 1/4", "loss 2.000"), goes_on=True),
-        Moment("learning", 2, 4, ("step 2/4",), goes_on=True),
+        Moment("learning", 1, 4, ("step 1/4", "loss 2.000"), job="k7f3m2qxab"),
+        Moment("learning", 2, 4, ("step 2/4",), job="k7f3m2qxab"),
         Moment(outcome=outcome),
     )
     assert await shown(Progress("", course)) == (
@@ -201,6 +203,39 @@ async def test_in_a_terminal_a_bar_moves() -> None:
     assert "reading" in text
     assert "━" in text
     assert "Read [it]." in text
+
+
+async def test_what_came_of_it_is_shown_below_its_outcome() -> None:
+    drawn = curve.picture([5.0, 2.5, 0.1], "main-1")
+    cards = (Card("Measured", ("", ""), [("base", "loss 5.31")], picture=drawn), Card("Replies", ("",), []))
+    worked, text = await shown(Progress("", moments(Moment(outcome=Text("✓ done"), more=cards))))
+    assert worked
+    assert [line.strip() for line in text.splitlines() if line.strip()] == [
+        "✓ done",
+        "Measured",
+        "base  loss 5.31",
+        "▇▃▁  loss 5.00 → 0.10 over 3 steps",
+        "Replies",
+    ]
+
+
+@pytest.mark.parametrize(("job", "left"), [("k7f3m2qxab", True), (None, False)])
+async def test_who_stops_to_watch_a_job_is_told_how_to_end_it(job: str | None, left: bool) -> None:
+    screen, watched = io.StringIO(), asyncio.Event()
+
+    async def course() -> AsyncIterator[Moment]:
+        yield Moment("learning", job=job)
+        watched.set()
+        await asyncio.Event().wait()
+
+    show = Renderer(Console(file=screen, width=200)).show(Progress("", course()))
+    task = asyncio.create_task(show)
+    await watched.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert ("is not ended by that" in screen.getvalue()) is left
+    assert ("!cancel k7f3m2qxab" in screen.getvalue()) is left
 
 
 async def test_what_never_ends_has_not_worked() -> None:

@@ -9,6 +9,7 @@ import pytest
 from chorus.common.contracts.datasets import Histogram, Piece
 from chorus.common.contracts.generation import Delta, End, Usage
 from chorus.common.errors import Unavailable
+from chorus.gateway.commands import curve
 from chorus.gateway.commands.histogram import picture
 from chorus.gateway.commands.replies import (
     Audio,
@@ -195,10 +196,10 @@ async def test_an_import_and_a_training_are_one_message_that_moves(place: FakePl
             yield Moment("reading", part, 100, (f"{part}%",))
             await asyncio.sleep(EVERY * 1.2)
         yield Moment(note="Dataset club@1.")
-        yield Moment(note="Job ID: abc", goes_on=True)
+        yield Moment(note="Job ID: abc", job="k7f3m2qxab")
         for step in range(1, 9):
             await asyncio.sleep(EVERY / 3)
-            yield Moment("learning", step, 8, (f"step {step}/8", "0:09 left"), goes_on=True)
+            yield Moment("learning", step, 8, (f"step {step}/8", "0:09 left"), job="k7f3m2qxab")
         yield Moment(outcome=Text("✓ main@1 is trained"))
 
     await renderer(place).show(Progress("", course()))
@@ -211,10 +212,28 @@ async def test_an_import_and_a_training_are_one_message_that_moves(place: FakePl
     assert posted.text == "Dataset club@1.\nJob ID: abc\n✓ main@1 is trained"
 
 
+async def test_what_came_of_it_is_posted_below(place: FakePlace) -> None:
+    drawn = curve.picture([5.0, 2.5, 0.1], "main-1")
+    assert drawn is not None
+    cards = (Card("Measured", ("", ""), [("base", "loss 5.31")], picture=drawn), Card("Replies", ("",), []))
+
+    async def course() -> AsyncIterator[Moment]:
+        yield Moment(note="Job ID: abc", job="abc")
+        yield Moment(outcome=Text("✓ main@1 is trained"), more=cards)
+
+    await renderer(place).show(Progress("", course()))
+    assert place.texts == [
+        "Job ID: abc\n✓ main@1 is trained",
+        "**Measured**\n- base · loss 5.31",
+        "**Replies**",
+    ]
+    assert place.files == [("main-1-loss.png", drawn.png)]
+
+
 @pytest.mark.parametrize(
     ("moment", "left"),
     [
-        (Moment("learning", goes_on=True), "-# I am restarted meanwhile. !jobs tells how it goes on."),
+        (Moment("learning", job="k7f3m2qxab"), "-# I am restarted meanwhile. !jobs tells how it goes on."),
         (Moment("reading"), "-# I am restarted, and this was not finished. Ask for it again in a minute."),
     ],
 )

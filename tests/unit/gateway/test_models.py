@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from chorus.common.contracts.models import BaseModelId, ModelRecord, ModelVersion, Stale
+from chorus.common.contracts.models import BaseModelId, ModelRecord, ModelVersion, Parity, Stale
 from chorus.common.contracts.wire import now
 from chorus.gateway.commands.replies import Card, Text
 from chorus.gateway.commands.table import run
@@ -14,11 +14,12 @@ from tests.unit.gateway.fakes import World
 BASE = BaseModelId(name="starter", fingerprint="0" * 64)
 
 
-def version(number: int, stale: Stale | None = None) -> ModelVersion:
-    return ModelVersion(
-        version=number, manifest=ref(f"main-{number}"), base=BASE, dataset=f"club@{number}", job="k7f3m2qxab",
-        created_at=AT, stale=stale,
-    )  # fmt: skip
+def version(number: int, stale: Stale | None = None, **others: object) -> ModelVersion:
+    fields: dict[str, object] = {
+        "version": number, "manifest": ref(f"main-{number}"), "base": BASE, "dataset": f"club@{number}",
+        "job": "k7f3m2qxab", "created_at": AT, "stale": stale,
+    }  # fmt: skip
+    return ModelVersion.model_validate({**fields, **others})
 
 
 @pytest.fixture
@@ -49,6 +50,26 @@ async def test_models_say_what_becomes_of_them(world: World) -> None:
         ("", "base", "", "", "", ""),
     ]
     assert {len(row) for row in shown.rows} == {len(shown.columns)}
+
+
+async def test_checkpoints_and_what_is_held_back_are_listed(world: World) -> None:
+    parity = Parity(verdict="differs", reason="a probe is answered otherwise")
+    (record,) = world.models.records
+    world.models.records = [
+        record.model_copy(
+            update={
+                "versions": [version(1, parity=parity), version(2, form="whole")],
+                "checkpoints": [version(2, label="k7f3m2qxab-2")],
+            }
+        )
+    ]
+    shown = await run(world.context(), "!models")
+    assert isinstance(shown, Card)
+    assert [(row[1], row[-1]) for row in shown.rows[:-1]] == [
+        ("main@2", "whole model"),
+        ("main@1", "held back: a probe is answered otherwise"),
+        ("main@k7f3m2qxab-2", "checkpoint: !ask model= talks to it"),
+    ]
 
 
 async def test_a_model_is_chosen(world: World) -> None:

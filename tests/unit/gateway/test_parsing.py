@@ -1,5 +1,7 @@
 """Lines as people write them: quotes of all kinds, options anywhere, text kept as it is."""
 
+from typing import Literal
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +19,7 @@ class Take(Parameters):
     file: str | None = None
     positive: bool = True
     epochs: int = Field(default=1, ge=1, le=10)
+    learning_rate: Literal["auto"] | float = "auto"
 
 
 def read(argument: str) -> dict[str, object]:
@@ -47,6 +50,14 @@ def read(argument: str) -> dict[str, object]:
         ("line one\nline two", {"text": "line one\nline two"}),
         ('"fiel=x.json"', {"text": "fiel=x.json"}),
         ('"the epoch=3 is over" epochs=2', {"text": "the epoch=3 is over", "epochs": 2}),
+        ("--file data.json --epochs 3", {"file": "data.json", "epochs": 3}),
+        ("--File='a b' some words --epochs=3", {"file": "a b", "text": "some words", "epochs": 3}),
+        ("--learning-rate 1e-4", {"learning_rate": 1e-4}),
+        ("learning-rate=1e-4", {"learning_rate": 1e-4}),
+        ("--positive no --epochs 2", {"positive": False, "epochs": 2}),
+        ("some words --positive", {"text": "some words"}),
+        ("one -- two --three", {"text": "one -- two --three"}),
+        ('"--file x"', {"text": "--file x"}),
     ],
 )
 def test_arguments(argument: str, expected: dict[str, object]) -> None:
@@ -66,12 +77,27 @@ def test_arguments(argument: str, expected: dict[str, object]) -> None:
         ("some words epoch=3", "unknown_option"),
         ('"some words" lr=0.1', "unknown_option"),
         ("nonsense=1", "unknown_option"),
+        ("--nonsense 1", "unknown_option"),
+        ("some words --epoch 3", "unknown_option"),
+        ("some words --epochs", "missing_value"),
+        ("learning_rate=fast", "invalid_parameter"),
     ],
 )
 def test_what_is_wrong_is_named(argument: str, code: str) -> None:
     with pytest.raises(InvalidInput) as error:
         read(argument)
     assert error.value.code == code
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    with pytest.raises(InvalidInput) as error:
+        read("some words epochs=99 learning_rate=fast fiel=x positive=maybe")
+    assert error.value.code == "unknown_option"
+    unknown, positive, epochs, rate = error.value.message.splitlines()
+    assert "Did you mean `file=`?" in unknown
+    assert positive.startswith("`positive` cannot be 'maybe': ")
+    assert epochs == "`epochs` cannot be '99': input should be less than or equal to 10."
+    assert rate.startswith("`learning_rate` cannot be 'fast': input should be 'auto' or a valid number")
 
 
 def test_a_mistyped_option_is_corrected() -> None:
@@ -81,7 +107,7 @@ def test_a_mistyped_option_is_corrected() -> None:
 
 @pytest.mark.parametrize("text", ["a=b", "E=mc2", "x=1 y=2", "is a=b?"])
 def test_where_the_text_is_the_point_it_may_look_like_an_option(text: str) -> None:
-    assert bind(Ask, "question", text).model_dump() == {"question": text}
+    assert bind(Ask, "question", text).question == text
     assert bind(Say, "text", text).text == text
 
 

@@ -3,12 +3,16 @@
 import pytest
 
 from chorus.common.contracts.datasets import BuildOptions, Source
+from chorus.common.contracts.hyperparameters import Hyperparameters
+from chorus.common.contracts.models import ModelRecord
+from chorus.common.contracts.training import Checked, Estimate, JobError
 from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.ports import Upload
 from chorus.gateway.commands.replies import Moment, Problem, Progress
 from chorus.gateway.commands.table import run
 from tests.unit.gateway.fake_data import dataset, ref
 from tests.unit.gateway.fakes import World, told
+from tests.unit.gateway.test_models import version
 
 
 @pytest.fixture
@@ -39,7 +43,8 @@ async def test_how_far_it_is_is_told_moment_by_moment(world: World) -> None:
     assert (read.note or "").startswith("Dataset data@1: ")
     assert (started.note or "").startswith("Model training started. Job ID: ")
     assert waiting.stage == "queued"
-    assert [moment.goes_on for moment in (reading, read, started, waiting)] == [False, False, True, True]
+    (job,) = world.jobs.records
+    assert [moment.job for moment in (reading, read, started, waiting)] == [None, None, job, job]
     assert ended.outcome is not None
 
 
@@ -78,14 +83,28 @@ async def test_of_several_files_one_can_be_named(world: World, line: str) -> Non
     assert [file for _, new in world.datasets.added for file in new.files] == [Upload("more.json", b"[]")]
 
 
-@pytest.mark.parametrize(
-    "line", ['!train "words" file=data.json', "!train words data=club", "!train file=data.json data=club"]
-)
-async def test_one_thing_is_learned_at_a_time(world: World, line: str) -> None:
+async def test_words_files_and_datasets_are_learned_together(world: World) -> None:
+    world.datasets.all = [dataset("club", 1), dataset("club", 2), dataset("quay")]
+    line = '!train "words" file=data.json --text-file more.json data=club@1,quay,club@1 name=both'
+    said = await told(await run(world.context(), line))
+    assert [new.name for _, new in world.datasets.added] == ["typed", "both"]
+    assert [file.name for file in world.datasets.added[1][1].files if isinstance(file, Upload)] == [
+        "data.json", "more.json",
+    ]  # fmt: skip
+    (job,) = world.jobs.records.values()
+    assert job.job.dataset == "typed@1, both@1, club@1, quay@1"
+    assert [part for part in said.splitlines() if part.startswith("Dataset ")] == [
+        f"Dataset {name}@1: 2 examples of plain text, 1 dropped (empty message)."
+        for name in ("typed", "both", "club", "quay")
+    ]
+
+
+async def test_words_not_to_be_said_are_learned_beside_others(world: World) -> None:
     world.datasets.all = [dataset("club")]
-    reply = await run(world.context(), line)
-    assert isinstance(reply, Problem)
-    assert reply.code == "text_and_file"
+    await told(await run(world.context(), '!train "Go away." positive=False data=club'))
+    (job,) = world.jobs.records.values()
+    assert job.job.dataset == "typed@1, club@1"
+    assert not world.datasets.added[0][1].positive
 
 
 async def test_a_dataset_is_learned_as_it_is(world: World) -> None:
@@ -131,6 +150,7 @@ async def test_a_bare_train_learns_what_was_selected(world: World) -> None:
         ("!train data=club@9", "unknown_version"),
         ("!train data=../club", "server_path"),
         ("!train data=club positive=False", "built_otherwise"),
+        ("!train data=club,gone start=main@9", "unknown_model"),
     ],
 )
 async def test_what_cannot_be_learned_is_told(world: World, line: str, code: str) -> None:
@@ -138,6 +158,101 @@ async def test_what_cannot_be_learned_is_told(world: World, line: str, code: str
     reply = await run(world.context(), line)
     assert isinstance(reply, Problem)
     assert reply.code == code
+
+
+OTHERS: dict[str, object] = {
+    "method": "full", "objective": "kto", "epochs": 3, "learning_rate": 1e-4, "rank": 32, "alpha": 64.0,
+    "batch_tokens": 512, "max_tokens": 64, "warmup": 0.1, "weight_decay": 0.01, "max_grad_norm": 0.5,
+    "beta": 0.2, "sft_weight": 0.3, "patience": 0, "activation_checkpointing": True, "compile": False,
+    "max_seconds": 60.0, "max_cost": 1.5, "seed": 7,
+}  # fmt: skip
+"""A value other than the usual one, for each hyper-parameter."""
+
+
+@pytest.mark.parametrize("spelled", ["{name}={value}", "--{name} {value}", "--{dashed}={value}"])
+async def test_each_hyper_parameter_is_an_option(world: World, spelled: str) -> None:
+    assert set(OTHERS) == set(Hyperparameters.model_fields)
+    options = [
+        spelled.format(name=name, dashed=name.replace("_", "-"), value=value)
+        for name, value in OTHERS.items()
+    ]
+    await told(await run(world.context(), f"!train words {' '.join(options)}"))
+    (job,) = world.jobs.records.values()
+    assert job.job.hyperparameters.model_dump() == OTHERS
+    assert world.datasets.added[0][1].options == BuildOptions(max_tokens=64)
+
+
+async def test_auto_is_taken_for_each_hyper_parameter(world: World) -> None:
+    options = " ".join(f"{name}=auto" for name in OTHERS)
+    await told(await run(world.context(), f"!train words {options}"))
+    (job,) = world.jobs.records.values()
+    assert job.job.hyperparameters == Hyperparameters()
+
+
+async def test_examples_are_learned_as_long_as_they_were_built(world: World) -> None:
+    world.datasets.all = [dataset("club", options=BuildOptions(max_tokens=4096)), dataset("quay")]
+    await told(await run(world.context(), "!train data=quay,club"))
+    (job,) = world.jobs.records.values()
+    assert job.job.hyperparameters.max_tokens == 4096
+
+
+@pytest.mark.parametrize(
+    ("options", "model", "base"),
+    [
+        ("", "main", None),
+        ("model=club", "club", None),
+        ("--model 'gpt2-small (124M)'", "main", "gpt2"),
+        ("--model 'GPT2-XL (1558M)'", "main", "gpt2-xl"),
+        ("model=DialoGPT-small", "main", "microsoft/DialoGPT-small"),
+        ("model=Qwen/Qwen2.5-0.5B-Instruct", "main", "Qwen/Qwen2.5-0.5B-Instruct"),
+        ("model=club base=gpt2", "club", "gpt2"),
+        ("base=our-own", "main", "our-own"),
+        ("start=main@2", "main", None),
+        ("start=main@k7f3m2qxab-2 model=club", "club", None),
+    ],
+)
+async def test_a_model_is_the_guilds_own_or_a_base(
+    world: World, options: str, model: str, base: str | None
+) -> None:
+    checkpoint = version(2, label="k7f3m2qxab-2")
+    world.models.records = [
+        ModelRecord(
+            guild="local",
+            name="main",
+            versions=[version(1), version(2)],
+            checkpoints=[checkpoint],
+            aliases={},
+        )
+    ]
+    await told(await run(world.context(), f"!train words {options}"))
+    (record,) = world.jobs.records.values()
+    assert (record.job.model, record.job.base) == (model, base)
+    start = options.partition("start=")[2].partition(" ")[0]
+    assert (record.job.parent.model if record.job.parent else "") == start
+
+
+async def test_what_it_takes_is_told(world: World) -> None:
+    estimate = Estimate(steps=250, epochs=5, tokens=9000, memory_bytes=400_000_000, seconds=40.4)
+    world.jobs.checked = Checked(estimate=estimate)
+    said = await told(await run(world.context(), "!train words"))
+    assert "It takes about 250 steps, 0.4 GiB, 40 s." in said.splitlines()
+
+
+async def test_what_the_trainer_refuses_is_told_at_once(world: World) -> None:
+    problems = [JobError(code="unknown_base", message="There is no base x. Bases: starter.", param="base")]
+    problems.append(JobError(code="no_gpu", message="qlora needs a GPU.", param="method"))
+    world.jobs.checked = Checked(problems=problems)
+    said = await told(await run(world.context(), "!train words base=x method=qlora"))
+    assert said.endswith("✗ There is no base x. Bases: starter.\nqlora needs a GPU. [unknown_base]")
+    assert not world.jobs.records
+
+
+async def test_all_that_cannot_be_learned_is_told_at_once(world: World) -> None:
+    reply = await run(world.context(), "!train file=none.json data=gone,away")
+    assert isinstance(reply, Problem)
+    assert [line.split(".")[0] for line in reply.message.splitlines()] == [
+        "There is no file none", "There is no dataset gone", "There is no dataset away",
+    ]  # fmt: skip
 
 
 async def test_a_file_that_is_wrong_ends_what_was_being_told(world: World) -> None:

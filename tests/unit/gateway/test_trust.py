@@ -132,7 +132,8 @@ FOUND = {way: Basis(way=way, mode="submitted") for way in ("uploaded", "submitte
 IN_A_SERVER: list[tuple[str, list[str], list[str]]] = [
     # line, what is attached, what comes of it: off, submitted, submitted with the notice, permitted
     ('!train "words"', [], ["training_off", "notice_needed", "submitted", "submitted"]),
-    ('!train "words"', ["data.json"], ["text_and_file"] * 4),
+    ('!train "words"', ["data.json"], ["training_off", "notice_needed", "uploaded", "uploaded"]),
+    ("!train data=mined,uploaded", [], [*["training_off"] * 3, "found mined"]),
     ("!train", ["data.json"], ["uploaded"] * 4),
     ("!train file=data.json", ["data.json"], ["uploaded"] * 4),
     ("!import", ["data.json"], ["uploaded"] * 4),
@@ -197,7 +198,7 @@ def learned(world: World) -> Basis:
     if world.datasets.added or world.datasets.rebuilt:
         return world.datasets.all[-1].basis
     (job,) = world.jobs.records.values()
-    return next(made.basis for made in world.datasets.all if made.id == job.job.dataset)
+    return next(made.basis for made in world.datasets.all if made.id == job.job.data[0].dataset)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ async def test_the_command_line_in_each_mode(
     file.write_text("[]")
     trust = Trust(mode, "DISCORD-1" if mode == "permitted" else None, via="console")
     words = [word.format(file=file) for word in words]
-    code = await run_once(world.chorus, trust, words, max_upload=10_000)
+    code = await run_once(world.chorus, trust, words, max_upload=10_000, history=tmp_path / "history")
     assert code == (way is None), capsys.readouterr().out
     if way is None:
         assert not (world.datasets.added or world.jobs.records)

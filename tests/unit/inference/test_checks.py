@@ -52,6 +52,7 @@ def test_what_fits_passes() -> None:
     ("changes", "code"),
     [
         ({"guild": "2"}, "other_guild"),
+        ({"form": "whole", "method": "full", "rank": 0}, "whole_model"),
         ({"base": {"name": "starter", "fingerprint": "0" * 64}}, "wrong_base"),
         ({"rank": 64}, "rank_too_high"),
         ({"chat_template_sha256": "0" * 64}, "wrong_template"),

@@ -1,4 +1,4 @@
-"""What is too long: text is cut and nothing of it is lost; of a chat the end stays, and that is said."""
+"""What is too long: text is cut and nothing of it is lost; of a chat the end stays."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from chorus.common.base_model import STARTER_FOLDER
 from chorus.common.chat import Tokens, example_tokens
 from chorus.common.contracts.datasets import Turn
 from chorus.trainer.training.fitting import fitted
-from chorus.trainer.training.recipe import EXAMPLE_TOKENS
 
 CYRILLIC = ("Мы выходим в море на рассвете, и суп горячий. " * 50)[:1950]
+MOST = 1024
 
 
 def some(length: int) -> Tokens:
@@ -22,31 +22,28 @@ def some(length: int) -> Tokens:
 
 @given(st.integers(1, 400), st.integers(2, 50))
 def test_every_token_of_a_text_is_learned(length: int, most: int) -> None:
-    pieces, shortened = fitted([(some(length), True)], most)
-    assert shortened == 0
+    pieces = fitted(some(length), most, plain=True)
     assert max(len(piece.ids) for piece in pieces) <= most
     learned = [token for piece in pieces for token in piece.ids[1:]]  # the first has nothing before it
     assert [pieces[0].ids[0], *learned] == list(range(length)), "once each, in order"
 
 
 def test_the_pieces_are_about_as_long_as_each_other() -> None:
-    pieces, _ = fitted([(some(1025), True)], 1024)
+    pieces = fitted(some(1025), 1024, plain=True)
     assert [len(piece.ids) for piece in pieces] == [513, 513]
 
 
 def test_of_a_text_in_another_script_nothing_is_lost() -> None:
     tokenizer: Any = AutoTokenizer.from_pretrained(STARTER_FOLDER)
     whole = example_tokens(tokenizer, [Turn(role="assistant", content=CYRILLIC)])
-    assert len(whole.ids) > 2 * EXAMPLE_TOKENS, "a sign of this script takes several tokens"
-    pieces, _ = fitted([(whole, True)], EXAMPLE_TOKENS)
+    assert len(whole.ids) > 2 * MOST, "a sign of this script takes several tokens"
+    pieces = fitted(whole, MOST, plain=True)
     together = pieces[0].ids + [token for piece in pieces[1:] for token in piece.ids[1:]]
     assert tokenizer.decode(together) == f"{CYRILLIC}{tokenizer.eos_token}"
-    assert all(all(piece.learn) and len(piece.ids) <= EXAMPLE_TOKENS for piece in pieces)
+    assert all(all(piece.learn) and len(piece.ids) <= MOST for piece in pieces)
 
 
-@pytest.mark.parametrize(("length", "kept", "shortened"), [(10, 10, 0), (11, 10, 1)])
-def test_of_a_chat_the_end_stays_and_what_is_left_out_is_counted(
-    length: int, kept: int, shortened: int
-) -> None:
-    (chat,), count = fitted([(some(length), False)], 10)
-    assert (chat.ids, count) == (list(range(length))[-kept:], shortened)
+@pytest.mark.parametrize(("length", "kept"), [(10, 10), (11, 10)])
+def test_of_a_chat_the_end_stays(length: int, kept: int) -> None:
+    (chat,) = fitted(some(length), 10, plain=False)
+    assert chat.ids == list(range(length))[-kept:]

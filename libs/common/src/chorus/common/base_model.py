@@ -61,8 +61,28 @@ def find(name: str) -> BaseModelFiles:
             f"CHORUS_BASE_MODEL: {name!r} has no *.safetensors, the only format that is loaded."
         )
     _check_writes_text(name, folder / "config.json")
-    shown = name if folder != Path(name).expanduser() else folder.resolve().name
-    return BaseModelFiles(BaseModelId(name=shown, fingerprint=fingerprint(folder)), folder, _facts(folder))
+    return BaseModelFiles(
+        BaseModelId(name=shown_name(name), fingerprint=fingerprint(folder)), folder, _facts(folder)
+    )
+
+
+def shown_name(name: str) -> str:
+    """What people call the base model `name`: of a folder its last part, for paths are the machine's own."""
+    folder = Path(name).expanduser()
+    return folder.resolve().name if name != STARTER and folder.is_dir() else name
+
+
+def config_of(name: str) -> dict[str, object] | None:
+    """The configuration of the base model `name`, if it is on this machine: nothing is fetched."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    folder = STARTER_FOLDER if name == STARTER else Path(name).expanduser()
+    try:
+        path = folder / "config.json" if folder.is_dir() else try_to_load_from_cache(name, "config.json")
+        return json.loads(Path(path).read_text("utf-8")) if isinstance(path, (str, Path)) else None
+    except (HFValidationError, OSError, ValueError):
+        return None
 
 
 def _check_writes_text(name: str, config: Path) -> None:

@@ -8,7 +8,9 @@ Every other word is a command of the console, run once for what runs here. The e
 worked.
 
 chorus import export.json --name club
-chorus train --data club --epochs 3
+chorus train --text-file notes.txt -d club --epochs 3 --save-path my-model --interactive
+chorus jobs | job | logs | pause | resume | cancel
+chorus models | models export | models merge | models push
 chorus datasets | dataset | preview | archive | select-dataset | delete-dataset | privacy | …
 chorus help        list all of them
 chorus preprocess -d 1   read a folder as selfchatbot has them: $selfChatBot_raw/Dataset_1_…

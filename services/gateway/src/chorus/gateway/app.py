@@ -46,7 +46,7 @@ async def build(service: Service, settings: GatewaySettings, words: Sequence[str
         connect(settings.nats_url, user="gateway", nkey_file=settings.nats_nkey_file, on_closed=service.fail)
     )
     service.health.checks["nats"] = lambda: None if connection.is_connected else "not connected"
-    chorus = await _all_of(connection, settings)
+    chorus = await all_of(connection, settings)
     if words:
         service.background("command", _once(service, settings, chorus, words))
         return
@@ -56,14 +56,14 @@ async def build(service: Service, settings: GatewaySettings, words: Sequence[str
         _join_discord(service, settings, chorus, settings.discord_token.get_secret_value())
 
 
-async def _all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
+async def all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
     """What commands may ask for, over the bus and S3."""
     store = open_store(settings, settings.public_s3_endpoint)
     guilds = await open_bucket(connection, SETTINGS, GuildSettings)
     return Chorus(
         datasets=BusDatasets(connection, store),
         jobs=BusJobs(connection, await open_bucket(connection, JOBS, JobRecord)),
-        models=BusModels(await open_bucket(connection, MODELS, ModelRecord), guilds),
+        models=BusModels(connection, await open_bucket(connection, MODELS, ModelRecord), guilds, store),
         answers=BusAnswers(connection),
         speech=BusSpeech(connection, store, settings.max_upload),
         privacy=BusPrivacy(connection, await open_bucket(connection, CONSENT, ConsentRecord)),
@@ -84,7 +84,13 @@ async def _in_the_terminal(service: Service, settings: GatewaySettings, chorus: 
 async def _once(service: Service, settings: GatewaySettings, chorus: Chorus, words: Sequence[str]) -> None:
     """One command; its end is the end of the process, and an end before that is a failure."""
     service.exit_code = 1
-    service.exit_code = await run_once(chorus, _trust(settings), words, max_upload=settings.max_local_upload)
+    service.exit_code = await run_once(
+        chorus,
+        _trust(settings),
+        words,
+        max_upload=settings.max_local_upload,
+        history=settings.cache / "history",
+    )
     service.stopping.set()
 
 

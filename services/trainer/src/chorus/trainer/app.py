@@ -10,7 +10,7 @@ from chorus.common.bus.discovery import Identity
 from chorus.common.bus.jobs import JobWorker
 from chorus.common.bus.responder import Responder
 from chorus.common.bus.state import open_bucket
-from chorus.common.contracts import consent, datasets, training
+from chorus.common.contracts import consent, datasets, merging, training
 from chorus.common.contracts.consent import ConsentRecord, ExportPerson, Forget, SetConsent
 from chorus.common.contracts.datasets import (
     Archive,
@@ -23,6 +23,7 @@ from chorus.common.contracts.datasets import (
     Select,
 )
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.merging import Merge
 from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.topology import (
@@ -34,21 +35,26 @@ from chorus.common.contracts.topology import (
     TRAIN,
     TRAINER_CONSUMER,
 )
-from chorus.common.contracts.training import JobRecord
+from chorus.common.contracts.training import CheckTraining, JobRecord
 from chorus.common.objects import ObjectStore, open_store
 from chorus.common.service import Service
 from chorus.common.telemetry.metrics import RequestMetrics
 from chorus.trainer.datasets.building import Builder, Limits
+from chorus.trainer.datasets.checkpoints import Checkpoints
 from chorus.trainer.datasets.consent import Ledger
 from chorus.trainer.datasets.forgetting import Forgetting
 from chorus.trainer.datasets.keeper import Keeper
 from chorus.trainer.datasets.library import Library
 from chorus.trainer.datasets.mined import Harvests
 from chorus.trainer.datasets.stale import Models
-from chorus.trainer.handlers import ConsentHandlers, DatasetHandlers
+from chorus.trainer.handlers import CheckHandlers, ConsentHandlers, DatasetHandlers, MergeHandlers
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.settings import TrainerSettings
+from chorus.trainer.training.checking import Offer
+from chorus.trainer.training.merging import Merger
 from chorus.trainer.training.run import JobRunner
+from chorus.trainer.training.sweeper import Sweeper
+from chorus.trainer.training.turns import Turns
 from chorus.trainer.training.work import Stores, Training
 
 REQUESTS_AT_ONCE, REQUESTS_WAITING = 16, 64
@@ -77,8 +83,11 @@ async def _answer_about_data(
     limits = Limits(settings.curation_memory, settings.curation_seconds)
     builder = Builder(library, ledger, store, base=settings.base_model, folder=folder, limits=limits)
     harvests = Harvests(await open_bucket(connection, SETTINGS, Mined), store)
-    models = Models(await open_bucket(connection, MODELS, ModelRecord), chosen, store)
-    forgetting = Forgetting(ledger, library, builder, harvests, models, chosen, store)
+    records = await open_bucket(connection, MODELS, ModelRecord)
+    models = Models(records, chosen, store)
+    jobs = await open_bucket(connection, JOBS, JobRecord)
+    checkpoints = Checkpoints(jobs, store)
+    forgetting = Forgetting(ledger, library, builder, harvests, models, checkpoints, chosen, store)
 
     responder = Responder(
         connection,
@@ -100,9 +109,15 @@ async def _answer_about_data(
     responder.answer("consent", consent.SET, SetConsent, people.set)
     responder.answer("forget", consent.FORGET, Forget, people.forget)
     responder.answer("export", consent.EXPORT, ExportPerson, people.export)
+    merger = Merger(records, store, [settings.base_model, *settings.base_models], folder)
+    responder.stream("merge", merging.MERGE, Merge, MergeHandlers(merger).merge, cancel=merging.CANCEL)
+    checks = CheckHandlers(Offer.of(settings), jobs, records, store)
+    responder.answer("check", training.CHECK, CheckTraining, checks.check)
     await service.stack.enter_async_context(responder)
 
-    keeper = Keeper(ledger, forgetting, models, library, harvests, store)
+    sweeper = Sweeper(connection, jobs, every=settings.sweep_every, ack_wait=settings.ack_wait)
+    service.background("sweeper", sweeper.run())
+    keeper = Keeper(ledger, forgetting, models, checkpoints, library, harvests, store)
     service.background("keeper", keeper.run())
 
 
@@ -115,11 +130,14 @@ async def _take_jobs(
         settings=await open_bucket(connection, SETTINGS, GuildSettings),
         objects=store,
     )
-    metrics = TrainerMetrics(service.registry)
-    folder = _folder(settings.cache / "training")
-    work = Training(stores, metrics, base=settings.base_model, max_rank=settings.max_rank, folder=folder)
+    metrics = TrainerMetrics(service.registry, gpus=settings.gpus_per_job)
+    work = Training(connection, stores, metrics, settings, _folder(settings.cache / "training"))
     jobs = await open_bucket(connection, JOBS, JobRecord)
-    runner = JobRunner(connection, jobs, work, metrics, worker=service.instance)
+    turns = Turns(jobs)
+    await turns.read()
+    service.background("turns", turns.run())
+    metrics.waiting(turns.oldest_waiting)
+    runner = JobRunner(connection, jobs, work, turns, metrics, worker=service.instance, grace=settings.grace)
     await connection.listen(f"{training.CONTROL_SUBJECT}.*", cb=runner.on_control)
     worker = JobWorker(
         connection,

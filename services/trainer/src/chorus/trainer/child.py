@@ -1,136 +1,243 @@
-"""The training process: load, evaluate, learn, evaluate, save. It tells its parent what it does.
+"""The training process: read, plan, load, learn, save. It tells its parent what it does.
 
     python -m chorus.trainer.child ORDER.json
 
-It reads nothing from the network and writes only into the folder it is given.
+It reads nothing from the network and writes only into the folders it is given. Started by torchrun, it is
+one of several ranks that share the work; then the first one alone tells and saves.
 """
 
+import hashlib
 import json
+import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from pydantic import BaseModel
 from transformers import AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from chorus.common import base_model
-from chorus.common.chat import Tokenizer, Tokens, example_tokens, prepare, prompt_tokens, template_sha256
-from chorus.common.contracts.datasets import Example, Split, Turn
-from chorus.common.contracts.models import Evaluation, Probe, token_hash
-from chorus.common.errors import ChorusError
-from chorus.trainer.backends import precision
-from chorus.trainer.backends.loop import judge, learn
-from chorus.trainer.backends.lora import LoraModel
+from chorus.common.base_model import BaseModelFiles
+from chorus.common.chat import Tokenizer, prepare
+from chorus.common.contracts.datasets import Example
+from chorus.common.contracts.hyperparameters import Hyperparameters
+from chorus.common.contracts.training import Estimate
+from chorus.common.errors import ChorusError, InvalidInput
+from chorus.trainer.backends import precision, ranks, saving
+from chorus.trainer.backends.adapter import read_shape
+from chorus.trainer.backends.benchmark import Judge
+from chorus.trainer.backends.ladder import Rung, first_rung, machine_memory, that_fits
+from chorus.trainer.backends.loop import Around, Subject, learn
+from chorus.trainer.backends.model import Model
+from chorus.trainer.backends.objectives import Objective
+from chorus.trainer.backends.results import Results
+from chorus.trainer.backends.saving import Checkpoint, Identity, Saver, State
 from chorus.trainer.process import attached
-from chorus.trainer.training.fitting import PlainText, fitted
-from chorus.trainer.training.recipe import EXAMPLE_TOKENS, choose
-from chorus.trainer.training.report import Failed, Order, Stage, Step, Trained
+from chorus.trainer.training.estimate import Shape, estimate, memory_bytes, shape_of
+from chorus.trainer.training.lessons import Lessons, lessons_of
+from chorus.trainer.training.recipe import Recipe, choose
+from chorus.trainer.training.report import Failed, Order, Paused, Planned, Stage, Trained
 
-PROBES = (
-    [Turn(role="user", content="Hello!")],
-    [
-        Turn(role="user", content="Wie spät ist es? 🕰", name="u1"),
-        Turn(role="assistant", content="Spät."),
-        Turn(role="user", content="Danke!", name="u2"),
-    ],
-)
-"""Prompts that prove, token by token, that serving asks as training taught."""
+GIB = 2**30  # bytes
 
 Tell = Callable[[BaseModel], None]
 
 
 def main() -> int:
     """Train what the order says; the exit code is 0 also when it cannot be done, for that is told."""
-    tell = attached()
+    started = time.monotonic()
+    tell, asked = attached()
     transformers_logging.disable_progress_bar()
     order = Order.model_validate_json(Path(sys.argv[1]).read_text("utf-8"))
     try:
-        tell(train(order, tell))
+        with ranks.joined() as together:
+            train(order, tell, asked, together, started)
     except ChorusError as error:
-        tell(Failed(code=error.code, message=error.message))
-    except torch.OutOfMemoryError:
+        tell(Failed(code=error.code, message=error.message, param=error.param))
+    except torch.OutOfMemoryError:  # where there is nothing to be made smaller: while loading, say
         tell(Failed(code="out_of_memory", message="The training does not fit into this machine's memory."))
     return 0
 
 
-def train(order: Order, tell: Tell) -> Trained:
+def train(order: Order, tell: Tell, asked: threading.Event, together: ranks.Ranks, started: float) -> None:
     """The whole of it, from top to bottom."""
-    # --- 1. base model and data ------------------------------------------------------------------
-    tell(Stage(text="loading the base model"))
-    started = time.monotonic()
+    # --- 1. the data -----------------------------------------------------------------------------
+    tell(Stage(text="reading the data"))
     base = base_model.find(order.base)
+    config = json.loads((base.folder / "config.json").read_text("utf-8"))
+    wishes = _fitted_to(config, _as_parent(order))
     tokenizer = AutoTokenizer.from_pretrained(base.folder)
     prepare(tokenizer)
-    examples = [e for e in _read(Path(order.examples)) if e.label]  # the unwanted are not imitated
-    taught, shortened = fitted(_tokens(tokenizer, examples, "train"), EXAMPLE_TOKENS)
-    check, _ = fitted(_tokens(tokenizer, examples, "validation"), EXAMPLE_TOKENS)
-    if not taught:  # all that is wanted was kept aside
-        taught, check = check, []
+    lessons = _lessons(tokenizer, order, wishes)
 
-    # --- 2. recipe and model ---------------------------------------------------------------------
-    config = json.loads((base.folder / "config.json").read_text("utf-8"))
-    recipe = choose(
-        order.hyperparameters,
-        lengths=[len(each.ids) for each in taught + check],
-        hidden_size=config["hidden_size"],
-    )
+    # --- 2. the plan -----------------------------------------------------------------------------
+    recipe = choose(wishes, lessons.data, hidden_size=_width(config))
     chosen = precision.detect()
     print(f"precision {chosen.why}; recipe {recipe}", file=sys.stderr)
-    model = LoraModel(base.folder, chosen, rank=recipe.rank, alpha=recipe.alpha, seed=recipe.seed)
+    plan = _Plan(recipe, lessons, shape_of(config), chosen.dtype.itemsize)
+    tell(Planned(estimate=plan.estimate()))
+    identity = _identity(recipe, lessons, base, order.parent)
+    resumed = saving.read(Path(order.resume), identity) if order.resume else None
 
-    # --- 3. before, learning, after --------------------------------------------------------------
-    judged = check or taught
-    tell(Stage(text="measuring the base"))
-    before, _ = judge(model, judged, recipe)
-    tell(Stage(text=_learning(shortened)))
-    steps = learn(model, taught, recipe, lambda progress: tell(Step(progress=progress)))
-    tell(Stage(text="measuring what was learned"))
-    after, _ = judge(model, judged, recipe)
+    # --- 3. the model ----------------------------------------------------------------------------
+    tell(Stage(text="loading the base model"))
+    if order.deterministic:
+        _be_deterministic()
+    parent = Path(order.parent) if order.parent else None
+    model = Model(base.folder, chosen, recipe, parent=parent)
+    model.ends.add(tokenizer.eos_token_id)  # the template's end of a turn
+    judge = Judge(tokenizer, lessons)
+    results = Results(order, base, tokenizer, recipe, model, judge)
 
-    # --- 4. the adapter --------------------------------------------------------------------------
-    model.save(Path(order.out))
-    return Trained(
-        base=base.id,
-        rank=recipe.rank,
-        chat_template_sha256=template_sha256(tokenizer),
-        eos_token_ids=[tokenizer.eos_token_id],
-        probes=[
-            Probe(messages=turns, prompt_sha256=token_hash(prompt_tokens(tokenizer, turns)))
-            for turns in PROBES
-        ],
-        evaluation=Evaluation(
-            loss_before=before, loss_after=after, held_out=bool(check), examples=len(judged)
-        ),
-        hyperparameters=recipe.facts(),
-        steps=steps,
-        seconds=time.monotonic() - started,
+    # --- 4. learning -----------------------------------------------------------------------------
+    begin = resumed or Checkpoint(State(identity=identity, rung=plan.first_rung(model.device)), {})
+    saver = Saver(Path(order.checkpoints), tell, every=order.checkpoint_every, step=begin.state.step)
+    around = Around(
+        tell=tell,
+        asked=asked,
+        ends_at=started + order.seconds_left if order.seconds_left else None,
+        saver=saver,
+        snapshot=lambda state: results.snapshot(state, tell),
+        learning=_learning(lessons.shortened, wishes.max_tokens),
+    )
+    subject = Subject(model, lessons.groups, Objective(recipe, lessons.groups), judge, recipe)
+    learned = learn(subject, around, together, begin)
+    if learned.paused:
+        tell(Paused(step=saver.step))
+        return
+
+    # --- 5. what came of it ----------------------------------------------------------------------
+    if together.first:
+        best, final = results.save(learned)
+        seconds = time.monotonic() - started
+        steps = learned.state.step
+        tell(Trained(best=best, final=final, steps=steps, seconds=seconds, ended=learned.ended))
+
+
+# --- before it begins ----------------------------------------------------------------------------
+def _lessons(tokenizer: Tokenizer, order: Order, wishes: Hyperparameters) -> Lessons:
+    """What is to be learned. Raises `InvalidInput` with all that is wrong at once."""
+    wrong: list[InvalidInput] = []
+    if wishes.method == "qlora" and not torch.cuda.is_available():
+        told = "Method qlora needs a GPU, and this machine has none: use method lora."
+        wrong.append(InvalidInput(told, code="no_gpu", param="method"))
+    try:
+        lessons = lessons_of(tokenizer, list(_read(order.examples)), wishes)
+    except InvalidInput as error:
+        wrong.append(error)
+    else:
+        if not wrong:
+            return lessons
+    told = " ".join(error.message for error in wrong)
+    raise InvalidInput(told, code=wrong[0].code, param=wrong[0].param)
+
+
+def _read(paths: Sequence[str]) -> Iterator[Example]:
+    for path in paths:
+        with Path(path).open("rb") as lines:
+            for line in lines:
+                yield Example.model_validate_json(line)
+
+
+def _as_parent(order: Order) -> Hyperparameters:
+    """The wishes; what goes on from an adapter has its rank and alpha. Others are refused at loading."""
+    wishes = order.hyperparameters
+    if order.parent is None or wishes.method == "full":
+        return wishes
+    shape = read_shape(Path(order.parent))
+    own = {"rank": shape.rank, "alpha": shape.alpha}
+    return wishes.model_copy(update={name: own[name] for name in own if getattr(wishes, name) == "auto"})
+
+
+def _fitted_to(config: Mapping[str, object], wishes: Hyperparameters) -> Hyperparameters:
+    """No example is longer than what the base can read."""
+    positions = config.get("max_position_embeddings") or config.get("n_positions")
+    most = min(wishes.max_tokens, positions) if isinstance(positions, int) else wishes.max_tokens
+    return wishes.model_copy(update={"max_tokens": most})
+
+
+def _width(config: Mapping[str, object]) -> int:
+    """Of the hidden states; GPT-2 and its kin have a name of their own for it."""
+    return int(str(config.get("hidden_size") or config["n_embd"]))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a training will take on this machine, as far as its base's architecture is known."""
+
+    recipe: Recipe
+    lessons: Lessons
+    shape: Shape | None
+    bytes_per_weight: int
+
+    def needs(self, rung: Rung) -> int:
+        """Bytes of memory, about."""
+        assert self.shape is not None
+        rows = min(self.recipe.rows_per_step, rung.rows)
+        recipe = replace(self.recipe, rows_per_step=rows, activation_checkpointing=rung.checkpointing)
+        return memory_bytes(recipe, self.shape, self.lessons.data, bytes_per_weight=self.bytes_per_weight)
+
+    def estimate(self) -> Estimate:
+        """What is told. Raises `InvalidInput` with code `does_not_fit` where the last rung would not do."""
+        recipe, data = self.recipe, self.lessons.data
+        if self.shape is None:
+            tokens = sum(data.lengths) * recipe.epochs
+            return Estimate(steps=recipe.steps, epochs=recipe.epochs, tokens=tokens, memory_bytes=0)
+        may_checkpoint = recipe.activation_checkpointing is not False
+        least = self.needs(Rung(rows=1, row_tokens=recipe.row_tokens, checkpointing=may_checkpoint))
+        if least > (most := machine_memory()):
+            raise InvalidInput(
+                f"This training needs about {least / GIB:.0f} GiB of memory, and the machine has "
+                f"{most / GIB:.0f}. Choose a smaller base, or method lora or qlora.",
+                code="does_not_fit",
+                param="method",
+            )
+        return estimate(recipe, self.shape, data, bytes_per_weight=self.bytes_per_weight)
+
+    def first_rung(self, device: torch.device) -> Rung:
+        """Where it begins."""
+        rung = first_rung(self.recipe, device)
+        known = self.shape is not None and device.type == "cpu"
+        return that_fits(rung, self.recipe, self.needs) if known else rung
+
+
+def _identity(recipe: Recipe, lessons: Lessons, base: BaseModelFiles, parent: str | None) -> Identity:
+    """What makes this run this run; its checkpoints mean nothing to another."""
+    data = hashlib.sha256()
+    for group in [*lessons.groups, *((judged.lesson,) for judged in lessons.judged)]:
+        data.update(f"group of {len(group)} ".encode())
+        for lesson in group:
+            data.update(f"{len(lesson.tokens.ids)} tokens, wanted {lesson.wanted}: ".encode())
+            data.update(np.asarray(lesson.tokens.ids, dtype="<i4").tobytes())
+            data.update(bytes(lesson.tokens.learn))
+    origin = hashlib.sha256(base.id.fingerprint.encode())
+    for path in sorted(Path(parent).glob("*.safetensors")) if parent else []:
+        with path.open("rb") as file:
+            origin.update(hashlib.file_digest(file, "sha256").digest())
+    facts = json.dumps(recipe.facts(), sort_keys=True)
+    return Identity(
+        recipe=hashlib.sha256(facts.encode()).hexdigest(), data=data.hexdigest(), base=origin.hexdigest()
     )
 
 
-def _tokens(
-    tokenizer: Tokenizer, examples: Iterable[Example], split: Split
-) -> Iterator[tuple[Tokens, PlainText]]:
-    """One part of the data as tokens."""
-    for example in examples:
-        if example.split == split:
-            yield example_tokens(tokenizer, example.messages), len(example.messages) == 1
+def _be_deterministic() -> None:
+    """The same figures each time, by slower kernels; those that have none only warn."""
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it, torch refuses
+    torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def _read(path: Path) -> Iterator[Example]:
-    with path.open("rb") as lines:
-        for line in lines:
-            yield Example.model_validate_json(line)
-
-
-def _learning(shortened: int) -> str:
+def _learning(shortened: int, most: int) -> str:
     """The longest stage, in words; what is left out is said as long as it lasts, so that it is seen."""
     if not shortened:
         return "learning"
     chats = "1 long chat" if shortened == 1 else f"{shortened} long chats"
-    return f"learning, of {chats} only the last {EXAMPLE_TOKENS:,} tokens"
+    return f"learning, of {chats} only the last {most:,} tokens"
 
 
 if __name__ == "__main__":

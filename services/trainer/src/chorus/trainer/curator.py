@@ -37,7 +37,7 @@ Tell = Callable[[BaseModel], None]
 
 def main() -> int:
     """Do what the order says; the exit code is 0 also when it cannot be done, for that is told."""
-    tell = attached()
+    tell, _ = attached()
     order = ORDER.validate_json(Path(sys.argv[1]).read_bytes())
     threading.Thread(target=_end_when_too_large, args=(order.memory, tell), daemon=True).start()
     try:

@@ -1,7 +1,9 @@
 """What the trainer answers on the bus, beside the jobs it takes from the queue."""
 
+import asyncio
 from pathlib import Path
 
+from chorus.common import base_model
 from chorus.common.bus.replies import ReplyStream
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.consent import (
@@ -15,6 +17,7 @@ from chorus.common.contracts.consent import (
 from chorus.common.contracts.datasets import (
     Archive,
     Archived,
+    Building,
     Dataset,
     Datasets,
     Deleted,
@@ -29,7 +32,12 @@ from chorus.common.contracts.datasets import (
     Selected,
 )
 from chorus.common.contracts.guild import GuildSettings
-from chorus.common.contracts.wire import now
+from chorus.common.contracts.merging import Merge, Merging
+from chorus.common.contracts.models import Manifest, ModelRecord, model_key, parse_model
+from chorus.common.contracts.storage import MODELS
+from chorus.common.contracts.training import Checked, CheckTraining, Estimate, JobRecord, Parent
+from chorus.common.contracts.wire import decode, now
+from chorus.common.errors import NotPermitted
 from chorus.common.objects import ObjectStore
 from chorus.trainer.datasets.archive import archive, filename
 from chorus.trainer.datasets.building import Builder, Plan, plan_again, plan_of, unheard
@@ -38,6 +46,9 @@ from chorus.trainer.datasets.export import export
 from chorus.trainer.datasets.forgetting import Forgetting
 from chorus.trainer.datasets.library import Library
 from chorus.trainer.datasets.pulse import beating
+from chorus.trainer.training.checking import Before, Offer, problems
+from chorus.trainer.training.estimate import foreseen, shape_of
+from chorus.trainer.training.merging import Merger
 
 SHOWN = 8  # versions of one name in a list
 
@@ -69,7 +80,7 @@ class DatasetHandlers:
         await self._build(plan_again(dataset, options=asked.options), replies)
 
     async def _build(self, plan: Plan, replies: ReplyStream) -> None:
-        async with beating(replies.send) as tell:
+        async with beating(replies.send, Building(stage="waiting")) as tell:
             dataset = await self._builder.build(plan, tell)
         await replies.send(Imported(dataset=dataset))
 
@@ -151,3 +162,55 @@ class ConsentHandlers:
         return await export(
             self._library, self._store, record.model_copy(update={"names": sorted(names)}), self._folder
         )
+
+
+class MergeHandlers:
+    """`train.v1.merge`."""
+
+    def __init__(self, merger: Merger) -> None:
+        self._merger = merger
+
+    async def merge(self, asked: Merge, replies: ReplyStream) -> None:
+        """Merge an adapter into its base; say meanwhile how far it is."""
+        async with beating(replies.send, Merging(stage="waiting")) as tell:
+            merged = await self._merger.merge(asked, tell)
+        await replies.send(merged)
+
+
+class CheckHandlers:
+    """`train.v1.check`."""
+
+    def __init__(
+        self, offer: Offer, jobs: Bucket[JobRecord], models: Bucket[ModelRecord], store: ObjectStore
+    ) -> None:
+        self._offer = offer
+        self._jobs = jobs
+        self._models = models
+        self._store = store
+
+    async def check(self, asked: CheckTraining) -> Checked:
+        """Everything that is wrong, or what it will take."""
+        jobs = [entry.value for entry in await self._jobs.entries(f"{asked.guild}.")]
+        before = await self._before(asked.guild, asked.parent) if asked.parent else None
+        if found := problems(asked, self._offer, before=before, jobs=jobs, at=now()):
+            return Checked(problems=found)
+        return Checked(estimate=await self._estimate(asked, jobs, before))
+
+    async def _before(self, guild: str, parent: Parent) -> Before | None:
+        if not parent.manifest.belongs_to(guild, MODELS):
+            raise NotPermitted(f"The model {parent.model} belongs to another guild.", code="other_guild")
+        name, selector = parse_model(parent.model)
+        entry = await self._models.get(model_key(guild, name))
+        version = entry.value.find(selector) if entry else None
+        if version is None:
+            return None
+        return Before(version, decode(Manifest, await self._store.get(version.manifest)))
+
+    async def _estimate(
+        self, asked: CheckTraining, jobs: list[JobRecord], before: Before | None
+    ) -> Estimate | None:
+        """None where the base's configuration is not on this machine, or tells us too little."""
+        name = self._offer.base(before.version.base.name if before else asked.base)
+        config = await asyncio.to_thread(base_model.config_of, name) if name else None
+        shape = shape_of(config) if config else None
+        return foreseen(asked, shape, jobs, gpu=self._offer.gpu) if shape else None

@@ -2,7 +2,8 @@
 
     python -m chorus.trainer.<program> ORDER.json
 
-The parent's end is `child_process`; the child calls `attached` first.
+The parent's end is `child_process`; the child calls `attached` first. The child's standard input is its
+lifeline, and the way to ask it to pause.
 
 A subprocess, so that cancelling frees all memory at once, a crash of native code or a hostile file costs
 one request and not the service, and the event loop never waits for a matrix product (a loop that is
@@ -28,6 +29,7 @@ from chorus.common.settings import bare_environment
 LINE_BYTES = 4 * 1024 * 1024  # a report holds a few samples of the data, never more than this
 SILENT = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 LAST_WORDS = 20  # lines of the child's log that are kept for a crash
+PAUSE = b"pause\n"
 
 log = structlog.get_logger()
 
@@ -78,10 +80,26 @@ class Child(Generic[Report]):
             log.debug("child", child=self._name, line=text)
             self._last_words = [*self._last_words[1 - LAST_WORDS :], text]
 
+    async def pause(self) -> None:
+        """Ask it to save what it has done and end; what it says then comes with its reports."""
+        assert self._process.stdin is not None
+        with suppress(ConnectionError):  # it has ended already
+            self._process.stdin.write(PAUSE)
+            await self._process.stdin.drain()
+
     async def end(self) -> None:
-        """End the whole process group, at once; the memory is free when this returns."""
+        """End all of it, at once; the memory is free when this returns.
+
+        Ranks that torchrun has started are in sessions of their own: they end because their standard input
+        does, and their end is seen by our end of their standard output.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        while await self._process.stdout.read(LINE_BYTES):
+            pass
         await self._process.wait()
 
 
@@ -95,15 +113,17 @@ async def child_process(
     *,
     last: tuple[type, ...],
     environment: Mapping[str, str] | None = None,
+    ranks: int = 1,
 ) -> AsyncGenerator[Child[Report]]:
     """Start a program on an order; on leaving, whatever happened, nothing of it is left.
 
-    `name` is for people and for the error's code; `last` are the reports after which it may end.
+    `name` is for people and for the error's code; `last` are the reports after which it may end. More than
+    one of `ranks` share the work: torchrun starts them, and the first one tells.
     """
     path = folder / "order.json"
     path.write_text(order.model_dump_json(exclude_none=True), encoding="utf-8")
     process = await asyncio.create_subprocess_exec(
-        *[sys.executable, "-m", f"chorus.trainer.{program}", str(path)],
+        *[sys.executable, *_shared(ranks, folder), "-m", f"chorus.trainer.{program}", str(path)],
         stdin=asyncio.subprocess.PIPE,  # its lifeline: closes when we die, however we die
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -118,6 +138,14 @@ async def child_process(
         await child.end()
 
 
+def _shared(ranks: int, folder: Path) -> list[str]:
+    """What comes before the module where several processes share the work: torchrun, with a folder for it."""
+    if ranks == 1:
+        return []
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--log-dir", str(folder / "torchrun")]
+    return [*torchrun, "--nproc-per-node", str(ranks)]
+
+
 def _cause(code: int) -> str:
     """An exit code in words."""
     if code >= 0:
@@ -128,21 +156,29 @@ def _cause(code: int) -> str:
 
 
 # --- the child's end -----------------------------------------------------------------------------
-def attached() -> Callable[[BaseModel], None]:
-    """In a child: end when the parent does, keep what libraries print for the log; returns how to tell."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def attached() -> tuple[Callable[[BaseModel], None], threading.Event]:
+    """In a child: end when the parent does, keep what libraries print for the log.
+
+    Returns how to tell, and an event that is set when the parent asks for a pause. Of several ranks only
+    the first one tells; and only one of them, any, sees that a pause is asked for.
+    """
+    asked = threading.Event()
+    threading.Thread(target=_obey, args=(asked,), daemon=True).start()
     reports = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     one_at_a_time = threading.Lock()
+    tells = os.environ.get("RANK", "0") == "0"  # as torchrun numbers them
 
     def tell(report: BaseModel) -> None:
-        with one_at_a_time:
-            print(report.model_dump_json(exclude_none=True), file=reports, flush=True)
+        if tells:
+            with one_at_a_time:
+                print(report.model_dump_json(exclude_none=True), file=reports, flush=True)
 
-    return tell
+    return tell, asked
 
 
-def _end_with_parent() -> None:
-    """Standard input is a pipe from the parent, into which nothing is ever written."""
-    os.read(0, 1)
+def _obey(asked: threading.Event) -> None:
+    """Standard input is a pipe from the parent: a line in it asks for a pause, its end is the parent's."""
+    while os.read(0, len(PAUSE)):
+        asked.set()
     os._exit(1)

@@ -16,7 +16,7 @@ class TrainerSettings(CommonSettings):
     base_model: str = STARTER
     """The base model that is trained unless a job names another one: `starter`, a local folder, or a model
     of the hub."""
-    base_models: list[str] = []
+    base_models: list[str] = Field(default=[])
     """Further base models that a job may name."""
     max_rank: int = Field(default=32, ge=8)
     """The highest rank of an adapter that inference serves; the same as its own setting."""

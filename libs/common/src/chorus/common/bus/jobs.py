@@ -61,6 +61,8 @@ class Delivery:
         """1 for the first delivery."""
         self.sequence = message.metadata.sequence.stream
         """The message's place in its stream."""
+        self.message_id = (message.headers or {}).get("Nats-Msg-Id")
+        """What its publisher called it, if it did."""
 
     async def settle(self, outcome: Outcome) -> None:
         """Tell the server what becomes of the message."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from chorus.common.contracts import consent, datasets, generation, speech, training
+from chorus.common.contracts import consent, datasets, generation, merging, speech, training
 from chorus.common.contracts.consent import (
     ConsentRecord,
     Exported,
@@ -32,11 +32,19 @@ from chorus.common.contracts.datasets import (
 )
 from chorus.common.contracts.generation import Cancel, Delta, End, Generate
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.merging import Merge, Merged, Merging
 from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.speech import Speak, Spoken, Transcribe, Transcript
 from chorus.common.contracts.topology import CONSENT, DATASETS, JOBS, MODELS, SETTINGS
-from chorus.common.contracts.training import Control, JobEvent, JobRecord, TrainJob
+from chorus.common.contracts.training import (
+    Checked,
+    CheckTraining,
+    Control,
+    JobEvent,
+    JobRecord,
+    TrainJob,
+)
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,18 @@ CHANNELS = (
     Channel(
         "trainEvent", f"{training.EVENTS_SUBJECT}.{{guild}}.{{job}}.{{type}}", "trainer", JobEvent,
         summary="What happens to a job: JetStream stream EVENTS, kept for a week.",
+    ),
+    Channel(
+        "trainCheck", training.CHECK, "trainer", CheckTraining, (Checked,),
+        summary="What is wrong with a training, all of it at once, or what it will take. Nothing is queued.",
+    ),
+    Channel(
+        "trainMerge", merging.MERGE, "trainer", Merge, (Merging, Merged),
+        summary="Merge an adapter into its base: a whole model, as files to be fetched for a day.",
+    ),
+    Channel(
+        "trainMergeCancel", f"{merging.CANCEL}.{{request}}", "trainer", Cancel,
+        summary="Stop a merging.",
     ),
     Channel(
         "dataImport", datasets.IMPORT, "trainer", Import, (Building, Imported),

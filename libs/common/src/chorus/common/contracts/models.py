@@ -44,8 +44,10 @@ class Probe(Part):
     messages: list[Turn]
     prompt_sha256: Sha256
     """Of the prompt's token ids, as `token_hash` counts them."""
-    reply: str | None = None
-    """What the trainer's model wrote, greedily, up to the first token that was a near tie."""
+    reply_chars: NonNegativeInt = 0
+    """Characters that the trainer's model wrote, greedily, before the first token that was a near tie."""
+    reply_sha256: Sha256 | None = None
+    """Of these characters in UTF-8, and not the words: they may be somebody's. None where nothing is sure."""
     whole: bool = False
     """Whether that is all of the reply, its end included."""
 
@@ -192,12 +194,17 @@ class ModelRecord(Wire):
     aliases: dict[str, PositiveInt]
 
     def find(self, selector: str) -> ModelVersion | None:
-        """The version that a number, an alias, a label or a job's id means."""
+        """The version that a number, an alias, a label or a job's id means.
+
+        `3-final` is version 3 itself where the last step's weights are the best ones.
+        """
         if (label := selector.removesuffix("-best")).isdigit() or label in self.aliases:
             number = int(label) if label.isdigit() else self.aliases[label]
             return next((v for v in self.versions if v.version == number), None)
         of_job = (v for v in reversed(self.checkpoints) if v.label and selector in (v.label, v.job))
-        return next(of_job, None)
+        if (found := next(of_job, None)) is None and selector.endswith("-final"):
+            return self.find(selector.removesuffix("-final"))
+        return found
 
     def marked(self, stale: "Stale", jobs: set[str]) -> "ModelRecord":
         """The record with all that came from these jobs marked as stale; an earlier deadline stands."""
@@ -236,6 +243,16 @@ def parse_model(text: str) -> tuple[str, str]:
             param="model",
         )
     return match[1], match[2] or "prod"
+
+
+def refuse_whole(model: str) -> InvalidInput:
+    """The error for a whole model that is asked to answer beside a base and its adapters."""
+    return InvalidInput(
+        f"{model} is a whole model: it needs an engine of its own. Write it to a folder with "
+        f"`chorus models export {model} --to FOLDER`, and start Chorus with CHORUS_BASE_MODEL=FOLDER.",
+        code="whole_model",
+        param="model",
+    )
 
 
 def token_hash(token_ids: list[int]) -> str:

@@ -8,7 +8,7 @@ subscription that would listen in on them is denied.
 
 from dataclasses import dataclass, field
 
-from chorus.common.contracts import consent, datasets, generation, speech, training
+from chorus.common.contracts import consent, datasets, generation, merging, speech, training
 from chorus.common.contracts.topology import (
     CONSENT,
     DATASETS,
@@ -71,6 +71,10 @@ USERS = {
         publish=(
             f"{training.JOBS_SUBJECT}.*",
             f"{training.CONTROL_SUBJECT}.*",
+            training.CHECK,
+            merging.MERGE,
+            f"{merging.CANCEL}.*",
+            f"$JS.API.STREAM.MSG.GET.{EVENTS}",
             *DATA,
             f"{datasets.CANCEL}.*",
             generation.GENERATE,
@@ -93,8 +97,11 @@ USERS = {
             f"$JS.ACK.{TRAIN}.{TRAINER_CONSUMER}.>",
             f"$JS.API.STREAM.MSG.GET.{TRAIN}",
             f"$JS.API.STREAM.MSG.DELETE.{TRAIN}",
+            f"{training.JOBS_SUBJECT}.*",  # what was lost from the queue is published again
             f"{training.EVENTS_SUBJECT}.>",
             "dlq.train.*",
+            generation.GENERATE,  # the parity probes of a new version
+            f"{generation.CANCEL}.*",
             *_write(JOBS),
             *_write(DATASETS),
             *_write(MODELS),
@@ -103,8 +110,10 @@ USERS = {
         ),
         subscribe=(
             f"{training.CONTROL_SUBJECT}.*",
-            *(f"{subject} {QUEUE_GROUP}" for subject in DATA),
+            f"changed.{JOBS}.>",
+            *(f"{subject} {QUEUE_GROUP}" for subject in (training.CHECK, merging.MERGE, *DATA)),
             f"{datasets.CANCEL}.*",
+            f"{merging.CANCEL}.*",
             *DISCOVERY,
         ),
         # A build says once a second how far it is.

@@ -69,6 +69,8 @@ def trainer_consumer(ack_wait: float) -> ConsumerConfig:
 
     Deliveries are not limited here: a job that fails again and again is counted in its entry, where
     progress resets the count, and given up by the trainer. No `backoff`: it would replace `ack_wait`.
+    Nor is what waits for an answer: a job whose turn it is not is handed back for a moment, and a limit
+    would hide those behind it, with the one whose turn it is among them.
     """
     return ConsumerConfig(
         durable_name=TRAINER_CONSUMER,
@@ -77,7 +79,7 @@ def trainer_consumer(ack_wait: float) -> ConsumerConfig:
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=ack_wait,
         max_deliver=-1,
-        max_ack_pending=64,
+        max_ack_pending=-1,
         max_waiting=64,
     )
 

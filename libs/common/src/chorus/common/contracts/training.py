@@ -36,6 +36,9 @@ JOBS_SUBJECT = "train.job"
 CONTROL_SUBJECT = "train.control"
 EVENTS_SUBJECT = "evt.trainer"
 
+DATASETS_AT_MOST = 20
+"""That one job learns from."""
+
 
 class JobState(StrEnum):
     """Where a job is. See the picture at the top of this file."""
@@ -82,7 +85,7 @@ class TrainJob(Wire):
     job: JobId
     guild: Guild
     model: Name
-    data: list[Learned] = Field(min_length=1, max_length=20)
+    data: list[Learned] = Field(min_length=1, max_length=DATASETS_AT_MOST)
     base: str | None = None
     """One of the operator's base models; None takes the default."""
     parent: Parent | None = None

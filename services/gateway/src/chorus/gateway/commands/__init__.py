@@ -1,15 +1,18 @@
 """What people can ask for. Pure: a command takes a `Context` and its parameters and returns a `Reply`.
 
 parsing      a line of text → a command's parameters
-options      how data is read and built: parameters that several commands share
+options      how data is built, how a model is trained: parameters as the contracts have them
 replies      what a command may return
 telling      how an import and a training are told while they go on
+outcome      how a training ended: words, loss curve, replies before and after
+figures      a training's figures in words
 ports        what commands need of the world
 context      who asks, where, and with what
 trust        who may be learned from
 sources      what is to be learned, and how it becomes a dataset
 catalogue    finding a dataset, or an uploaded file, by its name
-card · histogram      a dataset in words, and its lengths in a picture
+bases        what people call base models
+card · histogram · curve      a dataset in words, its lengths and a run's losses as pictures
 history · reading      what mining needs of the world, and how channels are read
 training · importing · mining · datasets · privacy · notice · jobs · chat · models · speech · help
              the commands

@@ -28,6 +28,8 @@ class Session:
     """A conversation, remembered while it goes on."""
 
     turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    model: str | None = None
+    """Whom it is with, where that is not the guild's voice."""
 
     def forget(self) -> None:
         """Begin anew."""

@@ -1,23 +1,34 @@
-"""`!job`, `!jobs`, `!cancel`: what became of a training."""
+"""`!job`, `!jobs`, `!logs`, `!cancel`, `!pause`, `!resume`: what became of a training, and what shall."""
 
 import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from pydantic import Field
 
 from chorus.common.contracts.names import JOB_ID
-from chorus.common.contracts.training import JobRecord, JobState
+from chorus.common.contracts.training import JobEvent, JobRecord, JobState
 from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.figures import estimated, figures, measured
+from chorus.gateway.commands.outcome import curve_of
 from chorus.gateway.commands.parsing import Parameters
-from chorus.gateway.commands.replies import Card, Reply, Text
+from chorus.gateway.commands.replies import Card, Progress, Reply, Text
+from chorus.gateway.commands.telling import course, ended_in_words
 
 SHOWN = 20  # jobs
 
 
 class OneJob(Parameters):
-    """What `!job` and `!cancel` take."""
+    """What commands take that are about one job."""
 
     job: str = Field(description="a job's id")
+
+
+class Logs(OneJob):
+    """What `!logs` takes."""
+
+    count: int = Field(default=40, ge=1, le=1000, description="how many lines, the newest ones")
 
 
 class NoParameters(Parameters):
@@ -25,9 +36,12 @@ class NoParameters(Parameters):
 
 
 async def job(ctx: Context, asked: OneJob) -> Reply:
-    """Say how far one job is, or how it ended."""
+    """Say all that is known of one job."""
     record = await ctx.chorus.jobs.get(ctx.guild, _id(asked.job))
-    return Text(f"Job {record.job.job} ({record.job.model} from {record.job.dataset}): {told(record)}")
+    curve, missing = await curve_of(ctx, record)
+    rows = [row for row in (*_course(record), *_wished(record)) if row[1]]
+    footer = missing or f"What was said of it: !logs {record.job.job}"
+    return Card(f"Job {record.job.job}", ("", ""), rows, footer, curve)
 
 
 async def jobs(ctx: Context, _: NoParameters) -> Reply:
@@ -39,15 +53,41 @@ async def jobs(ctx: Context, _: NoParameters) -> Reply:
         (r.job.job, r.job.model, r.job.dataset, f"{r.job.submitted_at:%Y-%m-%d %H:%M} UTC", told(r))
         for r in records
     ]
-    return Card("Jobs", ("job", "model", "dataset", "submitted", "state"), rows)
+    return Card("Jobs", ("job", "model", "dataset", "submitted", "state"), rows, "More: !job ID")
+
+
+async def logs(ctx: Context, asked: Logs) -> Reply:
+    """List what was said while a job ran, oldest first."""
+    name = _id(asked.job)
+    events = [event for event in await ctx.chorus.jobs.logs(ctx.guild, name) if event.type == "message"]
+    if not events:
+        return Text(f"Nothing has been said of job {name}, or longer ago than a week. See !job {name}")
+    left_out = len(events) - asked.count
+    footer = f"{left_out} earlier lines: !logs {name} count={len(events)}" if left_out > 0 else ""
+    rows = [_line(event) for event in events[-asked.count :]]
+    return Card(f"Job {name}", ("UTC", "", ""), rows, footer)
 
 
 async def cancel(ctx: Context, asked: OneJob) -> Reply:
-    """Stop a job that waits or runs."""
+    """Stop a job that waits, runs, or is paused."""
     record = await ctx.chorus.jobs.cancel(ctx.guild, _id(asked.job))
     if record.state is JobState.CANCELLED:
         return Text(f"Job {record.job.job} is cancelled.")
     return Text(f"Job {record.job.job} is being cancelled.")
+
+
+async def pause(ctx: Context, asked: OneJob) -> Reply:
+    """Stop a job, and keep what it has learned so far."""
+    name = (await ctx.chorus.jobs.pause(ctx.guild, _id(asked.job))).job.job
+    return Text(f"Job {name} stops, and keeps what it has learned. To go on: !resume {name}")
+
+
+async def resume(ctx: Context, asked: OneJob) -> Reply:
+    """Let a paused job go on, and watch it."""
+    record = await ctx.chorus.jobs.resume(ctx.guild, _id(asked.job))
+    name = record.job.job
+    moments = course(ctx, name, record.benchmarks)
+    return Progress(f"Job {name} goes on.", ended_in_words(moments))
 
 
 def told(record: JobRecord) -> str:
@@ -61,7 +101,43 @@ def told(record: JobRecord) -> str:
         )
     if record.state is JobState.RUNNING and record.progress:
         return f"{record.state}: step {record.progress.step} of {record.progress.steps}"
-    return f"{record.state}: {record.stage}" if record.stage else str(record.state)
+    waits = record.state in {JobState.QUEUED, JobState.RUNNING}
+    return f"{record.state}: {record.stage}" if record.stage and waits else str(record.state)
+
+
+def _wished(record: JobRecord) -> Iterable[tuple[str, str]]:
+    """What was asked for."""
+    job = record.job
+    wishes = job.hyperparameters.model_dump(exclude_defaults=True)
+    yield "model", job.model
+    yield "learns from", job.dataset
+    yield "goes on from", job.parent.model if job.parent else ""
+    yield "base model", job.base or ""
+    yield "method", job.hyperparameters.method
+    yield "chosen", ", ".join(f"{name}={value}" for name, value in wishes.items() if name != "method")
+    yield "submitted", f"{job.submitted_at:%Y-%m-%d %H:%M} UTC, by {job.submitted_by}"
+    yield "estimate", estimated(record.estimate) if record.estimate else ""
+
+
+def _course(record: JobRecord) -> Iterable[tuple[str, str]]:
+    """What became of it."""
+    yield "state", told(record)
+    goes_on = not record.state.final
+    yield "progress", ", ".join(figures(record.progress)) if goes_on and record.progress else ""
+    yield "attempt", f"{record.attempt}" if record.attempt > 1 else ""
+    for benchmark in record.benchmarks:
+        yield benchmark.name, ", ".join(measured(benchmark))
+    yield "checkpoint", f"of step {record.checkpoint.step}" if goes_on and record.checkpoint else ""
+    if result := record.result:
+        yield "answers", "now" if result.in_use else f"not yet: !use {result.model}"
+        yield "ended early", result.ended or ""
+        yield "as served", f"{result.parity.verdict}: {result.parity.reason}" if result.parity else ""
+
+
+def _line(event: JobEvent) -> tuple[str, ...]:
+    at = datetime.fromtimestamp(event.created_at, UTC)
+    level = "" if event.level == "info" else event.level
+    return (f"{at:%Y-%m-%d %H:%M:%S}", level, event.message)
 
 
 def _id(text: str) -> str:

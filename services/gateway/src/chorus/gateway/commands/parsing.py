@@ -1,28 +1,30 @@
 """From a line of text to a command's parameters.
 
     !train "some words" positive=False epochs=3
-    !train file='my data.json'
+    !train --text-file 'my notes.txt' --epochs 3
     !ask what is "the rule" about a=b?
 
-`key=value` is an option only where the command has that option; everything else is the command's text,
-kept as it was written, unless an option was surely meant: then we ask. Between quotes that open the text
-nothing is an option.
+`key=value` and `--key value` are options only where the command has that option, dashes as good as
+underscores; everything else is the command's text, kept as it was written, unless an option was surely
+meant: then we ask. Between quotes that open the text nothing is an option.
 One pair of quotes around the whole text is taken off, phones' curly ones too.
 """
 
 import difflib
 import re
-from collections.abc import Collection, Mapping
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chorus.common.contracts.names import NAME, slug
-from chorus.common.errors import InvalidInput, in_short
+from chorus.common.errors import ChorusError, InvalidInput, in_short
 
 QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»"}
 APOSTROPHES = "'‘"  # that open nothing when nothing closes them: 'tis
-_OPTION = re.compile(r"(?:^|(?<=\s))([A-Za-z_]+)=")
+SWITCHED = ("true", "false", "yes", "no", "on", "off", "1", "0", "auto")
+LISTED = 12  # options in a sentence; of more, the help tells
+_OPTION = re.compile(r"(?:^|(?<=\s))(?:--([A-Za-z][\w-]*)(?:=|(?=\s|$))|([A-Za-z_][\w-]*)=)")
 
 
 class Parameters(BaseModel):
@@ -35,15 +37,16 @@ P = TypeVar("P", bound=Parameters)
 
 
 def bind(model: type[P], text_field: str | None, argument: str) -> P:
-    """Read a command's parameters. Raises `InvalidInput` that says which one is wrong, and why."""
+    """Read a command's parameters. Raises `InvalidInput` that says all that is wrong with them, and why."""
     options = set(model.model_fields) - {text_field}
-    values, text = _take_options(argument.strip(), options)
+    values, text = _take_options(argument.strip(), model, options)
     if text and text_field is None:
         raise InvalidInput(f"Nothing is expected here, but there is {text!r}.", code="unexpected_text")
+    mistyped: list[InvalidInput] = []
     if text and text_field is not None:
-        _refuse_mistyped_option(text, options, lone=not model.model_fields[text_field].is_required())
+        mistyped = _mistyped(text, options, lone=not model.model_fields[text_field].is_required())
         values[text_field] = _words(text) if takes_several(model, text_field) else _unquoted(text)
-    return validated(model, values)
+    return validated(model, values, mistyped)
 
 
 def takes_several(model: type[Parameters], field: str) -> bool:
@@ -51,30 +54,67 @@ def takes_several(model: type[Parameters], field: str) -> bool:
     return model.model_fields[field].annotation == tuple[str, ...]
 
 
-def validated(model: type[P], values: dict[str, Any]) -> P:
-    """The parameters of these values. Raises `InvalidInput` that says which one is wrong, and why."""
+def is_switch(model: type[Parameters], field: str) -> bool:
+    """Whether a parameter is on where it stands without a value."""
+    annotation = model.model_fields[field].annotation
+    return bool in (annotation, *get_args(annotation))
+
+
+def option_name(text: str) -> str:
+    """A parameter's name, as people may write it."""
+    return text.replace("-", "_").lower()
+
+
+def validated(model: type[P], values: dict[str, Any], wrong: Sequence[InvalidInput] = ()) -> P:
+    """The parameters of these values. Raises `InvalidInput` that says all that is wrong, and why.
+
+    `wrong` is what is known to be wrong already.
+    """
     try:
-        return model.model_validate(values)
+        parameters = model.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = str(first["loc"][0])
-        if first["type"] == "missing":
-            raise InvalidInput(f"`{name}` is missing.", code="missing_parameter", param=name) from None
-        raise InvalidInput(
-            f"`{name}` cannot be {in_short(str(first['input']))!r}: {_reason(first)}.",
-            code="invalid_parameter",
-            param=name,
-        ) from None
+        by_name: dict[str, list[Mapping[str, Any]]] = {}
+        for detail in error.errors(include_url=False):
+            by_name.setdefault(str(detail["loc"][0]), []).append(detail)
+        wrong = [*wrong, *(_refused(name, details) for name, details in by_name.items())]
+        raise together(wrong) from None
+    if wrong:
+        raise together(wrong)
+    return parameters
 
 
-def _reason(error: Mapping[str, Any]) -> str:
-    """Why a value is refused. A pattern tells most people nothing: of a name, one is told that would do."""
-    if NAME in error.get("ctx", {}).get("pattern", ""):
-        return f"names are of a to z, 0 to 9 and hyphens, as in `{slug(str(error['input']))}`"
-    return f"{error['msg'][:1].lower()}{error['msg'][1:]}"
+def together(wrong: Sequence[ChorusError]) -> ChorusError:
+    """Several things that are wrong, as one; a program is told the first one's code."""
+    told = list(dict.fromkeys(one.message for one in wrong))
+    first = wrong[0]
+    return first if len(told) == 1 else InvalidInput("\n".join(told), code=first.code, param=first.param)
 
 
-def _take_options(argument: str, options: set[str]) -> tuple[dict[str, Any], str]:
+def _refused(name: str, details: Sequence[Mapping[str, Any]]) -> InvalidInput:
+    if details[0]["type"] == "missing":
+        return InvalidInput(f"`{name}` is missing.", code="missing_parameter", param=name)
+    return InvalidInput(
+        f"`{name}` cannot be {in_short(str(details[0]['input']))!r}: {_reason(details)}.",
+        code="invalid_parameter",
+        param=name,
+    )
+
+
+def _reason(details: Sequence[Mapping[str, Any]]) -> str:
+    """Why a value is refused: one detail for each kind of value that it might have been.
+
+    A pattern tells most people nothing: of a name, one is told that would do.
+    """
+    if NAME in details[0].get("ctx", {}).get("pattern", ""):
+        return f"names are of a to z, 0 to 9 and hyphens, as in `{slug(str(details[0]['input']))}`"
+    first, *others = (str(detail["msg"]).removeprefix("Value error, ") for detail in details)
+    rest = (other.removeprefix("Input should be ") for other in others)
+    return " or ".join([f"{first[:1].lower()}{first[1:]}", *rest])
+
+
+def _take_options(
+    argument: str, model: type[Parameters], options: Collection[str]
+) -> tuple[dict[str, Any], str]:
     """The options, and the text without them."""
     values: dict[str, Any] = {}
     text, at = "", 0
@@ -82,7 +122,7 @@ def _take_options(argument: str, options: set[str]) -> tuple[dict[str, Any], str
         at = _closing(argument, 0) + 1
         text = argument[:at]
     while found := _OPTION.search(argument, at):
-        name = found[1].lower()
+        name = option_name(found[1] or found[2])
         if name not in options:
             text += argument[at : found.end()]
             at = found.end()
@@ -90,7 +130,10 @@ def _take_options(argument: str, options: set[str]) -> tuple[dict[str, Any], str
         text += argument[at : found.start()]
         if name in values:
             raise InvalidInput(f"`{name}` is given twice.", code="given_twice", param=name)
-        values[name], at = _value(argument, found.end())
+        if argument[found.start() : found.end()].endswith("="):
+            values[name], at = _value(argument, found.end())
+        else:
+            values[name], at = _value_that_follows(argument, found.end(), model, name)
     return values, (text + argument[at:]).strip()
 
 
@@ -102,6 +145,24 @@ def _value(argument: str, start: int) -> tuple[str, int]:
     word = re.match(r"\S*", argument[start:])
     value = word[0] if word else ""
     return value, start + len(value)
+
+
+def _value_that_follows(
+    argument: str, end_of_name: int, model: type[Parameters], name: str
+) -> tuple[str, int]:
+    """The value of `--name`, which stands after a space, and where it ends; a switch needs none."""
+    start = end_of_name + len(argument[end_of_name:]) - len(argument[end_of_name:].lstrip())
+    value, end = _value(argument, start)
+    if is_switch(model, name) and value.lower() not in SWITCHED:
+        return "true", end_of_name
+    if not value:
+        raise needs_a_value(name)
+    return value, end
+
+
+def needs_a_value(name: str) -> InvalidInput:
+    """What to tell who gives an option without its value."""
+    return InvalidInput(f"`--{name.replace('_', '-')}` needs a value.", code="missing_value", param=name)
 
 
 def _words(text: str) -> list[str]:
@@ -144,26 +205,26 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if _opens(text, 0) and _closing(text, 0) == len(text) - 1 else text
 
 
-def _refuse_mistyped_option(text: str, options: set[str], *, lone: bool) -> None:
+def _mistyped(text: str, options: Collection[str], *, lone: bool) -> list[InvalidInput]:
     """`fiel=x.json` is no text to learn: better to ask than to train on it.
 
     A near option's name is refused everywhere. With `lone`, where a command can do without text, so is
-    what has no words beside it (`nonsense=1`); where text is the point, `E=mc2` is as good as any.
+    what has no words beside it (`nonsense=1`), and what begins with two dashes; where text is the point,
+    `E=mc2` is as good as any.
     """
     words = _outside_quotes(text).split()
-    given = [word.partition("=")[0] for word in words if _looks_like_option(word)]
-    lone = lone and len(given) == len(words)
-    for name in given:
-        near = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.7)
-        if near or lone:
-            raise unknown_option(name, options, "Quotes make it text.")
+    given = [name for word in words if (name := _option_in(word))]
+    nothing_else = lone and (len(given) == len(words) or text.startswith("--"))
+    wrong = [name for name in given if nothing_else or _nearest(name, options)]
+    return [unknown_option(name, options, "Quotes make it text.") for name in wrong]
 
 
 def unknown_option(name: str, options: Collection[str], way_out: str = "") -> InvalidInput:
     """What to tell who gives an option that a command does not have."""
-    near = difflib.get_close_matches(name.lower(), options, n=1, cutoff=0.7)
+    near = _nearest(name, options)
     known = ", ".join(f"`{option}=`" for option in sorted(options)) or "none"
-    hint = f"Did you mean `{near[0]}=`?" if near else f"Options: {known}."
+    listed = f"Options: {known}." if len(options) <= LISTED else "!help and the command lists them."
+    hint = f"Did you mean `{near}=`?" if near else listed
     return InvalidInput(
         f"There is no option `{in_short(name)}=` here. {hint} {way_out}".rstrip(),
         code="unknown_option",
@@ -171,11 +232,18 @@ def unknown_option(name: str, options: Collection[str], way_out: str = "") -> In
     )
 
 
+def _nearest(name: str, options: Collection[str]) -> str | None:
+    near = difflib.get_close_matches(option_name(name), options, n=1, cutoff=0.7)
+    return near[0] if near else None
+
+
 def _outside_quotes(text: str) -> str:
     """What comes after the leading quotes."""
     return text[_closing(text, 0) + 1 :] if _opens(text, 0) else text
 
 
-def _looks_like_option(word: str) -> bool:
-    name, equals, _ = word.partition("=")
-    return bool(equals) and name.isidentifier()
+def _option_in(word: str) -> str | None:
+    """The name, where a word looks like an option."""
+    name, equals, _ = word.removeprefix("--").partition("=")
+    looks = (equals or word.startswith("--")) and option_name(name).isidentifier()
+    return name if looks else None

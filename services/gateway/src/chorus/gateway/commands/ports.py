@@ -1,6 +1,6 @@
 """What commands need of the world. `backends` meet it over the bus; nothing here knows how."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -21,9 +21,11 @@ from chorus.common.contracts.datasets import (
 from chorus.common.contracts.datasets import Datasets as Listing
 from chorus.common.contracts.generation import Delta, End
 from chorus.common.contracts.guild import GuildSettings, Notice
-from chorus.common.contracts.models import ModelRecord
+from chorus.common.contracts.hyperparameters import Hyperparameters
+from chorus.common.contracts.merging import Merging
+from chorus.common.contracts.models import ModelRecord, ModelVersion
 from chorus.common.contracts.storage import ObjectRef
-from chorus.common.contracts.training import Hyperparameters, JobRecord
+from chorus.common.contracts.training import Checked, JobEvent, JobRecord, Parent
 
 
 @dataclass(frozen=True)
@@ -166,9 +168,35 @@ class Jobs(Protocol):
     """Training jobs of a guild."""
 
     async def submit(
-        self, dataset: Dataset, model: str, wishes: Hyperparameters, *, submitted_by: str, key: str
+        self,
+        data: Sequence[Dataset],
+        model: str,
+        wishes: Hyperparameters,
+        *,
+        base: str | None = None,
+        parent: Parent | None = None,
+        submitted_by: str,
+        key: str,
     ) -> JobRecord:
-        """Queue a training. The same idempotency key again is the same job. Raises `QueueFull`."""
+        """Queue a training on all of this data, which is one guild's. The same key again is the same job.
+
+        Raises `InvalidInput` with everything that is wrong, a line each, or `QueueFull`. Where nobody is
+        there to look for what is wrong, it is queued all the same: the worker looks again.
+        """
+        ...
+
+    async def check(
+        self,
+        data: Sequence[Dataset],
+        wishes: Hyperparameters,
+        *,
+        base: str | None = None,
+        parent: Parent | None = None,
+    ) -> Checked:
+        """What is wrong with such a training, or what it will take. Nothing is queued.
+
+        Raises `Unavailable` or `TimedOut` where no trainer answers.
+        """
         ...
 
     async def get(self, guild: str, job: str) -> JobRecord:
@@ -180,12 +208,34 @@ class Jobs(Protocol):
         ...
 
     async def cancel(self, guild: str, job: str) -> JobRecord:
-        """Ask for a job to stop. Raises `NotFound`, or `Conflict` if it has ended."""
+        """Ask for a job to stop. Raises `NotFound`, or `Conflict` if it has ended or is publishing."""
         ...
 
-    def follow(self, guild: str, job: str) -> AsyncIterator[JobRecord]:
-        """The job as it goes on, until it has ended."""
+    async def pause(self, guild: str, job: str) -> JobRecord:
+        """Ask for a job to stop and to keep what it has learned. Raises as `cancel` does."""
         ...
+
+    async def resume(self, guild: str, job: str) -> JobRecord:
+        """Queue a paused job again. Raises `NotFound`, `QueueFull`, or `Conflict` if it is not paused."""
+        ...
+
+    def follow(self, guild: str, job: str) -> AsyncGenerator[JobRecord | JobEvent]:
+        """The job as it goes on, until it has ended; and warnings when they are said."""
+        ...
+
+    async def logs(self, guild: str, job: str) -> list[JobEvent]:
+        """What was said about it, oldest first; a week of it is kept."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """What a model consists of, to be handed out."""
+
+    model: str
+    """`name@version`."""
+    files: Mapping[str, ObjectRef]
+    """By their names in one folder."""
 
 
 class Models(Protocol):
@@ -199,12 +249,28 @@ class Models(Protocol):
         """The model that answers; None is the base."""
         ...
 
-    async def use(self, guild: str, name: str, selector: str) -> str:
-        """Have a version answer from now on; returns `name@version`. Raises `NotFound`."""
+    async def use(self, guild: str, name: str, selector: str, *, force: bool = False) -> str:
+        """Have a version answer from now on; returns `name@version`.
+
+        Raises `NotFound`, or `InvalidInput` for a whole model, a checkpoint, and, but for `force`, a version
+        that answers otherwise than it was taught.
+        """
         ...
 
     async def use_base(self, guild: str) -> None:
         """Have the base model answer from now on."""
+        ...
+
+    async def find(self, guild: str, model: str) -> ModelVersion:
+        """The version, or the checkpoint, that `name`, `name@3` and the like mean. Raises `NotFound`."""
+        ...
+
+    async def files(self, guild: str, model: str) -> ModelFiles:
+        """What a version, or a checkpoint, consists of. Raises `NotFound`."""
+        ...
+
+    def merge(self, guild: str, model: str) -> AsyncIterator[Merging | ModelFiles]:
+        """Make a whole model of an adapter: how far that is, at last its files. Raises `NotFound`."""
         ...
 
 

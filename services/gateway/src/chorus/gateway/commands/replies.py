@@ -63,8 +63,10 @@ class Moment:
     """A line that stays, whatever comes after it."""
     outcome: Text | Problem | None = None
     """How it ended; nothing comes after it."""
-    goes_on: bool = False
-    """Whether it goes on when nobody watches any more."""
+    more: tuple[Card, ...] = ()
+    """What is shown below the outcome."""
+    job: str | None = None
+    """The job that goes on when nobody watches any more."""
 
 
 @dataclass(frozen=True)

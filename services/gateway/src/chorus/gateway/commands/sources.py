@@ -60,10 +60,11 @@ async def from_words(ctx: Context, asked: Handed, text: str) -> Steps:
     return await from_files(ctx, asked, [Upload(f"{TYPED}.txt", text.encode())], "submitted")
 
 
-async def from_data(ctx: Context, asked: Handed, text: str) -> Steps:
+async def from_data(ctx: Context, asked: Handed, text: str, label: bool | None = None) -> Steps:
     """A dataset that is there, by its name, or one of an uploaded file, by the file's name.
 
-    Options that are given have it built anew.
+    Options that are given have it built anew. `label` says whether these are replies to give, if somebody
+    said so.
     """
     name = await named(ctx, text)
     listing = await ctx.chorus.datasets.list(ctx.guild)
@@ -73,13 +74,13 @@ async def from_data(ctx: Context, asked: Handed, text: str) -> Steps:
         if (found := find_source(listing, name)) is None:
             raise
     else:
-        return await from_dataset(ctx, asked, dataset)
+        return await from_dataset(ctx, asked, dataset, label)
     dataset, source = found
     await basis(ctx, dataset.basis.way)
     new = NewDataset(
         name=asked.name or _name_of(source.filename),
         files=[source],
-        positive=asked.positive if "positive" in asked.model_fields_set else dataset.label,
+        positive=dataset.label if label is None else label,
         contributor=dataset.contributor,
         basis=dataset.basis,
         options=asked.options(),
@@ -87,7 +88,7 @@ async def from_data(ctx: Context, asked: Handed, text: str) -> Steps:
     return ctx.chorus.datasets.add(ctx.guild, new)
 
 
-async def from_selected(ctx: Context, asked: Handed) -> Steps:
+async def from_selected(ctx: Context, asked: Handed, label: bool | None = None) -> Steps:
     """The dataset that was selected. Raises `InvalidInput` where none is."""
     listing = await ctx.chorus.datasets.list(ctx.guild)
     if listing.selected is None:
@@ -96,18 +97,18 @@ async def from_selected(ctx: Context, asked: Handed) -> Steps:
             "`!train data=club`. `!select_dataset club` chooses what a bare `!train` uses.",
             code="nothing_to_train_on",
         )
-    return await from_dataset(ctx, asked, find(listing, listing.selected))
+    return await from_dataset(ctx, asked, find(listing, listing.selected), label)
 
 
-async def from_dataset(ctx: Context, asked: Handed, dataset: Dataset) -> Steps:
+async def from_dataset(ctx: Context, asked: Handed, dataset: Dataset, label: bool | None) -> Steps:
     """The dataset as it is, or built anew where options were given.
 
     It was made by right; whether it is learned is for what the operator allows today.
     """
     await basis(ctx, dataset.basis.way)
-    if "positive" in asked.model_fields_set and asked.positive != dataset.label:
+    if label is not None and label != dataset.label:
         raise InvalidInput(
-            f"{dataset.id} was built otherwise. `!select_dataset {dataset.id} positive={asked.positive}` "
+            f"{dataset.id} was built otherwise. `!select_dataset {dataset.id} positive={label}` "
             "builds it anew so.",
             code="built_otherwise",
             param="positive",

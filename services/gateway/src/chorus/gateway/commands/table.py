@@ -13,7 +13,7 @@ from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.help import OPTIONS, Help, build_options, in_full, overview
 from chorus.gateway.commands.importing import Build, Import, build, import_files
-from chorus.gateway.commands.jobs import NoParameters, OneJob, cancel, job, jobs
+from chorus.gateway.commands.jobs import Logs, NoParameters, OneJob, cancel, job, jobs, logs, pause, resume
 from chorus.gateway.commands.mining import Mine, mine
 from chorus.gateway.commands.models import Use, models, use
 from chorus.gateway.commands.notice import NoticeParameters, notice
@@ -40,16 +40,27 @@ async def show_help(_: Context, asked: Help) -> Reply:
 
 TRAINING = (
     Command(
-        "train", train, Train, "text", '!train "words" | file=PATH | data=NAME',
+        "train", train, Train, "text", '!train "words" file=PATH data=NAME',
         "teach the model something new",
         (
             "!train file=examples/first-run.json", '!train "We meet on Fridays at eight." model=club',
-            "!train data=club epochs=3", "!train",
+            "!train data=club,quay epochs=3", "!train data=club start=main@2", "!train",
         ),
         admin=True,
     ),
-    Command("job", job, OneJob, "job", "!job ID", "see how far a training is", ("!job k7f3m2qxab",)),
+    Command("job", job, OneJob, "job", "!job ID", "see how a training is doing", ("!job k7f3m2qxab",)),
     Command("jobs", jobs, NoParameters, None, "!jobs", "list all trainings"),
+    Command(
+        "logs", logs, Logs, "job", "!logs ID", "see what was said during a training", ("!logs k7f3m2qxab",)
+    ),
+    Command(
+        "pause", pause, OneJob, "job", "!pause ID", "stop a training for a while", ("!pause k7f3m2qxab",),
+        admin=True,
+    ),
+    Command(
+        "resume", resume, OneJob, "job", "!resume ID", "let a paused training go on", ("!resume k7f3m2qxab",),
+        admin=True,
+    ),
     Command(
         "cancel", cancel, OneJob, "job", "!cancel ID", "stop a training", ("!cancel k7f3m2qxab",), admin=True
     ),
@@ -112,7 +123,7 @@ TRUST = (
 TALKING = (
     Command(
         "ask", ask, Ask, "question", "!ask QUESTION", "ask one question, apart from the conversation",
-        ("!ask When do you open?",),
+        ("!ask When do you open?", "!ask model=main@2 When do you open?"),
     ),
     Command("models", models, NoParameters, None, "!models", "list the models you have trained"),
     Command(

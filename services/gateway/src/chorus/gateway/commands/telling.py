@@ -1,13 +1,18 @@
-"""How an import and a training are told while they go on, and when they have ended.
+"""How an import and a training are told while they go on.
 
 The same words in every front-end: each of them renders moments.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 
 from chorus.common.contracts.datasets import Building, Dataset
-from chorus.common.contracts.training import JobRecord, JobState
+from chorus.common.contracts.models import Benchmark
+from chorus.common.contracts.training import JobEvent, JobRecord, JobState
 from chorus.common.errors import ChorusError
+from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.figures import figures, measured
+from chorus.gateway.commands.outcome import ended, shown_below
 from chorus.gateway.commands.replies import Moment, Problem, Text
 
 
@@ -26,20 +31,6 @@ def of_build(step: Building) -> Moment:
     return Moment(stage=step.stage, done=step.done, total=step.total, figures=share)
 
 
-def of_job(record: JobRecord) -> Moment:
-    """How far a job is, or how it ended."""
-    if record.state.final:
-        return Moment(outcome=_outcome(record))
-    progress = record.progress
-    return Moment(
-        stage=record.stage or str(record.state),
-        done=progress.step if progress else 0,
-        total=progress.steps if progress else 0,
-        figures=_figures(record),
-        goes_on=True,
-    )
-
-
 async def ended_in_words(moments: AsyncIterator[Moment]) -> AsyncIterator[Moment]:
     """The moments; what goes wrong on the way is their outcome, in the place where all was told."""
     try:
@@ -49,33 +40,37 @@ async def ended_in_words(moments: AsyncIterator[Moment]) -> AsyncIterator[Moment
         yield Moment(outcome=Problem(error.code, error.message))
 
 
-def _figures(record: JobRecord) -> tuple[str, ...]:
-    """Steps, loss, speed, time left: what is known of them."""
+async def course(ctx: Context, job: str, known: Iterable[Benchmark] = ()) -> AsyncIterator[Moment]:
+    """A job as it goes on: what was measured and what was noticed as lines that stay, and how far it is.
+
+    It is watched until it ends or is paused. Benchmarks that are `known` are not told again.
+    """
+    told = {benchmark.name for benchmark in known}
+    async with aclosing(ctx.chorus.jobs.follow(ctx.guild, job)) as news:
+        async for record in news:
+            if isinstance(record, JobEvent):
+                yield Moment(note=f"Note: {record.message}", job=job)
+                continue
+            for benchmark in record.benchmarks:
+                if benchmark.name not in told:
+                    told.add(benchmark.name)
+                    yield Moment(note=f"{benchmark.name}: {', '.join(measured(benchmark))}", job=job)
+            if record.state.final:
+                yield Moment(outcome=ended(record), more=await shown_below(ctx, record))
+            elif record.state is JobState.PAUSED:
+                yield Moment(outcome=Text(f"Job {job} is paused. To go on: !resume {job}"))
+                return
+            else:
+                yield of_job(record)
+
+
+def of_job(record: JobRecord) -> Moment:
+    """How far a job is that has not ended."""
     progress = record.progress
-    if progress is None:
-        return ()
-    told = [f"step {progress.step}/{progress.steps}"]
-    if progress.loss is not None:
-        told.append(f"loss {progress.loss:.3f}")
-    if progress.tokens_per_s is not None:
-        told.append(f"{progress.tokens_per_s:,.0f} tokens/s")
-    if progress.seconds_left is not None:
-        minutes, seconds = divmod(round(progress.seconds_left), 60)
-        told.append(f"{minutes}:{seconds:02d} left")
-    return tuple(told)
-
-
-def _outcome(record: JobRecord) -> Text | Problem:
-    if record.result:
-        result = record.result
-        where = "on examples kept aside" if result.held_out else "on the examples"
-        return Text(
-            f"✓ {result.model} is trained: loss {where} "
-            f"{result.loss_before:.2f} → {result.loss_after:.2f}, "
-            f"{result.steps} steps in {result.seconds:.0f} s. "
-            + ("It answers now." if result.in_use else f"To have it answer: !use {result.model}")
-        )
-    if record.error:
-        return Problem(record.error.code, f"Training failed. {record.error.message}")
-    ended = f"Job {record.job.job} is {record.state}."
-    return Text(ended) if record.state is JobState.SUCCEEDED else Problem("cancelled", ended)
+    return Moment(
+        stage=record.stage or str(record.state),
+        done=progress.step if progress else 0,
+        total=progress.steps if progress else 0,
+        figures=tuple(figures(progress)) if progress else (),
+        job=record.job.job,
+    )

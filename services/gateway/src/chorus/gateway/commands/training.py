@@ -1,16 +1,22 @@
-"""`!train`: from words, files or a dataset to a model that has learned them."""
+"""`!train`: from words, files and datasets to a model that has learned them."""
 
-from collections.abc import AsyncIterator
-from typing import Literal
+import re
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from chorus.common.contracts.datasets import Building, Dataset
-from chorus.common.contracts.names import Name
-from chorus.common.contracts.training import Hyperparameters
-from chorus.common.errors import InvalidInput
+from chorus.common.contracts.names import NAME, slug
+from chorus.common.contracts.training import Parent
+from chorus.common.errors import ChorusError, InvalidInput, in_short
+from chorus.gateway.commands.bases import known_base
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.replies import Moment, Progress, Reply, Text
+from chorus.gateway.commands.figures import estimated
+from chorus.gateway.commands.options import TrainingParameters
+from chorus.gateway.commands.parsing import together
+from chorus.gateway.commands.replies import Moment, Problem, Progress, Reply, Text
 from chorus.gateway.commands.sources import (
     Handed,
     Steps,
@@ -20,82 +26,161 @@ from chorus.gateway.commands.sources import (
     from_words,
     uploads,
 )
-from chorus.gateway.commands.telling import ended_in_words, of_build, of_job, summary
+from chorus.gateway.commands.telling import course, ended_in_words, of_build, summary
 
 DEFAULT_MODEL = "main"
 
+T = TypeVar("T")
 
-class Train(Handed):
-    """What `!train` takes."""
+
+class Sources(Handed):
+    """What `!train` learns from, all of it together."""
 
     text: str | None = Field(default=None, description="words to learn")
-    data: str | None = Field(default=None, description="a dataset, or a file that was uploaded before")
-    model: Name = Field(default=DEFAULT_MODEL, description="the model that gets a new version")
-    epochs: int | None = Field(default=None, ge=1, le=1000, description="passes over the data")
-    learning_rate: float | None = Field(default=None, gt=0, le=1, description="peak learning rate")
-    rank: Literal["8", "16", "32", "64"] | None = Field(default=None, description="rank of the adapter")
-    seed: int = Field(default=0, ge=0, lt=2**31, description="for the data's order and the first weights")
+    text_file: str | None = Field(default=None, description="one more file to learn from: plain text, say")
+    conversation_file: str | None = Field(default=None, description="one more: questions and answers, say")
+    data: str | None = Field(
+        default=None, description="datasets, or files that were uploaded before, parted by commas"
+    )
+
+
+class Train(TrainingParameters, Sources):
+    """What `!train` takes."""
+
+    model: str | None = Field(
+        default=None, description="the model that gets a new version; `main`, where none is named"
+    )
+    base: str | None = Field(default=None, description="the base model to learn on, as the operator calls it")
+    start: str | None = Field(
+        default=None, description="the version to go on from: `main@2`, or a checkpoint's name"
+    )
+
+    @field_validator("model")
+    @classmethod
+    def _names_a_model(cls, value: str | None) -> str | None:
+        if value is None or known_base(value) or re.fullmatch(NAME, value):
+            return value
+        raise ValueError(
+            f"names are of a to z, 0 to 9 and hyphens, as in `{slug(value)}`; a base is named by `base=`"
+        )
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made of the data."""
+
+    model: str
+    base: str | None
+    parent: Parent | None
 
 
 async def train(ctx: Context, asked: Train) -> Reply:
-    """Turn what was handed over into a dataset, queue a training on it, and watch both."""
-    steps = await _what_to_learn(ctx, asked)
-    return Progress("", ended_in_words(_trained(ctx, asked, steps)))
+    """Turn what was handed over into datasets, queue a training on them, and watch both."""
+    wrong: list[ChorusError] = []
+    order = await _tried(_order(ctx, asked), wrong)
+    sources = [await _tried(source, wrong) for source in _sources(ctx, asked)]
+    if wrong or order is None:
+        raise together(wrong)
+    return Progress("", ended_in_words(_trained(ctx, asked, order, [source for source in sources if source])))
 
 
-async def _what_to_learn(ctx: Context, asked: Train) -> Steps:
-    """Words, files or a dataset: one of them, or what was selected."""
-    attached = ctx.files.attached()
-    file = asked.data if asked.data in attached else asked.file
-    data = None if asked.data in attached else asked.data
-    if sum((asked.text is not None, data is not None, bool(file or attached))) > 1:
+async def _tried(work: Awaitable[T], wrong: list[ChorusError]) -> T | None:
+    """What comes of it, or None: everything that is wrong is told at once."""
+    try:
+        return await work
+    except ChorusError as error:
+        wrong.append(error)
+        return None
+
+
+async def _order(ctx: Context, asked: Train) -> Order:
+    meant = known_base(asked.model or "")  # as other trainers use that word
+    if asked.base and meant:
         raise InvalidInput(
-            "Words, a file and a dataset are learned one at a time: give one of them.", code="text_and_file"
+            f"`model={in_short(asked.model or '')}` means a base, and `base=` is given, too: one is enough.",
+            code="two_bases",
+            param="base",
         )
-    if asked.text is not None:
-        return await from_words(ctx, asked, asked.text)
-    if data is not None:
-        return await from_data(ctx, asked, data)
-    if file or attached:
-        return await from_files(ctx, asked, await uploads(ctx, *([file] if file else [])))
-    return await from_selected(ctx, asked)
+    base, model = asked.base or meant, None if meant else asked.model
+    if asked.start is None:
+        return Order(model or DEFAULT_MODEL, base, None)
+    version = await ctx.chorus.models.find(ctx.guild, asked.start)
+    name = asked.start.partition("@")[0]
+    return Order(model or name, base, Parent(model=f"{name}@{version.tag}", manifest=version.manifest))
 
 
-async def _trained(ctx: Context, asked: Train, steps: Steps) -> AsyncIterator[Moment]:
-    """The import, then the job, moment by moment."""
-    dataset: Dataset | None = None
-    async for step in steps:
-        if isinstance(step, Building):
-            yield of_build(step)
-        else:
-            dataset = step
-    assert dataset is not None  # the last step, or an error
-    yield Moment(note=summary(dataset))
-    if not dataset.card.positive:
-        kept = "a model learns what not to say only beside what to say."
-        if asked.positive:  # somebody meant to train on it
-            raise InvalidInput(
-                f"{dataset.id} holds only replies that are not wanted, and nothing is trained on them alone: "
-                f"{kept}",
-                code="only_unwanted",
-                param="data",
-            )
-        yield Moment(outcome=Text(f"Kept as words not to be said. Nothing is trained on them alone: {kept}"))
+def _sources(ctx: Context, asked: Train) -> list[Awaitable[Steps]]:
+    """Words, files and datasets, all that there are of them; without any, what was selected."""
+    attached = ctx.files.attached()
+    named = [name for part in (asked.data or "").split(",") if (name := part.strip())]
+    given = (asked.file, asked.text_file, asked.conversation_file, *(n for n in named if n in attached))
+    files = list(dict.fromkeys(name for name in given if name))
+    data = [name for name in dict.fromkeys(named) if name not in files]
+    has_files, has_words = bool(files or attached), asked.text is not None
+    told = "positive" in asked.model_fields_set and not has_files and not has_words
+    label = asked.positive if told else None
+
+    sources: list[Awaitable[Steps]] = []
+    if asked.text is not None:  # the name is the files', where there are some
+        words = asked.model_copy(update={"name": None}) if has_files else asked
+        sources.append(from_words(ctx, words, asked.text))
+    if has_files:
+        sources.append(_from_files(ctx, asked, files))
+    sources += [from_data(ctx, asked, name, label) for name in data]
+    return sources or [from_selected(ctx, asked, label)]
+
+
+async def _from_files(ctx: Context, asked: Train, files: list[str]) -> Steps:
+    return await from_files(ctx, asked, await uploads(ctx, *files))
+
+
+async def _trained(
+    ctx: Context, asked: Train, order: Order, sources: Sequence[Steps]
+) -> AsyncIterator[Moment]:
+    """The imports, then the job, moment by moment."""
+    made: dict[str, Dataset] = {}
+    for steps in sources:
+        async for step in steps:
+            if isinstance(step, Building):
+                yield of_build(step)
+            elif step.id not in made:
+                made[step.id] = step
+                yield Moment(note=summary(step))
+    data = list(made.values())
+    if not any(dataset.card.positive for dataset in data):
+        yield Moment(outcome=_only_unwanted(asked, data))
         return
-    async for moment in _job(ctx, asked, dataset):
+    async for moment in _job(ctx, asked, order, data):
         yield moment
 
 
-async def _job(ctx: Context, asked: Train, dataset: Dataset) -> AsyncIterator[Moment]:
-    wishes = Hyperparameters(
-        epochs=asked.epochs, learning_rate=asked.learning_rate, rank=_rank(asked.rank), seed=asked.seed
+def _only_unwanted(asked: Train, data: Sequence[Dataset]) -> Text | Problem:
+    """What becomes of data without a reply to give."""
+    why = "a model learns what not to say only beside what to say."
+    if not asked.positive:
+        return Text(f"Kept as words not to be said. Nothing is trained on them alone: {why}")
+    held = " and ".join(dataset.id for dataset in data)
+    told = (
+        f"In {held} there are only replies that are not wanted, and nothing is trained on them alone: {why}"
     )
-    job = await ctx.chorus.jobs.submit(dataset, asked.model, wishes, submitted_by=ctx.user, key=ctx.key)
-    yield Moment(note=f"Model training started. Job ID: {job.job.job}", goes_on=True)
-    async for record in ctx.chorus.jobs.follow(ctx.guild, job.job.job):
-        yield of_job(record)
+    return Problem("only_unwanted", told)
 
 
-def _rank(text: str | None) -> Literal[8, 16, 32, 64] | None:
-    ranks: dict[str, Literal[8, 16, 32, 64]] = {"8": 8, "16": 16, "32": 32, "64": 64}
-    return ranks[text] if text else None
+async def _job(ctx: Context, asked: Train, order: Order, data: Sequence[Dataset]) -> AsyncIterator[Moment]:
+    # Examples may be as long as they were built: what is cut off here would not be learned.
+    longest = max(dataset.options.max_tokens for dataset in data)
+    record = await ctx.chorus.jobs.submit(
+        data,
+        order.model,
+        asked.hyperparameters(max_tokens=longest),
+        base=order.base,
+        parent=order.parent,
+        submitted_by=ctx.user,
+        key=ctx.key,
+    )
+    job = record.job.job
+    yield Moment(note=f"Model training started. Job ID: {job}", job=job)
+    if record.estimate:
+        yield Moment(note=f"It takes {estimated(record.estimate)}.", job=job)
+    async for moment in course(ctx, job):
+        yield moment

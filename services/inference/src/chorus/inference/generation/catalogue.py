@@ -3,7 +3,14 @@
 from collections.abc import Callable
 
 from chorus.common.bus.state import Bucket, Entry
-from chorus.common.contracts.models import BASE, ModelRecord, ModelVersion, model_key, parse_model
+from chorus.common.contracts.models import (
+    BASE,
+    ModelRecord,
+    ModelVersion,
+    model_key,
+    parse_model,
+    refuse_whole,
+)
 from chorus.common.contracts.wire import now
 from chorus.common.errors import NotFound
 
@@ -28,28 +35,36 @@ class Catalogue:
     async def find(self, guild: str, model: str | None) -> tuple[str, ModelVersion] | None:
         """The version that a request means, as (`name@version`, version); None is the base model.
 
-        Raises `NotFound` when the guild has no such model, or may not use it any more. A model that was not
-        heard of is looked up, so that a question right after a training finds it.
+        Raises `NotFound` when the guild has no such model, or may not use it any more, and `InvalidInput`
+        when it is none to be served beside a base. What was not heard of is looked up, so that a question
+        right after a training finds it.
         """
         if model is None or model == BASE:
             return None
         name, selector = parse_model(model)
-        key = model_key(guild, name)
-        if key not in self._records and (entry := await self._bucket.get(key)) is not None:
-            self._note(entry)
-        if key not in self._records:
-            raise NotFound(f"There is no model {name!r} here.", code="unknown_model", param="model")
-        version = self._records[key].value.find(selector)
-        if version is None:
-            raise NotFound(f"The model {name!r} has no {selector!r}.", code="unknown_version", param="model")
+        version = await self._version(model_key(guild, name), name, selector)
+        found = f"{name}@{version.tag}"
         if version.is_blocked(now()):
             raise NotFound(
-                f"{name}@{version.version} does not answer any more: words that it learned from were deleted "
-                "on request. Train it anew, or choose another model with !use.",
+                f"{found} does not answer any more: words that it learned from were deleted on request. "
+                "Train it anew, or choose another model with !use.",
                 code="model_withdrawn",
                 param="model",
             )
-        return f"{name}@{version.version}", version
+        if version.form == "whole":
+            raise refuse_whole(found)
+        return found, version
+
+    async def _version(self, key: str, name: str, selector: str) -> ModelVersion:
+        if key in self._records and (known := self._records[key].value.find(selector)) is not None:
+            return known
+        if (entry := await self._bucket.get(key)) is None:
+            raise NotFound(f"There is no model {name!r} here.", code="unknown_model", param="model")
+        self._note(entry)
+        version = self._records[key].value.find(selector)
+        if version is None:
+            raise NotFound(f"The model {name!r} has no {selector!r}.", code="unknown_version", param="model")
+        return version
 
     def _note(self, entry: Entry[ModelRecord]) -> bool:
         """Keep the entry if it is newer; whether it was."""

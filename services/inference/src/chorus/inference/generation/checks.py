@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chorus.common.chat import Tokenizer, prompt_tokens, template_sha256
-from chorus.common.contracts.models import BaseModelId, Manifest, token_hash
+from chorus.common.contracts.models import BaseModelId, Manifest, refuse_whole, token_hash
 from chorus.common.errors import InvalidInput
 from chorus.common.objects import file_sha256
 
@@ -40,6 +40,8 @@ def check_manifest(manifest: Manifest, guild: str, served: Served) -> None:
     base, ours = manifest.base, served.base
     if manifest.guild != guild:
         raise InvalidInput("This adapter belongs to another guild.", code="other_guild")
+    if manifest.form == "whole":
+        raise refuse_whole(manifest.name)
     if base.fingerprint != ours.fingerprint:
         raise InvalidInput(
             f"This adapter was trained on {base.name!r} ({base.fingerprint[:8]}), and {ours.name!r} "

@@ -47,8 +47,9 @@ class Shelf:
     def prepare(self, record: ModelRecord) -> None:
         """Make ready ahead what will be asked for next; if that fails, the first question says why."""
         for alias in ("prod", "latest"):
-            if (version := record.find(alias)) is not None and not version.is_blocked(now()):
-                self._begin(record.guild, f"{record.name}@{version.version}", version)
+            version = record.find(alias)
+            if version is not None and version.form == "adapter" and not version.is_blocked(now()):
+                self._begin(record.guild, f"{record.name}@{version.tag}", version)
 
     def _begin(self, guild: str, name: str, version: ModelVersion) -> asyncio.Task[Adapter]:
         key = version.manifest.sha256

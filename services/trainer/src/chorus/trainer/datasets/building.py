@@ -7,6 +7,7 @@ after the version is there; if it has changed meanwhile, what was built is withd
 import asyncio
 import tempfile
 import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -38,7 +39,6 @@ from chorus.trainer.curation.orders import (
 )
 from chorus.trainer.datasets.consent import Consents, Ledger
 from chorus.trainer.datasets.library import Library
-from chorus.trainer.datasets.pulse import Tell
 from chorus.trainer.process import child_process
 
 AT_ONCE = 2  # builds; each takes a core, and up to `Limits.memory`
@@ -47,6 +47,7 @@ TRIES = 5  # builds, while people keep changing their minds
 OPTED_OUT_MEANWHILE = "somebody opted out while it was built"
 
 Result = TypeVar("Result", Built, Shown)
+Tell = Callable[[Building], Awaitable[None]]
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
 """Forgetting a person: their words out of everything, in an order that a crash at any line does no harm to.
 
     1. the ledger says so: from here on no build has them
-    2. models that learned from them go stale, and are blocked when the guild's deadline passes
+    2. models that learned from them go stale, and are blocked when the guild's deadline passes; the replies
+       that are kept beside them as samples are deleted
     3. what was harvested from channels with their words in it is deleted; it is harvested anew without them
     4. each dataset version that has their words is built anew without them, and withdrawn with its bytes,
-       its archives and the files it came from; so is what was packed for them
+       its archives and the files it came from, and the checkpoints of jobs that learn from it; so is what
+       was packed for them
     5. the ledger says that it is done; until then the keeper begins again
 
 All of it may be done twice: the second time there is nothing left to do.
@@ -24,6 +26,7 @@ from chorus.common.errors import ChorusError, InternalError, InvalidInput, in_sh
 from chorus.common.objects import ObjectStore
 from chorus.trainer.curation.stored import Person
 from chorus.trainer.datasets.building import Builder, plan_again, unheard
+from chorus.trainer.datasets.checkpoints import Checkpoints
 from chorus.trainer.datasets.consent import Ledger, folded
 from chorus.trainer.datasets.export import exports_of
 from chorus.trainer.datasets.library import Library
@@ -48,6 +51,7 @@ class Forgetting:
         builder: Builder,
         harvests: Harvests,
         models: Models,
+        checkpoints: Checkpoints,
         settings: Bucket[GuildSettings],
         store: ObjectStore,
     ) -> None:
@@ -56,6 +60,7 @@ class Forgetting:
         self._builder = builder
         self._harvests = harvests
         self._models = models
+        self._checkpoints = checkpoints
         self._settings = settings
         self._store = store
 
@@ -114,6 +119,7 @@ class Forgetting:
             datasets, deleted = await self._from_datasets(guild, person, names)
         finally:  # a job may have published meanwhile what it was taught before
             models += await self._models.went_stale(guild, person, names, blocked_at)
+            objects += await self._checkpoints.forget(guild, await self._withdrawn(guild), models)
         models = sorted(set(models))
         await self._ledger.forgotten(record)
         log.info("person forgotten", guild=guild, datasets=len(datasets), models=len(models))
@@ -178,6 +184,11 @@ class Forgetting:
         """Every version that is there."""
         records = await self._library.records(guild)
         return [version for record in records for version in record.versions if not version.withdrawn]
+
+    async def _withdrawn(self, guild: str) -> list[str]:
+        """Every version that somebody's words were deleted from, now or before."""
+        records = await self._library.records(guild)
+        return [v.id for record in records for v in record.versions if v.withdrawn == FORGOTTEN]
 
     async def _newest(self, guild: str) -> list[Dataset]:
         """Of each name the newest version of what is wanted, and of what is not."""

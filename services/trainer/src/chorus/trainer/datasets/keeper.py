@@ -16,18 +16,20 @@ from chorus.common.contracts import storage
 from chorus.common.contracts.wire import now
 from chorus.common.errors import ChorusError
 from chorus.common.objects import ObjectStore
+from chorus.trainer.datasets.checkpoints import Checkpoints
 from chorus.trainer.datasets.consent import Ledger
 from chorus.trainer.datasets.export import EXPORTS
 from chorus.trainer.datasets.forgetting import Forgetting
 from chorus.trainer.datasets.library import ARCHIVES, Library
 from chorus.trainer.datasets.mined import Harvests
 from chorus.trainer.datasets.stale import Models
+from chorus.trainer.training.merging import MERGED
 
 EVERY = 60.0  # seconds
 CLEAR_EVERY = 10  # looks: the whole bucket is listed for it
 CUT_SHORT_AFTER = timedelta(minutes=10)  # a deletion that is not done by then has lost its worker
-UNUSED_AFTER = timedelta(hours=1)  # an upload that no dataset came from by then: its import failed
-EXPORTS_KEPT = timedelta(days=1)
+UNUSED_AFTER = timedelta(hours=1)  # what nothing came from by then: its import or its job failed
+EXPORTS_KEPT = timedelta(days=1)  # and whole models that were merged for somebody
 
 _UPLOAD = re.compile(r"[^/]+/[0-9a-f]{64}")  # as `ObjectStore.put_by_hash` names them
 
@@ -44,6 +46,7 @@ class Keeper:
         ledger: Ledger,
         forgetting: Forgetting,
         models: Models,
+        checkpoints: Checkpoints,
         library: Library,
         harvests: Harvests,
         store: ObjectStore,
@@ -51,6 +54,7 @@ class Keeper:
         self._ledger = ledger
         self._forgetting = forgetting
         self._models = models
+        self._checkpoints = checkpoints
         self._library = library
         self._harvests = harvests
         self._store = store
@@ -60,7 +64,7 @@ class Keeper:
         for number in itertools.count():
             await self.look()
             if number % CLEAR_EVERY == 0:
-                await self._patiently("clear", self.clear())
+                await self.clear()
             await asyncio.sleep(EVERY)
 
     async def look(self) -> None:
@@ -82,7 +86,20 @@ class Keeper:
         return None
 
     async def clear(self) -> None:
-        """Delete what nobody needs: of uploads, of exports that were there to be fetched, of datasets."""
+        """Delete what nobody needs: uploads and what was packed, datasets' bytes, models', checkpoints."""
+        gone = 0
+        for what, work in (
+            ("clear files", self._clear_files()),
+            ("clear datasets", self._clear_datasets()),
+            ("clear models", self._clear_models()),
+            ("clear checkpoints", self._checkpoints.clear()),
+        ):
+            gone += await self._patiently(what, work) or 0
+        if gone:
+            log.info("cleared what nobody needs", objects=gone)
+
+    async def _clear_files(self) -> int:
+        """Uploads that nothing came from, and what lay there to be fetched."""
         kept: dict[str, set[str]] = {}
         gone: list[str] = []
         for found in await self._store.list(storage.FILES, ""):
@@ -91,16 +108,23 @@ class Keeper:
                 if guild not in kept:
                     kept[guild] = await self._library.uploads(guild) | await self._harvests.uploads(guild)
                 gone += [] if found.key in kept[guild] else [found.key]
-            elif rest.startswith(f"{EXPORTS}/") and found.modified < now() - EXPORTS_KEPT:
+            elif rest.startswith((f"{EXPORTS}/", f"{MERGED}/")) and found.modified < now() - EXPORTS_KEPT:
                 gone.append(found.key)
             elif rest.startswith(f"{ARCHIVES}/") and found.modified < now() - UNUSED_AFTER:
                 gone += [] if await self._library.is_there(guild, rest.split("/")[1]) else [found.key]
-        await self._store.delete(storage.FILES, gone)
+        return await self._store.delete(storage.FILES, gone)
+
+    async def _clear_datasets(self) -> int:
+        """Of builds and withdrawals that were cut short."""
+        gone = 0
         for guild in await self._library.guilds():
             for version in await self._library.unpurged(guild):
                 await self._library.purge(version)
             unnamed = await self._library.unnamed(guild, now() - UNUSED_AFTER)
-            gone += unnamed
-            await self._store.delete(storage.DATASETS, unnamed)
-        if gone:
-            log.info("cleared what nobody needs", objects=len(gone))
+            gone += await self._store.delete(storage.DATASETS, unnamed)
+        return gone
+
+    async def _clear_models(self) -> int:
+        """Of jobs that were lost between an upload and its entry."""
+        unnamed = await self._models.unnamed(now() - UNUSED_AFTER, await self._checkpoints.busy())
+        return await self._store.delete(storage.MODELS, unnamed)

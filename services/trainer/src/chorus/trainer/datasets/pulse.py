@@ -3,22 +3,26 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-
-from chorus.common.contracts.datasets import Building
+from typing import TypeVar
 
 SILENT_AT_MOST = 20.0  # seconds; the gateway gives up after 120
 
-Tell = Callable[[Building], Awaitable[None]]
+Word = TypeVar("Word")
 
 
 @asynccontextmanager
-async def beating(tell: Tell, every: float = SILENT_AT_MOST) -> AsyncGenerator[Tell]:
-    """`tell`, repeated when it falls silent: the work may wait for its turn, or for a large file."""
-    last = Building(stage="waiting")
+async def beating(
+    tell: Callable[[Word], Awaitable[None]], waiting: Word, every: float = SILENT_AT_MOST
+) -> AsyncGenerator[Callable[[Word], Awaitable[None]]]:
+    """`tell`, repeated when it falls silent: the work may wait for its turn, or for a large file.
+
+    `waiting` is what is said before anything else is.
+    """
+    last = waiting
     said = asyncio.Event()
     one_at_a_time = asyncio.Lock()
 
-    async def told(step: Building) -> None:
+    async def told(step: Word) -> None:
         nonlocal last
         last = step
         said.set()

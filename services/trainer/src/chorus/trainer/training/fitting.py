@@ -1,29 +1,19 @@
-"""Examples within the limit of tokens. Pure."""
+"""One example within the limit of tokens. Pure."""
 
 import math
-from collections.abc import Iterable
 
 from chorus.common.chat import Tokens
 
-PlainText = bool
-"""Whether an example is text that stands for itself, and no conversation."""
 
+def fitted(tokens: Tokens, most: int, *, plain: bool) -> list[Tokens]:
+    """The example as pieces of at most `most` tokens each.
 
-def fitted(examples: Iterable[tuple[Tokens, PlainText]], most: int) -> tuple[list[Tokens], int]:
-    """Examples of at most `most` tokens each, and how many conversations had to be shortened for it.
-
-    Plain text is cut into pieces, and nothing of it is lost. Of a long conversation the beginning is left
-    out: the last reply stays.
+    Plain text, which stands for itself, is cut, and nothing of it is lost. Of a long conversation the
+    beginning is left out: the last reply stays.
     """
-    fitting: list[Tokens] = []
-    shortened = 0
-    for tokens, plain in examples:
-        if plain:
-            fitting += _pieces(tokens, most)
-            continue
-        shortened += len(tokens.ids) > most
-        fitting.append(Tokens(tokens.ids[-most:], tokens.learn[-most:]))
-    return fitting, shortened
+    if plain:
+        return _pieces(tokens, most)
+    return [Tokens(tokens.ids[-most:], tokens.learn[-most:])]
 
 
 def _pieces(tokens: Tokens, most: int) -> list[Tokens]:

@@ -5,55 +5,85 @@ before it trains and before it commits; and once more when its model is known, b
 in between has not found it.
 """
 
+from dataclasses import dataclass
+
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.datasets import FORGOTTEN, Dataset, DatasetRecord, dataset_key
 from chorus.common.contracts.guild import GuildSettings
-from chorus.common.contracts.models import Manifest, ModelRecord, Stale, model_key
+from chorus.common.contracts.models import (
+    Manifest,
+    ModelRecord,
+    ModelVersion,
+    Stale,
+    model_key,
+    parse_model,
+)
 from chorus.common.contracts.training import TrainJob
 from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput
 
 
-async def still_there(datasets: Bucket[DatasetRecord], job: TrainJob) -> None:
-    """Raise `InvalidInput` if the job's data was withdrawn."""
-    dataset = await _version(datasets, job.guild, job.dataset)
-    if dataset is not None and dataset.withdrawn:
-        raise InvalidInput(
-            f"The data {job.dataset} is gone: {dataset.withdrawn}. Train on a newer version: "
-            f"!train data={dataset.name}.",
-            code="dataset_withdrawn",
-            param="dataset",
-        )
+@dataclass(frozen=True)
+class Lineage:
+    """Where it is kept what models are made of."""
 
+    datasets: Bucket[DatasetRecord]
+    models: Bucket[ModelRecord]
+    settings: Bucket[GuildSettings]
 
-async def stale_if_withdrawn(
-    datasets: Bucket[DatasetRecord],
-    models: Bucket[ModelRecord],
-    settings: Bucket[GuildSettings],
-    manifest: Manifest,
-) -> None:
-    """Mark a model that was just published, if somebody's words in its data were deleted meanwhile."""
-    made_of = [await _version(datasets, manifest.guild, name) for name in manifest.datasets]
-    if not any(dataset is not None and dataset.withdrawn == FORGOTTEN for dataset in made_of):
-        return
-    chosen = await settings.get(manifest.guild)
-    within = (chosen.value if chosen else GuildSettings()).forget_within
-    stale = Stale(since=now(), blocked_at=now() + within)
+    async def check(self, job: TrainJob) -> None:
+        """Raise `InvalidInput` if any of the job's data, or the version it goes on from, was withdrawn."""
+        for learned in job.data:
+            dataset = await self._dataset(job.guild, learned.dataset)
+            if dataset is not None and dataset.withdrawn:
+                raise InvalidInput(
+                    f"The data {learned.dataset} is gone: {dataset.withdrawn}. Train on a newer version: "
+                    f"!train data={dataset.name}.",
+                    code="dataset_withdrawn",
+                    param="dataset",
+                )
+        if job.parent is None:
+            return
+        version = await self._version(job.guild, job.parent.model)
+        if version is None or version.stale is not None:
+            raise InvalidInput(
+                f"The model {job.parent.model} is withdrawn: somebody whose words it learned from had them "
+                "deleted. Go on from another version, or from the base.",
+                code="model_withdrawn",
+                param="parent",
+            )
 
-    def marked(old: ModelRecord) -> ModelRecord:
-        return old.model_copy(
-            update={
-                "versions": [
-                    v.model_copy(update={"stale": v.stale or stale}) if v.job == manifest.job else v
-                    for v in old.versions
-                ]
-            }
-        )
+    async def data_of(self, job: TrainJob) -> list[Dataset]:
+        """The versions that a job learns from, as far as they are still listed."""
+        found = [await self._dataset(job.guild, learned.dataset) for learned in job.data]
+        return [dataset for dataset in found if dataset is not None]
 
-    await models.change(model_key(manifest.guild, manifest.name), marked)
+    async def pass_on(self, manifest: Manifest) -> None:
+        """Mark a model that was just published, if words that it learned from were deleted meanwhile."""
+        stale = await self._went_stale(manifest)
+        if stale is not None:
+            await self.models.change(
+                model_key(manifest.guild, manifest.name), lambda old: old.marked(stale, {manifest.job})
+            )
 
+    async def _went_stale(self, manifest: Manifest) -> Stale | None:
+        if manifest.parent is not None:
+            parent = await self._version(manifest.guild, manifest.parent)
+            if parent is not None and parent.stale is not None:
+                return parent.stale
+        made_of = [await self._dataset(manifest.guild, name) for name in manifest.datasets]
+        if not any(dataset is not None and dataset.withdrawn == FORGOTTEN for dataset in made_of):
+            return None
+        chosen = await self.settings.get(manifest.guild)
+        within = (chosen.value if chosen else GuildSettings()).forget_within
+        return Stale(since=now(), blocked_at=now() + within)
 
-async def _version(datasets: Bucket[DatasetRecord], guild: str, dataset: str) -> Dataset | None:
-    name, _, version = dataset.partition("@")
-    entry = await datasets.get(dataset_key(guild, name))
-    return entry.value.find(int(version)) if entry and version.isdigit() else None
+    async def _dataset(self, guild: str, dataset: str) -> Dataset | None:
+        name, _, version = dataset.partition("@")
+        entry = await self.datasets.get(dataset_key(guild, name))
+        return entry.value.find(int(version)) if entry and version.isdigit() else None
+
+    async def _version(self, guild: str, model: str) -> ModelVersion | None:
+        name, selector = parse_model(model)
+        entry = await self.models.get(model_key(guild, name))
+        return entry.value.find(selector) if entry else None

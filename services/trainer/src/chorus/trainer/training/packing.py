@@ -1,7 +1,7 @@
 """Examples into rows, rows into steps. Pure: the order follows from (seed, epoch), so a run can resume.
 
 Whole examples are laid end to end in rows of one length, each with positions that start from 0: the
-attention mask is then block-diagonal, and no example sees another (tests/unit/trainer/test_packing.py).
+attention mask is then block-diagonal, and no example sees another (tests/unit/trainer/test_attention.py).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ Row = list[int]
 
 
 def rows_of_epoch(lengths: Sequence[int], *, seed: int, epoch: int, row_tokens: int) -> list[Row]:
-    """Next-fit over a seeded shuffle. Each length is at most `row_tokens`.
+    """Next-fit over a seeded shuffle. What is longer than `row_tokens` has a row to itself.
 
     On chat data that fills 98 to 99.6 %; best-fit would gain a percent and undo the shuffle.
     """

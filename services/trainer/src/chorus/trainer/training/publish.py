@@ -1,7 +1,12 @@
-"""Publishing a trained adapter: files first, manifest last, then the entry that makes it findable.
+"""Publishing what was trained: files first, manifest last, then the entry that makes it findable.
 
-A key holds the adapter's own hash, so that nothing is ever overwritten, and what a lost worker had
-uploaded already does no harm: nobody finds it.
+    manifest_of → upload            bytes that nobody finds
+    announce                        a version, `latest`, and `3-final` beside it
+    promote                         after the parity check: its verdict, and perhaps the guild's voice
+    snapshot                        while the job runs: weights of an epoch, by their label
+
+A key holds the manifest's own hash, so that nothing is ever overwritten, and what a lost worker had
+uploaded already does no harm: nobody finds it. All of it may be done twice, by whoever has the job next.
 """
 
 import hashlib
@@ -10,51 +15,89 @@ from pathlib import Path
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.models import (
+    LOSSES,
     MANIFEST,
+    MODEL_CARD,
+    SAMPLES,
     AdapterFile,
     Manifest,
     ModelRecord,
     ModelVersion,
+    Parity,
     model_key,
 )
 from chorus.common.contracts.storage import MODELS, ObjectRef
 from chorus.common.contracts.training import Committed, TrainJob
 from chorus.common.contracts.wire import encode, now
 from chorus.common.objects import ObjectStore, file_sha256
-from chorus.trainer.training.report import Trained
+from chorus.trainer.training.report import Made
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+DOCUMENTS = (LOSSES, SAMPLES, MODEL_CARD)
+SNAPSHOTS_KEPT = 3  # of one model
 
 
-def manifest_of(job: TrainJob, trained: Trained, folder: Path, contributors: list[str]) -> Manifest:
-    """Everything that the serving side will check."""
-    paths = [folder / name for name in ADAPTER_FILES]
+def manifest_of(
+    job: TrainJob, made: Made, folder: Path, contributors: list[str], documents: Path
+) -> Manifest:
+    """Everything that the serving side will check, over the files of `folder`; reads and hashes them all.
+
+    `documents` is the folder of what people read; what is not there is left out. `contributors` are all
+    whose words it learned from, those of the version that it went on from as well.
+    """
     return Manifest(
         guild=job.guild,
         name=job.model,
-        base=trained.base,
-        method="lora",
-        rank=trained.rank,
-        chat_template_sha256=trained.chat_template_sha256,
-        eos_token_ids=trained.eos_token_ids,
-        probes=trained.probes,
-        files=[AdapterFile(name=p.name, size=p.stat().st_size, sha256=file_sha256(p)) for p in paths],
-        datasets=[job.dataset],
+        base=made.base,
+        method=made.method,
+        form=made.form,
+        rank=made.rank,
+        chat_template_sha256=made.chat_template_sha256,
+        eos_token_ids=made.eos_token_ids,
+        probes=made.probes,
+        files=[_described(path) for path in _model_files(folder, made.form)],
+        documents=[_described(documents / name) for name in DOCUMENTS if (documents / name).is_file()],
+        datasets=[learned.dataset for learned in job.data],
         contributors=contributors,
-        evaluation=trained.evaluation,
-        hyperparameters=trained.hyperparameters,
+        parent=job.parent.model if job.parent else None,
+        step=made.step,
+        evaluation=made.evaluation,
+        benchmarks=made.benchmarks,
+        hyperparameters=made.hyperparameters,
         job=job.job,
         created_at=now(),
     )
 
 
-async def upload(store: ObjectStore, manifest: Manifest, folder: Path) -> ObjectRef:
+def _model_files(folder: Path, form: str) -> list[Path]:
+    """An adapter's two files; of a whole model all, but those that are called as a document is."""
+    if form == "adapter":
+        return [folder / name for name in ADAPTER_FILES]
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.name not in DOCUMENTS)
+
+
+def _described(path: Path) -> AdapterFile:
+    return AdapterFile(name=path.name, size=path.stat().st_size, sha256=file_sha256(path))
+
+
+async def upload(store: ObjectStore, manifest: Manifest, folder: Path, documents: Path) -> ObjectRef:
     """Put the files, then the manifest; a manifest that is there means that all of it is there."""
     data = encode(manifest)
     place = f"{manifest.guild}/{manifest.name}/{hashlib.sha256(data).hexdigest()}"
     for file in manifest.files:
         await store.put_file(MODELS, f"{place}/{file.name}", folder / file.name)
+    for file in manifest.documents:
+        await store.put_file(MODELS, f"{place}/{file.name}", documents / file.name)
     return await store.put(MODELS, f"{place}/{MANIFEST}", data)
+
+
+def document_of(manifest: Manifest, ref: ObjectRef, name: str) -> ObjectRef | None:
+    """Where one of a stored model's documents lies: `LOSSES`, `SAMPLES` or `MODEL_CARD`."""
+    found = next((file for file in manifest.documents if file.name == name), None)
+    if found is None:
+        return None
+    key = f"{ref.key.removesuffix(MANIFEST)}{name}"
+    return ObjectRef(bucket=MODELS, key=key, size=found.size, sha256=found.sha256)
 
 
 async def discard(store: ObjectStore, manifest: ObjectRef) -> None:
@@ -73,41 +116,126 @@ async def succession(settings: Bucket[GuildSettings], guild: str) -> tuple[str |
     return policy.voice, policy.voice is None or policy.promotes(guild) == "auto"
 
 
-async def announce(
-    models: Bucket[ModelRecord], settings: Bucket[GuildSettings], manifest: Manifest, committed: Committed
-) -> int:
-    """Add the version to the model's record, and make it the voice if so committed; returns its number.
-
-    Twice is once: a job has one version, and a voice that was chosen meanwhile stays.
-    """
-    guild, name = manifest.guild, manifest.name
-    record = ModelRecord(guild=guild, name=name, versions=[], aliases={})
+# --- the version, and what becomes of it ---------------------------------------------------------
+async def announce(models: Bucket[ModelRecord], manifest: Manifest, committed: Committed) -> int:
+    """Add the version to the model's record as its `latest`; returns its number. A job has one version."""
     entry = await models.change(
-        model_key(guild, name),
-        lambda old: _with_version(old, manifest, committed.manifest, promote=committed.promote),
-        initial=record,
+        model_key(manifest.guild, manifest.name),
+        lambda old: _with_version(old, manifest, committed),
+        initial=_empty(manifest),
     )
-    if committed.promote:
-
-        def succeeded(old: GuildSettings) -> GuildSettings:
-            unchanged = old.voice == committed.voice_before
-            return old.model_copy(update={"voice": name}) if unchanged else old
-
-        await settings.change(guild, succeeded, initial=GuildSettings())
     return next(v.version for v in entry.value.versions if v.job == manifest.job)
 
 
-def _with_version(old: ModelRecord, manifest: Manifest, ref: ObjectRef, *, promote: bool) -> ModelRecord:
+def _with_version(old: ModelRecord, manifest: Manifest, committed: Committed) -> ModelRecord:
     if any(version.job == manifest.job for version in old.versions):
         return old
-    version = ModelVersion(
-        version=max((v.version for v in old.versions), default=0) + 1,
+    number = max((v.version for v in old.versions), default=0) + 1
+    changes: dict[str, object] = {
+        "versions": [*old.versions, _entry(manifest, committed.manifest, number)],
+        "aliases": {**old.aliases, "latest": number},
+    }
+    if committed.final:
+        final = _entry(manifest, committed.final, number, label=f"{number}-final")
+        changes["checkpoints"] = [*old.checkpoints, final]
+    return old.model_copy(update=changes)
+
+
+async def promote(
+    models: Bucket[ModelRecord],
+    settings: Bucket[GuildSettings],
+    manifest: Manifest,
+    committed: Committed,
+    parity: Parity,
+) -> bool:
+    """Keep the verdict on a version, and make it what answers, if it may; returns whether it does.
+
+    It may if it was committed so, or if the model has no other version that answers; not if it answers
+    otherwise than it was taught, and not if it is a whole model, which needs an engine of its own. The
+    verdict is written once, with the alias: so the second time, a choice that was made meanwhile stays.
+    """
+    may = parity.verdict != "differs" and manifest.form == "adapter"
+
+    def judged(old: ModelRecord) -> ModelRecord:
+        version = next((v for v in old.versions if v.job == manifest.job), None)
+        if version is None or version.parity is not None:
+            return old
+        versions = [v.model_copy(update={"parity": parity}) if v is version else v for v in old.versions]
+        new = old.model_copy(update={"versions": versions})
+        return (
+            new.promote(version.version) if may and (committed.promote or "prod" not in old.aliases) else new
+        )
+
+    entry = await models.change(model_key(manifest.guild, manifest.name), judged, initial=_empty(manifest))
+    if may and committed.promote:
+        await _speak_as(settings, manifest, committed.voice_before)
+    chosen = await settings.get(manifest.guild)
+    answers = entry.value.find("prod")
+    return (
+        answers is not None
+        and answers.job == manifest.job
+        and chosen is not None
+        and chosen.value.voice == manifest.name
+    )
+
+
+async def _speak_as(settings: Bucket[GuildSettings], manifest: Manifest, before: str | None) -> None:
+    """Name the model as the guild's voice, unless another one was chosen meanwhile."""
+
+    def succeeded(old: GuildSettings) -> GuildSettings:
+        return old.model_copy(update={"voice": manifest.name}) if old.voice == before else old
+
+    await settings.change(manifest.guild, succeeded, initial=GuildSettings())
+
+
+# --- while the job runs --------------------------------------------------------------------------
+async def snapshot(
+    models: Bucket[ModelRecord],
+    store: ObjectStore,
+    manifest: Manifest,
+    ref: ObjectRef,
+    epoch: int,
+    kept: int = SNAPSHOTS_KEPT,
+) -> str:
+    """Add uploaded weights to the model's checkpoints as `<job>-<epoch>`; returns that label.
+
+    Of the model's snapshots the oldest beyond `kept` are deleted; the `3-final` of a version stays. An
+    epoch that was reached a second time, after a worker was lost, keeps what was there.
+    """
+    label = f"{manifest.job}-{epoch}"
+    gone: list[ObjectRef] = []
+
+    def added(old: ModelRecord) -> ModelRecord:
+        gone.clear()
+        if any(checkpoint.label == label for checkpoint in old.checkpoints):
+            if ref not in (checkpoint.manifest for checkpoint in old.checkpoints):
+                gone.append(ref)
+            return old
+        checkpoints = [*old.checkpoints, _entry(manifest, ref, epoch, label=label)]
+        snapshots = [each for each in checkpoints if each.label == f"{each.job}-{each.version}"]
+        dropped = snapshots[:-kept]
+        gone.extend(each.manifest for each in dropped)
+        left = [each for each in checkpoints if each not in dropped]
+        return old.model_copy(update={"checkpoints": left})
+
+    await models.change(model_key(manifest.guild, manifest.name), added, initial=_empty(manifest))
+    for old in gone:
+        await discard(store, old)
+    return label
+
+
+def _entry(manifest: Manifest, ref: ObjectRef, number: int, label: str | None = None) -> ModelVersion:
+    return ModelVersion(
+        version=number,
         manifest=ref,
+        label=label,
+        form=manifest.form,
         base=manifest.base,
-        dataset=manifest.datasets[0],
+        dataset=", ".join(manifest.datasets),
         job=manifest.job,
         created_at=manifest.created_at,
     )
-    aliases = {**old.aliases, "latest": version.version}
-    new = old.model_copy(update={"versions": [*old.versions, version], "aliases": aliases})
-    return new.promote(version.version) if promote or "prod" not in aliases else new
+
+
+def _empty(manifest: Manifest) -> ModelRecord:
+    return ModelRecord(guild=manifest.guild, name=manifest.name, versions=[], aliases={})

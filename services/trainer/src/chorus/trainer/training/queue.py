@@ -6,32 +6,39 @@ from nats.js.errors import NotFoundError
 
 from chorus.common.bus.connection import Connection
 from chorus.common.contracts.topology import TRAIN
-from chorus.common.contracts.training import TrainJob, job_subject
+from chorus.common.contracts.training import JobRecord, TrainJob, job_subject
 from chorus.common.contracts.wire import decode
 from chorus.common.errors import InvalidInput
 
 log = structlog.get_logger()
 
+MESSAGE_ID = "Nats-Msg-Id"
 
-async def withdraw(connection: Connection, guild: str, job: str) -> None:
-    """Delete the message of a job that waits. One that is left is met later, and seen to have ended."""
+
+async def withdraw(connection: Connection, record: JobRecord) -> None:
+    """Delete the message of a job that was cancelled or paused while it waited.
+
+    One that is left is met later, and seen to be out of date; one that was published since, because
+    somebody resumed the job, has another id and stays.
+    """
     try:
-        if (sequence := await _find(connection, guild, job)) is not None:
+        if (sequence := await _find(connection, record)) is not None:
             await connection.jetstream().delete_msg(TRAIN, sequence)
     except NatsError as error:  # several workers do this at once; the first one has done it
-        log.info("not withdrawn", job=job, error=str(error))
+        log.info("not withdrawn", job=record.job.job, error=str(error))
 
 
-async def _find(connection: Connection, guild: str, job: str) -> int | None:
+async def _find(connection: Connection, record: JobRecord) -> int | None:
     """The sequence number of the job's message; a guild has few messages."""
     js, sequence = connection.jetstream(), 1
     while True:
         try:
-            message = await js.get_msg(TRAIN, sequence, job_subject(guild), next=True)
+            message = await js.get_msg(TRAIN, sequence, job_subject(record.job.guild), next=True)
         except NotFoundError:
             return None
         assert message.seq is not None
-        if _is(job, message.data or b""):
+        named = (message.headers or {}).get(MESSAGE_ID, record.message_id)  # one sent by hand has no id
+        if named == record.message_id and _is(record.job.job, message.data or b""):
             return message.seq
         sequence = message.seq + 1
 

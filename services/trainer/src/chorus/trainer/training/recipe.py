@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal, TypeVar
 
 from chorus.common.contracts.hyperparameters import Hyperparameters
+from chorus.trainer.training.packing import rows_of_epoch
 
 EPOCHS = 3  # passes over enough data
 STEPS_AT_LEAST = 250  # optimiser steps: small data is passed over more often until it has had as many
@@ -16,8 +17,8 @@ EPOCHS_AT_MOST = 400
 DEFAULT_RANK, DEFAULT_ALPHA = 16, 32.0
 STEP_TOKENS = (512, 16384)  # least and most tokens of a step: adapters like small batches
 WHOLE_UP_TO = 4096  # tokens of data that each step takes whole: nothing is learned at the cost of the rest
-ROW_TOKENS = 256  # of a row, unless an example is longer; longer rows are slower on a CPU
-SFT_BESIDE = 0.1  # weight of plain learning beside preferences: without it, DPO forgets (docs/training.md)
+ROW_TOKENS = 256  # of a row; an example that is longer has one to itself, and widens no other
+SFT_BESIDE = 0.3  # weight of plain learning beside preferences: without it, DPO forgets (ADR 0016)
 PATIENCE = 3  # benchmarks
 ENOUGH_LABELS, MANY_LABELS = 50, 500  # unwanted examples from which preferences are learned, and by KTO
 
@@ -87,11 +88,10 @@ def choose(wishes: Hyperparameters, data: Data, *, hidden_size: int) -> Recipe:
     The learning rate follows from the width: 5e-4 x (2000 / hidden) ** 0.78 (Thinking Machines, "LoRA
     Without Regret", 2025); on the starter, half to twice of it learns as well (docs/training.md).
     """
-    objective = _objective(wishes, data)
-    row_tokens = max(ROW_TOKENS, *data.lengths)
-    tokens = sum(data.lengths)
-    rows_per_step = _rows_per_step(wishes, tokens, row_tokens, len(data.lengths))
-    steps_per_epoch = max(1, math.ceil(tokens / (row_tokens * rows_per_step)))
+    objective = objective_of(wishes, data)
+    rows = rows_of_epoch(data.lengths, seed=wishes.seed, epoch=0, row_tokens=ROW_TOKENS)
+    rows_per_step = _rows_per_step(wishes, data, len(rows))
+    steps_per_epoch = max(1, math.ceil(len(rows) / rows_per_step))  # other epochs differ by a row or two
     epochs = wishes.epochs if wishes.epochs != "auto" else _epochs(steps_per_epoch)
     adapter = wishes.method != "full"
     return Recipe(
@@ -105,7 +105,7 @@ def choose(wishes: Hyperparameters, data: Data, *, hidden_size: int) -> Recipe:
         max_grad_norm=wishes.max_grad_norm,
         epochs=epochs,
         steps=epochs * steps_per_epoch,
-        row_tokens=row_tokens,
+        row_tokens=ROW_TOKENS,
         rows_per_step=rows_per_step,
         beta=wishes.beta,
         sft_weight=1.0 if objective == "sft" else _or(wishes.sft_weight, SFT_BESIDE),
@@ -119,25 +119,30 @@ def choose(wishes: Hyperparameters, data: Data, *, hidden_size: int) -> Recipe:
     )
 
 
-def _objective(wishes: Hyperparameters, data: Data) -> Objective:
-    """Few labels say too little for preferences: then the wanted replies are learned, and no others."""
+def objective_of(wishes: Hyperparameters, data: Data) -> Objective:
+    """Few labels say too little for preferences: then the wanted replies are learned, and no others.
+
+    `dpo` learns from corrections alone; where many more replies are unwanted, `apo` and `kto` learn from all.
+    """
     if wishes.objective != "auto":
         return wishes.objective
-    if data.corrections:
-        return "dpo"
-    if data.unwanted < ENOUGH_LABELS:
-        return "sft"
+    if data.unwanted - data.corrections < ENOUGH_LABELS:
+        return "dpo" if data.corrections else "sft"
     return "kto" if data.unwanted >= MANY_LABELS else "apo"
 
 
-def _rows_per_step(wishes: Hyperparameters, tokens: int, row_tokens: int, examples: int) -> int:
+def _rows_per_step(wishes: Hyperparameters, data: Data, rows: int) -> int:
+    """Rows that have so many tokens together, if they are average ones of these."""
+    tokens = sum(data.lengths)
     if wishes.batch_tokens != "auto":
-        return max(1, wishes.batch_tokens // row_tokens)
-    if tokens <= WHOLE_UP_TO:
-        return examples
-    least, most = STEP_TOKENS
-    epochs = EPOCHS if wishes.epochs == "auto" else wishes.epochs
-    return max(1, min(max(epochs * tokens // STEPS_AT_LEAST, least), most) // row_tokens)
+        wanted = wishes.batch_tokens
+    elif tokens <= WHOLE_UP_TO:
+        return len(data.lengths)  # whatever the shuffle, they are no more rows
+    else:
+        least, most = STEP_TOKENS
+        epochs = EPOCHS if wishes.epochs == "auto" else wishes.epochs
+        wanted = min(max(epochs * tokens // STEPS_AT_LEAST, least), most)
+    return max(1, round(wanted * rows / max(1, tokens)))
 
 
 def _epochs(steps_per_epoch: int) -> int:

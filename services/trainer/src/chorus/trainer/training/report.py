@@ -92,6 +92,8 @@ class Notice(Part):
 
     kind: Literal["notice"] = "notice"
     level: Literal["info", "warn"] = "info"
+    code: Literal["out_of_memory"] | None = None
+    """Of what is counted as well."""
     text: str
 
 

@@ -1,14 +1,16 @@
 """One job, from its message in the queue to what becomes of it.
 
-    message → claim → work, watched → settle
+    message → its turn → claim → work, watched → settle
 
-The worker watches three things meanwhile: the work itself (`work.py`), the job's entry (somebody may have
-cancelled it, or another worker may have taken it over), and its own service (which may be stopping).
+The worker watches three things meanwhile: the work itself (`work.py`), the job's entry (somebody may want it
+paused or cancelled, or another worker may have taken it over), and its own service (which may be stopping).
 """
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 import structlog
 from nats.aio.msg import Msg
@@ -17,7 +19,7 @@ from chorus.common.bus import headers as h
 from chorus.common.bus.claims import Claim, ClaimLost
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.jobs import Delivery, Done, HandBack, LeaveAlone, Outcome
-from chorus.common.bus.state import Bucket
+from chorus.common.bus.state import Bucket, Entry
 from chorus.common.contracts.training import (
     Control,
     JobError,
@@ -40,36 +42,46 @@ from chorus.common.telemetry.logging import bind
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.training.journal import Journal
 from chorus.trainer.training.queue import withdraw
+from chorus.trainer.training.turns import NOT_YET, Turns
 from chorus.trainer.training.work import Training
 
 ATTEMPTS = 3  # without progress, then the job is given up
 LOOK_EVERY = 5.0  # seconds between looks at the entry while the child trains
 RETRY_AFTER, LONGEST_RETRY = 2.0, 300.0  # seconds, doubled with each attempt
+PAUSE_WITHIN = 30.0  # seconds to save and store a checkpoint; after that, the one before it counts
+OF_GRACE = 0.7  # the share of what a stopping service has that its job may take for the same
+
+WAITING = "waiting for a trainer"
 
 log = structlog.get_logger()
 
 
 class JobRunner:
-    """Runs one job after the other for one worker."""
+    """Runs jobs for one worker."""
 
     def __init__(
         self,
         connection: Connection,
         jobs: Bucket[JobRecord],
         training: Training,
+        turns: Turns,
         metrics: TrainerMetrics,
         *,
         worker: str,
+        grace: float,
     ) -> None:
+        """`worker` names it in entries; `grace` is how many seconds it has when its service stops."""
         self._connection = connection
         self._jobs = jobs
         self._training = training
+        self._turns = turns
         self._metrics = metrics
         self._worker = worker
+        self._stop_within = min(PAUSE_WITHIN, grace * OF_GRACE)
         self._look: dict[str, asyncio.Event] = {}
 
     async def on_control(self, message: Msg) -> None:
-        """Somebody has cancelled a job: if we run it, look at its entry now; if nobody does, withdraw it."""
+        """Somebody stops a job: if we run it, look at its entry now; if nobody does, free its place."""
         job = message.subject.rsplit(".", 1)[-1]
         if (look := self._look.get(job)) is not None:
             look.set()
@@ -80,8 +92,10 @@ class JobRunner:
         except ChorusError as error:  # the fast path only; a worker that meets the message sees the entry
             log.warning("control not understood", job=job, error=error.message)
             return
-        if entry is not None and entry.value.state is JobState.CANCELLED:
-            await withdraw(self._connection, asked.guild, job)
+        if entry is not None and entry.value.state in {JobState.CANCELLED, JobState.PAUSED}:
+            await withdraw(self._connection, entry.value)
+            if entry.value.state.final:
+                await self._training.forget(entry.value.job)
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """What becomes of one message."""
@@ -91,70 +105,102 @@ class JobRunner:
             await self._give_up(delivery, error.message)
             return Done()
         with bind(job=job.job, guild=job.guild):
-            claim = await self._claim(job)
-            if claim is None:
-                return Done()
+            claim = await self._claim(job, delivery)
+            if not isinstance(claim, Claim):
+                return claim
             journal = Journal(self._connection, claim)
             try:
-                return await self._run_claimed(journal, claim, delivery)
+                outcome = await self._run_claimed(journal, claim, delivery)
             except ClaimLost:
                 log.warning("claim lost; another worker has the job")
                 return LeaveAlone()
+            if claim.record.state.final:
+                self._metrics.job_ended(claim.record)
+                await self._training.forget(job)
+            return outcome
 
     # --- 1. claim --------------------------------------------------------------------------------
-    async def _claim(self, job: TrainJob) -> Claim[JobRecord] | None:
-        """Take the job's entry, unless it has ended. A message from elsewhere gets its entry here."""
+    async def _claim(self, job: TrainJob, delivery: Delivery) -> Claim[JobRecord] | Outcome:
+        """Take the job's entry, or say why not. A message from elsewhere gets its entry here."""
         first = JobRecord(state=JobState.QUEUED, job=job, updated_at=now())
         for _ in range(ATTEMPTS):
-            entry = await self._jobs.get(first.key)
             try:
-                if entry is None:
-                    entry = await self._jobs.create(first.key, first)
-                if entry.value.state.final:
-                    return None
-                taken = entry.value.model_copy(
-                    update={
-                        "worker": self._worker,
-                        "attempt": entry.value.attempt + 1,
-                        "updated_at": now(),
-                        **({"state": JobState.RUNNING} if entry.value.state is JobState.QUEUED else {}),
-                    }
-                )
-                held = await self._jobs.update(entry, taken)
+                entry = await self._jobs.get(first.key) or await self._jobs.create(first.key, first)
+                if (outcome := self._not_now(entry, delivery)) is not None:
+                    return outcome
+                held = await self._jobs.update(entry, self._taken(entry.value))
             except Conflict:
                 continue
-            return Claim(self._jobs, held, partial(_same_claim, taken))
+            return Claim(self._jobs, held, partial(_same_claim, held.value))
         raise Conflict(f"Job {job.job} changes too often to be claimed.", code="changed_meanwhile")
+
+    def _not_now(self, entry: Entry[JobRecord], delivery: Delivery) -> Outcome | None:
+        """What becomes of a message whose job is not to be run, or not yet."""
+        record = entry.value
+        if record.state.final or record.state is JobState.PAUSED:
+            return Done()
+        if delivery.message_id not in {None, record.message_id}:
+            log.info("out of date: the job was published again", published=record.published)
+            return Done()
+        self._turns.see(entry)
+        return None if self._turns.is_next(record.job) else HandBack(delay=NOT_YET)
+
+    def _taken(self, record: JobRecord) -> JobRecord:
+        running = record.state is JobState.QUEUED
+        return record.model_copy(
+            update={
+                "state": JobState.RUNNING if running else record.state,
+                "worker": self._worker,
+                "attempt": record.attempt + 1,
+                "claims": record.claims + 1,
+                "started_at": record.started_at or now(),
+                "progress": None,
+                "updated_at": now(),
+            }
+        )
 
     # --- 2. run, and watch -----------------------------------------------------------------------
     async def _run_claimed(self, journal: Journal, claim: Claim[JobRecord], delivery: Delivery) -> Outcome:
         record = claim.record
-        if record.state is JobState.CANCELLING:
-            await journal.cancelled()
-            return Done()
+        if record.state is not JobState.RUNNING:  # somebody wanted it stopped, and its worker is lost
+            return await self._let_go(journal)
         if record.attempt > ATTEMPTS and record.committed is None:
             return await self._fail_for_good(journal, delivery, record.stage or "the worker was lost")
         started = time.monotonic()
-        log.info("job claimed", attempt=record.attempt)
-        training = asyncio.create_task(self._training.run(journal), name="train")
-        watching = asyncio.create_task(self._until_unwanted(claim), name="watch entry")
-        stopping = asyncio.create_task(delivery.stopping.wait(), name="watch stop")
+        log.info("job claimed", attempt=record.attempt, claims=record.claims)
+        pause = asyncio.Event()
+        training = asyncio.create_task(self._training.run(journal, pause), name="train")
         try:
-            await asyncio.wait({training, watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            outcome = await self._settle(journal, delivery, training, watching)
+            await self._watch(claim, delivery, training, pause)
+            outcome = await self._settle(journal, delivery, training)
         finally:
-            for task in (training, watching, stopping):
-                task.cancel()
-            await asyncio.wait({training, watching, stopping})
-        self._metrics.job_ended(str(claim.record.state), time.monotonic() - started)
+            training.cancel()  # ends the child and frees its memory
+            await asyncio.wait({training})
+        self._metrics.attempt_ended(claim.record, time.monotonic() - started)
         return outcome
 
-    async def _until_unwanted(self, claim: Claim[JobRecord]) -> None:
-        """Return when the job is cancelled. Raises `ClaimLost` when another worker has it."""
+    async def _watch(
+        self,
+        claim: Claim[JobRecord],
+        delivery: Delivery,
+        training: asyncio.Task[JobResult | None],
+        pause: asyncio.Event,
+    ) -> None:
+        """Return when the work is done, or shall be cut short now. Raises `ClaimLost`."""
+        asked = self._until(claim, JobState.PAUSING, JobState.CANCELLING)
+        await _first(training, asked, delivery.stopping.wait())
+        if training.done() or claim.record.state is JobState.CANCELLING:
+            return
+        pause.set()
+        within = self._stop_within if delivery.stopping.is_set() else PAUSE_WITHIN
+        await _first(training, self._until(claim, JobState.CANCELLING), asyncio.sleep(within))
+
+    async def _until(self, claim: Claim[JobRecord], *states: JobState) -> None:
+        """Return when the entry is in one of these states. Raises `ClaimLost` if another worker has it."""
         job = claim.record.job.job
         look = self._look[job] = asyncio.Event()
         try:
-            while (await claim.refresh()).state is not JobState.CANCELLING:
+            while (await claim.refresh()).state not in states:
                 look.clear()
                 try:
                     async with asyncio.timeout(LOOK_EVERY):
@@ -162,49 +208,52 @@ class JobRunner:
                 except TimeoutError:
                     continue
         finally:
-            del self._look[job]
+            if self._look.get(job) is look:
+                del self._look[job]
 
+    # --- 3. settle -------------------------------------------------------------------------------
     async def _settle(
-        self,
-        journal: Journal,
-        delivery: Delivery,
-        training: asyncio.Task[JobResult],
-        watching: asyncio.Task[None],
+        self, journal: Journal, delivery: Delivery, training: asyncio.Task[JobResult | None]
     ) -> Outcome:
-        """Whichever of the three came first decides."""
-        if training.done():
-            return await self._settle_training(journal, delivery, training)
-        training.cancel()  # ends the child and frees its memory
-        await asyncio.wait({training})
-        if watching.done():
-            watching.result()
-            await journal.cancelled()
-            return Done()
-        await journal.hand_back("waiting for a trainer", counts=False)
-        return HandBack()
-
-    async def _settle_training(
-        self, journal: Journal, delivery: Delivery, training: asyncio.Task[JobResult]
-    ) -> Outcome:
-        attempt = journal.record.attempt
+        """What becomes of the job."""
+        if not training.done():
+            training.cancel()
+            await asyncio.wait({training})
+            return await self._let_go(journal)
         try:
-            await journal.succeeded(training.result())
+            result = training.result()
+            if result is None:  # paused
+                return await self._let_go(journal)
+            await journal.succeeded(result)
         except ClaimLost:
             raise
         except Cancelled:
-            await journal.cancelled()
+            return await self._let_go(journal)
         except (ChorusError, OSError) as error:
-            if isinstance(error, ChorusError) and not (error.retryable or isinstance(error, InternalError)):
-                await journal.failed(JobError(code=error.code, message=error.message, param=error.param))
-                return Done()
-            log.warning("attempt failed", attempt=attempt, error=str(error))
-            # What is committed waits for as long as an outage lasts, but not for bytes that are damaged.
-            waits = journal.record.committed is not None and isinstance(error, Unavailable)
-            if attempt >= ATTEMPTS and not waits:
-                return await self._fail_for_good(journal, delivery, str(error))
-            await journal.hand_back(f"trying again, because: {error}", counts=True)
-            return HandBack(delay=min(LONGEST_RETRY, RETRY_AFTER * 2.0**attempt))
+            return await self._settle_failed(journal, delivery, error)
         return Done()
+
+    async def _settle_failed(
+        self, journal: Journal, delivery: Delivery, error: ChorusError | OSError
+    ) -> Outcome:
+        attempt = journal.record.attempt
+        if isinstance(error, ChorusError) and not (error.retryable or isinstance(error, InternalError)):
+            await journal.failed(JobError(code=error.code, message=error.message, param=error.param))
+            return Done()
+        log.warning("attempt failed", attempt=attempt, error=str(error))
+        # What is committed waits for as long as an outage lasts, but not for bytes that are damaged.
+        waits = journal.record.committed is not None and isinstance(error, Unavailable)
+        if attempt >= ATTEMPTS and not waits:
+            return await self._fail_for_good(journal, delivery, str(error))
+        delay = min(LONGEST_RETRY, RETRY_AFTER * 2.0**attempt)
+        return await self._let_go(journal, f"trying again, because: {error}", counts=True, delay=delay)
+
+    async def _let_go(
+        self, journal: Journal, why: str = WAITING, *, counts: bool = False, delay: float = 0.0
+    ) -> Outcome:
+        """Paused, cancelled, or back in the queue: the entry knows what was asked for."""
+        state = await journal.let_go(why, counts=counts)
+        return HandBack(delay) if state is JobState.QUEUED else Done()
 
     async def _fail_for_good(self, journal: Journal, delivery: Delivery, cause: str) -> Outcome:
         """A job that kills its workers must not go on for ever."""
@@ -224,6 +273,20 @@ class JobRunner:
         log.error("job given up", reason=reason)
 
 
+async def _first(training: asyncio.Task[JobResult | None], *others: Coroutine[Any, Any, object]) -> None:
+    """Wait until the training or one of the others is done; what the others raise is raised."""
+    tasks = [asyncio.create_task(other) for other in others]
+    try:
+        await asyncio.wait({training, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
 def _same_claim(taken: JobRecord, now: JobRecord) -> bool:
     """Whether the entry is still held by the claim that wrote `taken`."""
-    return (now.worker, now.attempt) == (taken.worker, taken.attempt)
+    return (now.worker, now.claims) == (taken.worker, taken.claims)

@@ -1,9 +1,9 @@
 """The work of one job: train and store, commit, publish.
 
-    examples → child process → adapter in S3 → commit → version of the model, perhaps the guild's voice
+    data, parent → child process → model in S3 → commit → version, parity, perhaps the guild's voice
 
-Until the commit nothing is known outside, and the job can be cancelled or taken over. After it, any worker
-can end the job, and nothing is trained again.
+Until the commit nothing is known outside but checkpoints, and the job can be paused, cancelled or taken
+over. After it, any worker can end the job, and nothing is trained again.
 """
 
 import asyncio
@@ -12,23 +12,33 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from chorus.common import base_model
+from chorus.common.bus.connection import Connection
 from chorus.common.bus.state import Bucket
-from chorus.common.contracts.datasets import DatasetRecord, Example
+from chorus.common.contracts.datasets import DatasetRecord
 from chorus.common.contracts.guild import GuildSettings
-from chorus.common.contracts.models import Manifest, ModelRecord
-from chorus.common.contracts.storage import DATASETS
-from chorus.common.contracts.training import Committed, Hyperparameters, JobResult, TrainJob
+from chorus.common.contracts.hyperparameters import Hyperparameters
+from chorus.common.contracts.models import LOSSES, MODEL_CARD, SAMPLES, Manifest, ModelRecord
+from chorus.common.contracts.storage import ObjectRef
+from chorus.common.contracts.training import Committed, JobResult, TrainJob
 from chorus.common.contracts.wire import decode
-from chorus.common.errors import Cancelled, ChorusError, InternalError, InvalidInput, NotPermitted
+from chorus.common.errors import Cancelled, ChorusError, InvalidInput, Misconfigured
 from chorus.common.objects import ObjectStore
 from chorus.common.patience import patiently
 from chorus.trainer.metrics import TrainerMetrics
+from chorus.trainer.settings import TrainerSettings
+from chorus.trainer.training import checkpoints, materials, parity, publish
+from chorus.trainer.training.attempt import Attempt
 from chorus.trainer.training.journal import Journal
-from chorus.trainer.training.lineage import stale_if_withdrawn, still_there
-from chorus.trainer.training.process import training_process
-from chorus.trainer.training.publish import announce, discard, manifest_of, succession, upload
+from chorus.trainer.training.limits import Limits
+from chorus.trainer.training.lineage import Lineage
+from chorus.trainer.training.materials import Materials
+from chorus.trainer.training.modelcard import model_card
 from chorus.trainer.training.recipe import DEFAULT_RANK
-from chorus.trainer.training.report import Failed, Order, Stage, Step, Trained
+from chorus.trainer.training.report import Made, Order, Snapshot, Trained
+from chorus.trainer.training.servable import form_to_publish, servable
+
+OUT = "out"  # folder of what the child makes
 
 
 @dataclass(frozen=True)
@@ -42,112 +52,193 @@ class Stores:
 
 
 class Training:
-    """Trains on one base model, one job after the other."""
+    """Does the work of jobs, one after the other or beside each other."""
 
     def __init__(
-        self, stores: Stores, metrics: TrainerMetrics, *, base: str, max_rank: int, folder: Path
+        self,
+        connection: Connection,
+        stores: Stores,
+        metrics: TrainerMetrics,
+        settings: TrainerSettings,
+        folder: Path,
     ) -> None:
+        """`folder` is for work in hand."""
+        self._connection = connection
         self._stores = stores
+        self._lineage = Lineage(stores.datasets, stores.models, stores.settings)
         self._metrics = metrics
-        self._base = base
-        self._max_rank = max_rank
+        self._settings = settings
+        self._bases = [settings.base_model, *settings.base_models]
+        self._limits = Limits(settings.job_seconds, settings.price_per_hour)
         self._folder = folder
 
-    async def run(self, journal: Journal) -> JobResult:
-        """Train and store, commit, publish. What was committed by an earlier attempt is only published."""
+    async def run(self, journal: Journal, pause: asyncio.Event) -> JobResult | None:
+        """Train and store, commit, publish. What was committed by an earlier attempt is only published.
+
+        None when it was paused, because `pause` was set: then its last checkpoint is stored.
+        """
         if (committed := journal.record.committed) is None:
-            committed = await self._train(journal, journal.record.job)
+            committed = await self._train(journal, journal.record.job, pause)
+            if committed is None:
+                return None
             try:
                 await journal.commit(committed)
-            except Cancelled:  # nobody will ever find it
-                with suppress(ChorusError):
-                    await patiently(discard)(self._stores.objects, committed.manifest)
+            except Cancelled:
+                await self._discard(committed)
                 raise
-        return await self._publish(committed)
+        return await self._publish(journal, committed)
 
-    async def _train(self, journal: Journal, job: TrainJob) -> Committed:
-        """From the data to a stored adapter that nobody knows of yet."""
-        self._check(job)
-        await patiently(still_there)(self._stores.datasets, job)
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix=f"{job.job}-") as name:
+    async def forget(self, job: TrainJob) -> None:
+        """Delete what only a job that goes on would need: it has ended."""
+        await checkpoints.discard(self._stores.objects, job)
+
+    # --- 1. train and store ----------------------------------------------------------------------
+    async def _train(self, journal: Journal, job: TrainJob, pause: asyncio.Event) -> Committed | None:
+        """From the data to a stored model that nobody knows of yet."""
+        self._check_rank(job.hyperparameters)
+        await patiently(self._lineage.check)(job)
+        with tempfile.TemporaryDirectory(
+            dir=self._folder, prefix=f"{job.job}-", ignore_cleanup_errors=True
+        ) as name:
             folder = Path(name)
             await journal.stage("fetching the data")
-            examples = folder / "examples.jsonl"
-            await patiently(self._stores.objects.get_file)(job.examples, examples)
-            out = folder / "adapter"
-            out.mkdir()
-            order = Order(
-                base=self._base, examples=str(examples), out=str(out), hyperparameters=self._chosen(job)
-            )
-            trained = await self._follow(journal, order, folder)
+            made_from = await materials.fetch(self._stores.objects, job, self._bases, folder)
+            order = self._order(journal, job, made_from, folder)
+            trained = await self._attempt(journal, job, made_from).run(order, folder, pause)
+            if trained is None:
+                return None
             await journal.stage("publishing")
-            people = await asyncio.to_thread(_contributors, examples)
-            manifest = await asyncio.to_thread(manifest_of, job, trained, out, people)
-            await patiently(still_there)(self._stores.datasets, job)
-            ref = await patiently(upload)(self._stores.objects, manifest, out)
-        voice, promote = await patiently(succession)(self._stores.settings, job.guild)
-        return Committed(
-            manifest=ref, steps=trained.steps, seconds=trained.seconds, voice_before=voice, promote=promote
+            return await self._store(journal, job, trained, made_from, folder)
+
+    def _attempt(self, journal: Journal, job: TrainJob, made_from: Materials) -> Attempt:
+        objects, kept = self._stores.objects, self._settings.checkpoints_kept
+
+        async def show(snapshot: Snapshot) -> None:
+            if form_to_publish(snapshot.model.method, made_from.base) == snapshot.model.form:
+                await self._show(journal, job, snapshot, made_from.contributors)
+
+        return Attempt(
+            journal,
+            checkpoints.Checkpoints(objects, journal, self._metrics, kept=kept),
+            show,
+            self._metrics,
+            ranks=self._settings.gpus_per_job,
         )
 
-    async def _publish(self, committed: Committed) -> JobResult:
+    def _order(self, journal: Journal, job: TrainJob, made_from: Materials, folder: Path) -> Order:
+        out, saved = folder / OUT, folder / "checkpoints"
+        out.mkdir()
+        saved.mkdir()
+        wishes = made_from.wishes(job)
+        if wishes.rank == "auto":  # one that is served
+            wishes = wishes.model_copy(update={"rank": min(DEFAULT_RANK, self._settings.max_rank)})
+        return Order(
+            base=made_from.base,
+            examples=[str(path) for path in made_from.examples],
+            out=str(out),
+            checkpoints=str(saved),
+            parent=str(made_from.parent) if made_from.parent else None,
+            hyperparameters=wishes,
+            checkpoint_every=self._settings.checkpoint_every,
+            seconds_left=self._limits.seconds_left(wishes, journal.seconds),
+        )
+
+    def _check_rank(self, wishes: Hyperparameters) -> None:
+        """What could not be served is refused before it costs an hour."""
+        if wishes.method == "full" or wishes.rank == "auto" or wishes.rank <= self._settings.max_rank:
+            return
+        raise InvalidInput(
+            f"Adapters of rank {wishes.rank} are not served here: at most {self._settings.max_rank}.",
+            code="rank_too_high",
+            param="rank",
+        )
+
+    async def _show(self, journal: Journal, job: TrainJob, snapshot: Snapshot, people: list[str]) -> None:
+        """Make the weights of an epoch something that can be talked to, while the training goes on."""
+        folder = Path(snapshot.folder)
+        manifest = await asyncio.to_thread(publish.manifest_of, job, snapshot.model, folder, people, folder)
+        ref = await patiently(publish.upload)(self._stores.objects, manifest, folder, folder)
+        await journal.still_ours()
+        label = await patiently(publish.snapshot)(
+            self._stores.models, self._stores.objects, manifest, ref, snapshot.epoch
+        )
+        await journal.shown(f"epoch {snapshot.epoch} can be talked to: {job.model}@{label}", snapshot.step)
+
+    async def _store(
+        self, journal: Journal, job: TrainJob, trained: Trained, made_from: Materials, folder: Path
+    ) -> Committed:
+        await patiently(self._lineage.check)(job)
+        best = await self._upload(job, trained.best, "best", made_from, folder)
+        final = None
+        if trained.final is not None:
+            final = await self._upload(job, trained.final, "final", made_from, folder)
+        voice, promote = await patiently(publish.succession)(self._stores.settings, job.guild)
+        return Committed(
+            manifest=best,
+            final=final,
+            steps=trained.steps,
+            seconds=journal.seconds,
+            ended=trained.ended,
+            voice_before=voice,
+            promote=promote,
+        )
+
+    async def _upload(
+        self, job: TrainJob, made: Made, name: str, made_from: Materials, folder: Path
+    ) -> ObjectRef:
+        """Put the weights called `name` into S3, in a form that can be served, with their documents."""
+        documents = folder / OUT
+        made, weights = await servable(made, documents / name, made_from.base, folder)
+        card = model_card(job, made, await patiently(self._lineage.data_of)(job))
+        await asyncio.to_thread((documents / MODEL_CARD).write_text, card, "utf-8")
+        manifest = await asyncio.to_thread(
+            publish.manifest_of, job, made, weights, made_from.contributors, documents
+        )
+        return await patiently(publish.upload)(self._stores.objects, manifest, weights, documents)
+
+    async def _discard(self, committed: Committed) -> None:
+        """Delete what nobody will ever find."""
+        for ref in (committed.manifest, committed.final):
+            if ref is not None:
+                with suppress(ChorusError):
+                    await patiently(publish.discard)(self._stores.objects, ref)
+
+    # --- 2. publish ------------------------------------------------------------------------------
+    async def _publish(self, journal: Journal, committed: Committed) -> JobResult:
         """Make the stored model a version. Twice is once, so whoever holds the job next may do it again."""
-        data = await patiently(self._stores.objects.get)(committed.manifest)
-        manifest = decode(Manifest, data)
-        version = await patiently(announce)(self._stores.models, self._stores.settings, manifest, committed)
-        await patiently(stale_if_withdrawn)(
-            self._stores.datasets, self._stores.models, self._stores.settings, manifest
+        stores = self._stores
+        manifest = decode(Manifest, await patiently(stores.objects.get)(committed.manifest))
+        version = await patiently(publish.announce)(stores.models, manifest, committed)
+        await patiently(self._lineage.pass_on)(manifest)
+        await journal.stage("comparing its answers in training and in use")
+        verdict = await parity.check(
+            self._connection,
+            manifest,
+            version,
+            remembers=await asyncio.to_thread(self._remembers, manifest),
+            within=self._settings.parity_within,
+        )
+        in_use = await patiently(publish.promote)(
+            stores.models, stores.settings, manifest, committed, verdict
         )
         return JobResult(
             model=f"{manifest.name}@{version}",
-            in_use=committed.promote,
+            in_use=in_use,
             loss_before=manifest.evaluation.loss_before,
             loss_after=manifest.evaluation.loss_after,
             held_out=manifest.evaluation.held_out,
             steps=committed.steps,
             seconds=committed.seconds,
+            ended=committed.ended,
+            parity=verdict,
+            losses=publish.document_of(manifest, committed.manifest, LOSSES),
+            samples=publish.document_of(manifest, committed.manifest, SAMPLES),
         )
 
-    def _chosen(self, job: TrainJob) -> Hyperparameters:
-        """What was wished for; a rank of our own choice is one that is served."""
-        wishes = job.hyperparameters
-        return wishes.model_copy(update={"rank": wishes.rank or min(DEFAULT_RANK, self._max_rank)})
-
-    def _check(self, job: TrainJob) -> None:
-        """What could not be served, or is not this guild's, is refused before it costs an hour."""
-        if job.base not in {None, self._base}:
-            raise InvalidInput(
-                f"This Chorus trains on {self._base!r}, not on {job.base!r}.",
-                code="unknown_base",
-                param="base",
-            )
-        if (job.hyperparameters.rank or 0) > self._max_rank:
-            raise InvalidInput(
-                f"Adapters of rank {job.hyperparameters.rank} are not served here: at most {self._max_rank}.",
-                code="rank_too_high",
-                param="rank",
-            )
-        if not job.examples.belongs_to(job.guild, DATASETS):
-            raise NotPermitted("This data belongs to another guild.", code="other_guild")
-
-    async def _follow(self, journal: Journal, order: Order, folder: Path) -> Trained:
-        """Run the child to its end, and pass on what it tells."""
-        async with training_process(order, folder) as process:
-            async for report in process.reports():
-                match report:
-                    case Stage(text=text):
-                        await journal.stage(text)
-                    case Step(progress=progress):
-                        self._metrics.stepped(progress)
-                        await journal.progress(progress)
-                    case Failed(code=code, message=message):
-                        raise InvalidInput(message, code=code)
-                    case Trained():
-                        return report
-        raise InternalError("The training process ended without a result.")
-
-
-def _contributors(path: Path) -> list[str]:
-    """Everybody whose words are in the data."""
-    with path.open("rb") as lines:
-        return sorted({who for line in lines for who in Example.model_validate_json(line).contributors})
+    def _remembers(self, manifest: Manifest) -> int | None:
+        """How many earlier messages its base makes use of; None if nobody knows."""
+        try:
+            name = materials.named(manifest.base, self._bases)
+        except Misconfigured:  # another worker has trained it, and this one has no such base
+            return None
+        return base_model.find(name).facts.remembers if name else None

@@ -1,7 +1,8 @@
 """From the words of a command line to a command's parameters.
 
-    train --file export.json --epochs 3
-    train --file=export.json --learning-rate=1e-4
+    train --text-file notes.txt --epochs 3
+    train --file=export.json --learning_rate=1e-4
+    train -d club,quay --compile
     import a.json "b c.zip" --name club --real-names
     train "some words" epochs=3                          as in the console
 
@@ -13,34 +14,46 @@ from typing import Any
 
 from chorus.common.errors import InvalidInput, in_short
 from chorus.gateway.commands.command import Command
-from chorus.gateway.commands.parsing import Parameters, takes_several, unknown_option, validated
+from chorus.gateway.commands.parsing import (
+    SWITCHED,
+    Parameters,
+    is_switch,
+    needs_a_value,
+    option_name,
+    takes_several,
+    unknown_option,
+    validated,
+)
 
-SWITCH = ("true", "false", "yes", "no", "on", "off", "1", "0")
+SHORT = {"-d": "--data"}
+"""As selfchatbot has it."""
 
 
 def read(command: Command, words: Sequence[str]) -> Parameters:
-    """The command's parameters. Raises `InvalidInput` that says which one is wrong, and why."""
+    """The command's parameters. Raises `InvalidInput` that says all that is wrong with them, and why."""
     values: dict[str, Any] = {}
     texts: list[str] = []
+    unknown: list[InvalidInput] = []
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        name, equals, value = word.removeprefix("--").partition("=")
-        name = name.replace("-", "_").lower()
         if word == "--":
             texts += rest
             break
+        word = SHORT.get(word, word)
+        given, equals, value = word.removeprefix("--").partition("=")
+        name = option_name(given)
         if not word.startswith("--") and (not equals or not _is_option(command, name)):
             texts.append(word)
-            continue
-        if not _is_option(command, name):
-            raise unknown_option(name, set(command.parameters.model_fields) - {command.text_field})
-        if name in values:
+        elif not _is_option(command, name):
+            unknown.append(unknown_option(name, set(command.parameters.model_fields) - {command.text_field}))
+        elif name in values:
             raise InvalidInput(f"`{name}` is given twice.", code="given_twice", param=name)
-        values[name] = value if equals else _value(command, name, rest)
-    if texts:
+        else:
+            values[name] = value if equals else _value(command, name, rest)
+    if texts and not unknown:  # what follows an unknown option is its value, and no text
         values |= _text(command, texts)
-    return validated(command.parameters, values)
+    return validated(command.parameters, values, unknown)
 
 
 def _is_option(command: Command, name: str) -> bool:
@@ -49,11 +62,10 @@ def _is_option(command: Command, name: str) -> bool:
 
 def _value(command: Command, name: str, rest: list[str]) -> str:
     """The value that follows an option, taken from the rest."""
-    is_switch = command.parameters.model_fields[name].annotation is bool
-    if is_switch and (not rest or rest[0].lower() not in SWITCH):
+    if is_switch(command.parameters, name) and (not rest or rest[0].lower() not in SWITCHED):
         return "true"
     if not rest:
-        raise InvalidInput(f"`--{name}` needs a value.", code="missing_value", param=name)
+        raise needs_a_value(name)
     return rest.pop(0)
 
 

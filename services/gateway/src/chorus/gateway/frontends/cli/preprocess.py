@@ -6,13 +6,14 @@
           with the training's parameters.json
         → $selfChatBot_results/Dataset_1_Harbour/chorus.md, where there is such a variable: where the model is
 
-Then `chorus train --data harbour`, in place of `selfChatBot_train -d 1`.
+Then `chorus train -d harbour`, in place of `selfChatBot_train -d 1`.
 """
 
 import asyncio
 import json
 import os
 import re
+import shlex
 import tempfile
 import zipfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -21,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from chorus.common.contracts.datasets import Building, BuildOptions, Dataset
+from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.names import slug
-from chorus.common.contracts.training import Hyperparameters
 from chorus.common.errors import Conflict, InvalidInput, NotFound, in_short
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.ports import NewDataset, Upload
@@ -34,6 +35,9 @@ PREPROCESS = "preprocess"
 RAW, PREPROCESSED, RESULTS = "selfChatBot_raw", "selfChatBot_preprocessed", "selfChatBot_results"
 PARAMETERS = "parameters.json"
 USAGE = f"Say which dataset: `chorus {PREPROCESS} -d 1` reads ${RAW}/Dataset_1_…"
+
+METHODS = {"lora": "lora", "qlora": "qlora", "finetune": "full"}
+"""What selfchatbot calls a method, and what Chorus does."""
 
 _STRING_OR_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*')
 
@@ -128,11 +132,17 @@ async def _preprocessed(
         packed_up = await ctx.chorus.datasets.archive(ctx.guild, dataset.id)
         await ctx.chorus.objects.download(packed_up.archive).save(archive)
         await asyncio.to_thread(_unpack, archive, target)
-    _write_parameters(target, dataset)
-    told = [summary(dataset), f"✓ {target}", *_not_taken(_asked(folder))]
+    asked = _asked(folder)
+    _write_parameters(target, dataset, asked)
+    told = [summary(dataset), f"✓ {target}"]
     if results:
-        told.append(f"✓ {_write_where(results / folder.name, dataset)}")
-    told.append(f"Train on it: chorus train --data {dataset.name}. Chorus keeps the model: chorus models")
+        told.append(f"✓ {_write_where(results / folder.name, dataset, asked)}")
+    if "model" in asked:
+        told.append(
+            f"Note: {PARAMETERS} asks for the base model {in_short(str(asked['model']))}. If that is none of "
+            "the operator's, leave --model out."
+        )
+    told.append(f"Train on it: {_train(dataset, asked)}")
     yield Moment(outcome=Text("\n".join(told)))
 
 
@@ -160,33 +170,39 @@ def _asked(folder: Path) -> dict[str, Any]:
     return asked if isinstance(asked, dict) else {}
 
 
-def _not_taken(asked: Mapping[str, Any]) -> list[str]:
-    wishes = [f"{key} {in_short(str(asked[key]))}" for key in ("model", "type_fine_tune") if key in asked]
-    if not wishes:
-        return []
-    return [
-        f"Note: {PARAMETERS} asks for {' and '.join(wishes)}. The base model is the one that Chorus runs on, "
-        "and the method is its own, LoRA."
-    ]
+def _method(asked: Mapping[str, Any]) -> str:
+    return METHODS.get(str(asked.get("type_fine_tune")), Hyperparameters().method)
 
 
-def _write_parameters(target: Path, dataset: Dataset) -> None:
-    """What a training will go by, beside the data; what is null, Chorus chooses from the data."""
+def _train(dataset: Dataset, asked: Mapping[str, Any]) -> str:
+    """The command that trains as the parameters say."""
+    words = ["chorus", "train", "-d", dataset.name]
+    if "type_fine_tune" in asked:
+        words += ["--method", _method(asked)]
+    if "model" in asked:
+        words += ["--model", in_short(str(asked["model"]))]
+    return shlex.join(words)
+
+
+def _write_parameters(target: Path, dataset: Dataset, asked: Mapping[str, Any]) -> None:
+    """What a training will go by, beside the data; what is `auto`, Chorus chooses from the data."""
     parameters = {
         "data": dataset.id,
-        "type_fine_tune": "lora",
+        "type_fine_tune": asked.get("type_fine_tune", "lora"),
         "max_length": dataset.options.max_tokens,
         **Hyperparameters().model_dump(mode="json"),
+        "method": _method(asked),
+        "max_tokens": dataset.options.max_tokens,
     }
     (target / PARAMETERS).write_text(json.dumps(parameters, indent=4) + "\n")
 
 
-def _write_where(folder: Path, dataset: Dataset) -> Path:
+def _write_where(folder: Path, dataset: Dataset, asked: Mapping[str, Any]) -> Path:
     """For who looks for a model where selfchatbot puts it."""
     folder.mkdir(exist_ok=True)
     told = folder / "chorus.md"
     told.write_text(
         f"Chorus keeps what it trains, with all versions of it:\n\n"
-        f"    chorus train --data {dataset.name}\n    chorus models\n    chorus ask hello\n"
+        f"    {_train(dataset, asked)}\n    chorus models\n    chorus ask hello\n"
     )
     return told

@@ -1,5 +1,6 @@
 """Replies as text on a terminal; into a file or a pipe the same words, without colours and moving bars."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -28,6 +29,7 @@ from chorus.gateway.commands.table import OUR_FAULT
 from chorus.gateway.frontends.console.files import save, save_download
 
 PLAIN_EVERY = 5.0  # seconds between progress lines where a bar cannot move
+LEFT = "Job {job} is not ended by that. How far it is: !job {job}. To end it: !cancel {job}"
 
 log = structlog.get_logger()
 
@@ -143,19 +145,33 @@ class Renderer:
             disable=not self._console.is_terminal,
         )
         last = _Last()
-        outcome: Text | Problem | None = None
-        with bar:
-            task = bar.add_task("", total=None, told="")
-            async for moment in moments:
-                if moment.note is not None:
-                    self._plain(moment.note)
-                if moment.outcome is not None:
-                    outcome = moment.outcome
-                elif moment.stage:
-                    self._advance(bar, task, moment)
-                    if not self._console.is_terminal and last.worth_a_line(moment):
-                        self._plain("  ".join(["", moment.stage, *moment.figures]))
-        return outcome is not None and await self.show(outcome)
+        ended: Moment | None = None
+        job: str | None = None
+        try:
+            with bar:
+                task = bar.add_task("", total=None, told="")
+                async for moment in moments:
+                    job = moment.job or job
+                    if moment.note is not None:
+                        self._plain(moment.note)
+                    if moment.outcome is not None:
+                        ended = moment
+                    elif moment.stage:
+                        self._advance(bar, task, moment)
+                        if not self._console.is_terminal and last.worth_a_line(moment):
+                            self._plain("  ".join(["", moment.stage, *moment.figures]))
+        except asyncio.CancelledError:
+            if job is not None:
+                self._plain(LEFT.format(job=job))
+            raise
+        return ended is not None and await self._end(ended)
+
+    async def _end(self, moment: Moment) -> bool:
+        """How it ended, and what is to be shown below."""
+        worked = moment.outcome is not None and await self.show(moment.outcome)
+        for card in moment.more:
+            self._card(card)
+        return worked
 
     def _advance(self, bar: Bar, task: TaskID, moment: Moment) -> None:
         bar.update(
@@ -176,7 +192,7 @@ class _Last:
 
     def worth_a_line(self, moment: Moment) -> bool:
         now = time.monotonic()
-        is_new = moment.goes_on and moment.stage != self._stage
+        is_new = moment.job is not None and moment.stage != self._stage
         if not is_new and now - self._at < PLAIN_EVERY:
             return False
         self._stage, self._at = moment.stage, now

@@ -18,9 +18,11 @@ from chorus.gateway.frontends.console.render import Renderer
 WELCOME = "Ask something, or type !help. Ctrl-D ends."
 
 
-async def converse(chorus: Chorus, trust: Trust, *, max_upload: int, history: Path) -> int:
+async def converse(
+    chorus: Chorus, trust: Trust, *, max_upload: int, history: Path, session: Session | None = None
+) -> int:
     """Run the console until its input ends; returns 0 if every command worked, else 1."""
-    session, files = Session(), LocalFiles(max_upload)
+    session, files = session or Session(), LocalFiles(max_upload)
     console = Console(soft_wrap=True)
     renderer = Renderer(console)
     failed = False

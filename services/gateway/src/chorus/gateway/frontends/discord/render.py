@@ -93,6 +93,8 @@ class Renderer:
         live, told = Live(self._place, self._pace), _Told(progress.opening)
         try:
             await live.follow(told.follow(progress.moments))
+            for card in told.more:
+                await self._say(worded(card), card.picture)
         except asyncio.CancelledError:
             await self._pace.turn()
             await live.show(told.left())
@@ -120,13 +122,16 @@ class _Told:
     def __init__(self, opening: str) -> None:
         self._lines = [opening] if opening else []
         self._goes_on = False
+        self.more: tuple[Card, ...] = ()
+        """What is to be shown below it, once it has ended."""
 
     async def follow(self, moments: AsyncIterator[Moment]) -> AsyncIterator[str]:
         """The whole message, after each moment."""
         if self._lines:
             yield self._with()
         async for moment in moments:
-            self._goes_on |= moment.goes_on
+            self._goes_on |= moment.job is not None
+            self.more += moment.more
             if moment.note is not None:
                 self._lines.append(moment.note)
             if text := self._with(_now(moment)):

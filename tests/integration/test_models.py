@@ -1,0 +1,281 @@
+"""From trained weights to a model that people have, on real NATS and S3: published, promoted, taken away."""
+
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chorus.common.bus.state import Bucket, open_bucket
+from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.models import (
+    LOSSES,
+    MODEL_CARD,
+    SAMPLES,
+    Manifest,
+    ModelRecord,
+    Parity,
+    Stale,
+    model_key,
+)
+from chorus.common.contracts.storage import CHECKPOINTS, MODELS, ObjectRef
+from chorus.common.contracts.topology import JOBS, SETTINGS
+from chorus.common.contracts.topology import MODELS as MODEL_RECORDS
+from chorus.common.contracts.training import Committed, JobRecord, JobState, TrainJob
+from chorus.common.contracts.wire import now
+from chorus.common.errors import ChorusError
+from chorus.common.objects import ObjectStore
+from chorus.gateway.backends.models import BusModels
+from chorus.gateway.backends.objects import S3Objects
+from chorus.gateway.commands.context import Context
+from chorus.gateway.frontends.cli.arguments import read
+from chorus.gateway.frontends.cli.models import of_models
+from chorus.trainer.datasets.checkpoints import Checkpoints
+from chorus.trainer.datasets.stale import Models
+from chorus.trainer.training import publish
+from tests.support.servers import Servers
+from tests.unit.gateway.fakes import World, told
+from tests.unit.trainer.made import a_job, made
+
+SAME = Parity(verdict="same", reason="it answers 2 fixed questions as in training")
+DIFFERS = Parity(verdict="differs", reason="it answers 1 of 2 fixed questions otherwise than in training")
+
+
+@dataclass
+class Shop:
+    """A trainer's side and a gateway's side of one guild's models."""
+
+    guild: str
+    store: ObjectStore
+    records: Bucket[ModelRecord]
+    settings: Bucket[GuildSettings]
+    jobs: Bucket[JobRecord]
+    models: BusModels
+    folder: Path
+
+    def job(self, job: str = "aaaaaaaaaa") -> TrainJob:
+        return a_job(job, guild=self.guild)
+
+    async def stored(self, job: str = "aaaaaaaaaa", **facts: Any) -> tuple[Manifest, ObjectRef]:
+        """Weights with their documents in S3."""
+        files = ["adapter_config.json", "adapter_model.safetensors"]
+        if facts.get("form") == "whole":
+            files = ["config.json", "model.safetensors"]
+        for name in (*files, LOSSES, SAMPLES, MODEL_CARD):
+            (self.folder / name).write_text(f"{name} of {job} {facts}")
+        manifest = publish.manifest_of(self.job(job), made(**facts), self.folder, ["42"], self.folder)
+        return manifest, await publish.upload(self.store, manifest, self.folder, self.folder)
+
+    async def published(
+        self, job: str = "aaaaaaaaaa", parity: Parity = SAME, *, wanted: bool = True, **facts: Any
+    ) -> tuple[bool, Manifest, Committed]:
+        """A version, and whether it answers."""
+        manifest, ref = await self.stored(job, **facts)
+        voice, _ = await publish.succession(self.settings, self.guild)
+        committed = Committed(manifest=ref, steps=9, seconds=1, voice_before=voice, promote=wanted)
+        await publish.announce(self.records, manifest, committed)
+        answers = await publish.promote(self.records, self.settings, manifest, committed, parity)
+        return answers, manifest, committed
+
+    async def record(self) -> ModelRecord:
+        entry = await self.records.get(model_key(self.guild, "main"))
+        assert entry is not None
+        return entry.value
+
+    async def voice(self) -> str | None:
+        entry = await self.settings.get(self.guild)
+        return entry.value.voice if entry else None
+
+    async def folders(self) -> set[str]:
+        """Where there are any files of models."""
+        return {found.key.rpartition("/")[0] for found in await self.store.list(MODELS, f"{self.guild}/")}
+
+    async def run(self, *words: str) -> str:
+        """`chorus models …`: all that is shown."""
+        world = World()
+        chorus = dataclasses.replace(world.chorus, models=self.models, objects=S3Objects(self.store))
+        ctx: Context = dataclasses.replace(world.context(guild=self.guild), chorus=chorus)
+        words = ("models", *words)
+        command = of_models(words)
+        assert command is not None
+        return await told(await command.run(ctx, read(command, words[2:])))
+
+
+@pytest.fixture
+async def shop(servers: Servers, guild: str, tmp_path: Path) -> AsyncIterator[Shop]:
+    async with servers.connected("trainer") as trainer, servers.connected("gateway") as gateway:
+        store = servers.store()
+        (tmp_path / "made").mkdir()
+        yield Shop(
+            guild,
+            store,
+            await open_bucket(trainer, MODEL_RECORDS, ModelRecord),
+            await open_bucket(trainer, SETTINGS, GuildSettings),
+            await open_bucket(trainer, JOBS, JobRecord),
+            BusModels(
+                gateway,
+                await open_bucket(gateway, MODEL_RECORDS, ModelRecord),
+                await open_bucket(gateway, SETTINGS, GuildSettings),
+                store,
+            ),
+            tmp_path / "made",
+        )
+
+
+# --- publishing ----------------------------------------------------------------------------------
+async def test_a_job_has_one_version_however_often_it_is_published(shop: Shop) -> None:
+    answers, manifest, committed = await shop.published()
+    assert answers
+    assert await publish.announce(shop.records, manifest, committed) == 1
+    assert await publish.promote(shop.records, shop.settings, manifest, committed, DIFFERS)
+    record = await shop.record()
+    assert [version.parity for version in record.versions] == [SAME], "the first verdict stands"
+    assert (record.aliases, await shop.voice()) == ({"latest": 1, "prod": 1}, "main")
+
+
+async def test_a_choice_that_was_made_meanwhile_stays(shop: Shop) -> None:
+    await shop.published("aaaaaaaaaa")
+    _, manifest, committed = await shop.published("bbbbbbbbbb")
+    assert await shop.models.use(shop.guild, "main", "1") == "main@1"
+    await shop.models.use_base(shop.guild)
+    assert not await publish.promote(shop.records, shop.settings, manifest, committed, SAME)
+    assert (await shop.record()).aliases == {"latest": 2, "prod": 1, "previous": 2}
+    assert await shop.models.voice(shop.guild) is None
+
+
+async def test_a_version_that_answers_otherwise_is_held_back(shop: Shop) -> None:
+    answers, *_ = await shop.published(parity=DIFFERS)
+    assert not answers
+    assert ((await shop.record()).aliases, await shop.voice()) == ({"latest": 1}, None)
+    for name in ("1", "prod"):
+        with pytest.raises(ChorusError) as held:
+            await shop.models.use(shop.guild, "main", name)
+        assert held.value.code == "parity_failed"
+        assert DIFFERS.reason in held.value.message
+    assert await shop.models.use(shop.guild, "main", "1", force=True) == "main@1"
+    assert await shop.voice() == "main"
+
+
+async def test_a_whole_model_never_answers_beside_a_base(shop: Shop) -> None:
+    answers, *_ = await shop.published(form="whole", method="full", rank=0)
+    assert not answers
+    before = await shop.record()
+    with pytest.raises(ChorusError) as refused:
+        await shop.models.use(shop.guild, "main", "1", force=True)
+    assert refused.value.code == "whole_model"
+    assert "CHORUS_BASE_MODEL=" in refused.value.message
+    assert (await shop.record(), await shop.voice()) == (before, None)
+
+
+async def test_the_last_step_is_kept_beside_the_best_one(shop: Shop) -> None:
+    manifest, ref = await shop.stored()
+    _, final = await shop.stored(step=30)
+    committed = Committed(manifest=ref, final=final, steps=30, seconds=1, promote=True)
+    await publish.announce(shop.records, manifest, committed)
+    record = await shop.record()
+    found = record.find("1-final")
+    assert found is not None
+    assert (found.manifest, found.tag, len(record.checkpoints)) == (final, "1-final", 1)
+    with pytest.raises(ChorusError) as refused:
+        await shop.models.use(shop.guild, "main", "1-final")
+    assert refused.value.code == "not_a_version"
+
+
+async def test_of_snapshots_the_newest_are_kept(shop: Shop) -> None:
+    refs: list[ObjectRef] = []
+    for epoch in range(1, 6):
+        manifest, ref = await shop.stored(step=epoch)
+        assert await publish.snapshot(shop.records, shop.store, manifest, ref, epoch) == f"aaaaaaaaaa-{epoch}"
+        refs.append(ref)
+    again, twice = await shop.stored(step=5, rank=8)
+    assert await publish.snapshot(shop.records, shop.store, again, twice, 5) == "aaaaaaaaaa-5"
+    record = await shop.record()
+    assert [version.manifest for version in record.checkpoints] == refs[2:]
+    assert await shop.folders() == {ref.key.rpartition("/")[0] for ref in refs[2:]}
+    newest = record.find("aaaaaaaaaa")
+    assert newest is not None
+    assert newest.label == "aaaaaaaaaa-5"
+    await publish.snapshot(shop.records, shop.store, again, refs[4], 5)
+    assert await shop.folders() == {ref.key.rpartition("/")[0] for ref in refs[2:]}
+
+
+# --- taking away ---------------------------------------------------------------------------------
+async def test_a_model_is_written_to_a_folder_of_its_own(shop: Shop, tmp_path: Path) -> None:
+    _, manifest, _ = await shop.published()
+    folder = tmp_path / "mine"
+    shown = await shop.run("export", "main", "--to", str(folder))
+    assert f"✓ main@1 is in {folder}: 4 files" in shown
+    names = {*(file.name for file in manifest.files), LOSSES, MODEL_CARD}
+    assert {path.name for path in folder.iterdir()} == names, "sample replies stay where they can be deleted"
+    assert (folder / MODEL_CARD).read_text().startswith(MODEL_CARD)
+    assert "[file_exists]" in await shop.run("export", "main@1", "--to", str(folder))
+    assert not list(tmp_path.glob(".*")), "nothing half-done is left"
+
+
+async def test_a_whole_model_says_how_it_is_started(shop: Shop, tmp_path: Path) -> None:
+    await shop.published(form="whole", method="full", rank=0)
+    folder = tmp_path / "whole"
+    folder.mkdir()
+    assert f"CHORUS_BASE_MODEL={folder}" in await shop.run("export", "main@1", "--to", str(folder))
+    assert (folder / "model.safetensors").exists()
+
+
+async def test_what_is_damaged_or_to_be_forgotten_is_not_handed_out(shop: Shop, tmp_path: Path) -> None:
+    _, manifest, committed = await shop.published()
+    key = committed.manifest.key.replace("manifest.json", "adapter_model.safetensors")
+    await shop.store.put(MODELS, key, b"x" * manifest.files[1].size)
+    assert "[object_corrupt]" in await shop.run("export", "main@1", f"--to={tmp_path / 'mine'}")
+    assert not (tmp_path / "mine").exists()
+    stale = Stale(since=now(), blocked_at=now() + timedelta(days=7))
+    await shop.records.change(model_key(shop.guild, "main"), lambda old: old.marked(stale, {manifest.job}))
+    assert "[model_withdrawn]" in await shop.run("export", "main@1", f"--to={tmp_path / 'mine'}")
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("export", "nobody", "--to", "x"), "unknown_model"),
+        (("push", "main@1"), "missing_parameter"),
+    ],
+)
+async def test_what_is_wrong_is_told(shop: Shop, words: Sequence[str], code: str) -> None:
+    try:
+        assert f"[{code}]" in await shop.run(*words)
+    except ChorusError as error:
+        assert error.code == code
+
+
+# --- what nobody needs ---------------------------------------------------------------------------
+async def test_adapters_that_nobody_names_are_found(shop: Shop) -> None:
+    _, lost = await shop.stored(step=99)
+    await shop.published()
+    models = Models(shop.records, shop.settings, shop.store)
+    soon = now() + timedelta(minutes=1)
+
+    async def found(*busy: str) -> set[str]:
+        keys = await models.unnamed(soon, busy)
+        return {key.rpartition("/")[0] for key in keys if key.startswith(f"{shop.guild}/")}
+
+    assert await found() == {lost.key.rpartition("/")[0]}
+    assert await found(model_key(shop.guild, "main")) == set(), "a job is at work on it"
+    assert await models.unnamed(now() - timedelta(hours=1), ()) == [], "it is too new to be lost"
+
+
+async def test_checkpoints_go_with_their_job(shop: Shop) -> None:
+    states = {"aaaaaaaaaa": JobState.PAUSED, "bbbbbbbbbb": JobState.SUCCEEDED, "cccccccccc": None}
+    for job, state in states.items():
+        await shop.store.put(CHECKPOINTS, f"{shop.guild}/{job}/00000001-1/state.json", b"{}")
+        if state is not None:
+            record = JobRecord(state=state, job=shop.job(job), updated_at=now())
+            await shop.jobs.create(record.key, record)
+    checkpoints = Checkpoints(shop.jobs, shop.store)
+    await checkpoints.clear()
+    (left,) = await shop.store.list(CHECKPOINTS, f"{shop.guild}/")
+    assert left.key.split("/")[1] == "aaaaaaaaaa"
+    assert await checkpoints.busy() >= {model_key(shop.guild, "main")}
+    assert await checkpoints.forget(shop.guild, ["other@1"], ["main@1"]) == 0
+    assert await checkpoints.forget(shop.guild, ["club@3"], []) == 1
+    assert await shop.store.list(CHECKPOINTS, f"{shop.guild}/") == []
