@@ -74,6 +74,8 @@ async def test_a_server_trains_and_is_answered(chorus: RunningChorus, tmp_path: 
             assert "Dataset harbour@1: 3 examples of conversation JSON." in trained.content
             assert "Model training started. Job ID: " in trained.content
             assert len(trained.versions) > 2, "it was edited while it went on"
+            replies = await discord.until(lambda: latest(discord, channel, "**Replies**"), ANSWER_WITHIN)
+            assert all(question in replies.content for question in PAIRS)
 
             await discord.say(channel, admin, "!use main@1")
             await discord.answered(channel, "main@1 answers now.", ANSWER_WITHIN)

@@ -6,16 +6,17 @@ import os
 import random
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from chorus.common.bus.connection import Connection
-from chorus.common.bus.state import open_bucket
+from chorus.common.bus.state import Bucket, open_bucket
 from chorus.common.contracts.models import ModelRecord, model_key
 from chorus.common.contracts.names import LOCAL
 from chorus.common.contracts.topology import JOBS, MODELS
 from chorus.common.contracts.training import JobRecord, JobResult, JobState
+from chorus.common.errors import Unavailable
 from chorus.common.objects import ObjectStore, open_store
 from chorus.common.settings import PREFIX, CommonSettings
 from tests.support.chorus import RunningChorus, chorus_up
@@ -23,7 +24,6 @@ from tests.support.servers import ACK_WAIT
 from tests.support.training import ENDLESS
 
 JOBS_RUN = 20
-LONGEST = 8.0  # seconds that such a training takes, about
 ALIKE = 1e-4  # nats: between two trainings with the same seed
 VICTIMS = {
     "the training process": ("chorus.trainer.child",),
@@ -51,11 +51,27 @@ async def kill(chorus: RunningChorus, name: str) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def results(connection: Connection) -> dict[str, JobResult]:
-    """What came of each job, by the name of its model."""
-    jobs = [entry.value for entry in await (await open_bucket(connection, JOBS, JobRecord)).entries()]
-    assert {job.state for job in jobs} == {JobState.SUCCEEDED}
-    return {job.job.model: job.result for job in jobs if job.result}
+async def trained(chorus: RunningChorus, path: Path, model: str) -> None:
+    """Type a training, and wait until the console says that it is done."""
+    line = f"!train file={path} epochs=300 seed=7 model={model}"
+    shown = "\n".join(await asyncio.to_thread(chorus.say, line))
+    assert f"✓ {model}@1 is trained" in shown, shown
+
+
+async def job_of(jobs: Bucket[JobRecord], model: str) -> JobRecord:
+    """The job that makes a model, as soon as there is one: its data is there, and its message is sent."""
+    async with asyncio.timeout(120):
+        while True:
+            with suppress(Unavailable):
+                for entry in await jobs.entries(f"{LOCAL}."):
+                    if entry.value.job.model == model:
+                        return entry.value
+            await asyncio.sleep(0.05)
+
+
+def settings_of(chorus: RunningChorus) -> CommonSettings:
+    given = chorus.environment("gateway")
+    return CommonSettings.model_validate({k.removeprefix(PREFIX).lower(): v for k, v in given.items()})
 
 
 async def losses(store: ObjectStore, result: JobResult) -> dict[int, float]:
@@ -74,30 +90,29 @@ async def test_a_kill_at_a_random_point_of_each_of_twenty_jobs(hydra: RunningCho
     rng = random.Random(20)
     path = tmp_path / "endless.json"
     path.write_text(ENDLESS)
-    wishes = f"!train file={path} epochs=300 seed=7 model="
-    shown = "\n".join(await asyncio.to_thread(hydra.say, f"{wishes}undisturbed"))
-    assert "✓ undisturbed@1 is trained" in shown
     victims = list(VICTIMS) * (JOBS_RUN // len(VICTIMS))  # none so often that the supervisor gives up
     rng.shuffle(victims)
-    for number, name in enumerate(victims):
-        said = asyncio.create_task(asyncio.to_thread(hydra.say, f"{wishes}hydra-{number}"))
-        await asyncio.sleep(rng.uniform(0.5, LONGEST))  # the random point
-        await kill(hydra, name)
-        shown = "\n".join(await said)
-        assert f"✓ hydra-{number}@1 is trained" in shown, (name, shown)
-
-    given = hydra.environment("gateway")
-    settings = CommonSettings.model_validate({k.removeprefix(PREFIX).lower(): v for k, v in given.items()})
-    store = open_store(settings)
     async with hydra.connected("gateway") as connection:
-        done = await results(connection)
+        jobs = await open_bucket(connection, JOBS, JobRecord)
+        await trained(hydra, path, "undisturbed")
+        undisturbed = (await job_of(jobs, "undisturbed")).result
+        assert undisturbed is not None
+        for number, victim in enumerate(victims):
+            said = asyncio.create_task(trained(hydra, path, f"hydra-{number}"))
+            await job_of(jobs, f"hydra-{number}")
+            await asyncio.sleep(rng.uniform(0, undisturbed.seconds))  # the random point
+            await kill(hydra, victim)
+            await said
+
+        store = open_store(settings_of(hydra))
         models = await open_bucket(connection, MODELS, ModelRecord)
-        undisturbed = done.pop("undisturbed")
         expected = await losses(store, undisturbed)
-        assert len(done) == JOBS_RUN
-        for model, result in done.items():
-            entry = await models.get(model_key(LOCAL, model))
+        for number in range(JOBS_RUN):
+            done = await job_of(jobs, f"hydra-{number}")
+            assert done.state is JobState.SUCCEEDED
+            assert done.result is not None
+            assert abs(done.result.loss_after - undisturbed.loss_after) <= ALIKE
+            assert (await losses(store, done.result)).keys() == expected.keys()
+            entry = await models.get(model_key(LOCAL, f"hydra-{number}"))
             assert entry is not None
             assert len(entry.value.versions) == 1
-            assert abs(result.loss_after - undisturbed.loss_after) <= ALIKE
-            assert (await losses(store, result)).keys() == expected.keys()

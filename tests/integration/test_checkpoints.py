@@ -142,6 +142,16 @@ async def test_one_that_was_cut_short_is_none(
     assert await stored(store, journal) == {"00000010-1"}, "and it is cleared away"
 
 
+async def test_a_worker_that_was_frozen_leaves_its_successors_uploads_alone(
+    store: ObjectStore, journal: PlainJournal, tmp_path: Path
+) -> None:
+    home = f"{journal.record.job.guild}/{journal.record.job.job}"
+    for place in ("00000008-1", "00000009-2"):
+        await store.put(CHECKPOINTS, f"{home}/{place}/weights.safetensors", b"half of")
+    await checkpoints(store, journal).store(saved(tmp_path, 10))
+    assert await stored(store, journal) == {"00000009-2", "00000010-1"}
+
+
 async def test_after_a_new_beginning_its_checkpoints_are_the_newest(
     store: ObjectStore, journal: PlainJournal, tmp_path: Path
 ) -> None:

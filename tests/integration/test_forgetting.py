@@ -24,7 +24,7 @@ from chorus.common.contracts.models import ModelRecord, model_key
 from chorus.common.contracts.storage import CHECKPOINTS, FILES, MODELS
 from chorus.common.contracts.topology import CONSENT, JOBS, SETTINGS
 from chorus.common.contracts.topology import MODELS as MODEL_RECORDS
-from chorus.common.contracts.training import JobRecord, JobState, Learned, TrainJob
+from chorus.common.contracts.training import JobRecord, JobState, Learned, Parent, TrainJob
 from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, NotPermitted
 from chorus.gateway.backends.privacy import BusPrivacy
@@ -32,7 +32,7 @@ from chorus.gateway.commands.ports import NewDataset
 from tests.support.chats import chat
 from tests.support.leftovers import places_of
 from tests.support.servers import Servers
-from tests.support.training import Gateway, a_trainer, built
+from tests.support.training import NOBODYS, Gateway, a_trainer, built
 
 PHRASES = ["heliotrope ferry", "nine blue lanterns"]
 MARA = str(sum(b"Mara"))  # the id that `chat` gives her
@@ -107,7 +107,8 @@ async def test_nothing_of_a_person_is_left_anywhere(
     await theirs.export(guild, MARA, names=["mara"])
     job = await gateway.jobs.submit([chats], "main", Hyperparameters(epochs=1), submitted_by="42", key="k")
     await gateway.until(job, JobState.SUCCEEDED)
-    await paused(gateway, servers, chats, phrases[0])
+    await paused(gateway, servers, Learned(dataset=chats.id, examples=chats.examples), phrases[0])
+    await its_child_paused(gateway, servers, phrases[0])
     found = await places_of(phrases, store, operator)
     assert len(found) > 12, "the search finds what is there"
     assert {"samples.json", "state.json"} <= {place.rpartition("/")[2] for place in found}
@@ -142,21 +143,36 @@ async def test_nothing_of_a_person_is_left_anywhere(
     assert (entry.value.parts, entry.value.cursors) == ([], {})
 
 
-async def paused(gateway: Gateway, servers: Servers, dataset: Dataset, words: str) -> None:
+async def paused(gateway: Gateway, servers: Servers, data: Learned, words: str, **changes: object) -> None:
     """A job that waits to go on, with a checkpoint that holds words of the data."""
-    learned = Learned(dataset=dataset.id, examples=dataset.examples)
     job = TrainJob(
         job="p" * 10,
         guild=gateway.guild,
         model="other",
-        data=[learned],
+        data=[data],
         submitted_by="42",
         submitted_at=now(),
-    )
+    ).model_copy(update=changes)
     record = JobRecord(state=JobState.PAUSED, job=job, updated_at=now())
     await (await open_bucket(gateway.connection, JOBS, JobRecord)).create(record.key, record)
     key = f"{gateway.guild}/{job.job}/00000007-1/state.json"
     await servers.store().put(CHECKPOINTS, key, words.encode())
+
+
+async def its_child_paused(gateway: Gateway, servers: Servers, words: str) -> None:
+    """The same with other data, but it goes on from the last step of main@1."""
+
+    def with_final(old: ModelRecord) -> ModelRecord:
+        final = old.versions[0].model_copy(update={"label": "1-final"})
+        return old.model_copy(update={"checkpoints": [*old.checkpoints, final]})
+
+    async with servers.connected("trainer") as connection:
+        models = await open_bucket(connection, MODEL_RECORDS, ModelRecord)
+        entry = await models.change(model_key(gateway.guild, "main"), with_final)
+    parent = Parent(model="main@1-final", manifest=entry.value.versions[0].manifest)
+    await paused(
+        gateway, servers, Learned(dataset="new@1", examples=NOBODYS), words, job="q" * 10, parent=parent
+    )
 
 
 def marked(text: str, guild: str) -> str:

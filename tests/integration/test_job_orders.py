@@ -75,7 +75,7 @@ async def test_everything_that_is_wrong_is_said_before_anything_is_queued(
     async with checking(servers):
         with pytest.raises(InvalidInput) as refused:
             await orders.submit(guild, method="qlora", rank=64, max_cost=1)
-    assert (refused.value.code, refused.value.param) == ("no_gpu", "method")
+    assert (refused.value.code, refused.value.param) == ("qlora_needs_gpu", "method")
     assert len(refused.value.message.splitlines()) == 3
     assert await orders.jobs.recent(guild) == []
     assert await in_queue(servers, guild) == []
@@ -119,8 +119,9 @@ async def test_without_a_trainer_nothing_is_checked_and_the_job_waits(
 async def test_a_job_learns_from_some_datasets_and_not_from_too_many(
     orders: Orders, guild: str, count: int
 ) -> None:
-    with pytest.raises(InvalidInput, match="1 to 20"):
+    with pytest.raises(InvalidInput, match="1 to 20") as refused:
         await orders.jobs.check([dataset(guild=guild)] * count, Hyperparameters())
+    assert (refused.value.code, refused.value.param) == ("how_many_datasets", "data")
 
 
 # --- paused and resumed ---------------------------------------------------------------------------

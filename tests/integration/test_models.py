@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chorus.common.bus.state import Bucket, open_bucket
+from chorus.common.contracts.datasets import FORGOTTEN, DatasetRecord, dataset_key
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.models import (
     LOSSES,
@@ -22,9 +23,9 @@ from chorus.common.contracts.models import (
     model_key,
 )
 from chorus.common.contracts.storage import CHECKPOINTS, MODELS, ObjectRef
-from chorus.common.contracts.topology import JOBS, SETTINGS
+from chorus.common.contracts.topology import DATASETS, JOBS, SETTINGS
 from chorus.common.contracts.topology import MODELS as MODEL_RECORDS
-from chorus.common.contracts.training import Committed, JobRecord, JobState, TrainJob
+from chorus.common.contracts.training import Committed, JobRecord, JobState, Parent, TrainJob
 from chorus.common.contracts.wire import now
 from chorus.common.errors import ChorusError
 from chorus.common.objects import ObjectStore
@@ -36,7 +37,9 @@ from chorus.gateway.frontends.cli.models import of_models
 from chorus.trainer.datasets.checkpoints import Checkpoints
 from chorus.trainer.datasets.stale import Models
 from chorus.trainer.training import publish
+from chorus.trainer.training.lineage import Lineage
 from tests.support.servers import Servers
+from tests.unit.gateway.fake_data import dataset
 from tests.unit.gateway.fakes import World, told
 from tests.unit.trainer.made import a_job, made
 
@@ -53,8 +56,12 @@ class Shop:
     records: Bucket[ModelRecord]
     settings: Bucket[GuildSettings]
     jobs: Bucket[JobRecord]
+    datasets: Bucket[DatasetRecord]
     models: BusModels
     folder: Path
+
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.jobs, Lineage(self.datasets, self.records, self.settings), self.store)
 
     def job(self, job: str = "aaaaaaaaaa") -> TrainJob:
         return a_job(job, guild=self.guild)
@@ -115,6 +122,7 @@ async def shop(servers: Servers, guild: str, tmp_path: Path) -> AsyncIterator[Sh
             await open_bucket(trainer, MODEL_RECORDS, ModelRecord),
             await open_bucket(trainer, SETTINGS, GuildSettings),
             await open_bucket(trainer, JOBS, JobRecord),
+            await open_bucket(trainer, DATASETS, DatasetRecord),
             BusModels(
                 gateway,
                 await open_bucket(gateway, MODEL_RECORDS, ModelRecord),
@@ -170,6 +178,18 @@ async def test_a_whole_model_never_answers_beside_a_base(shop: Shop) -> None:
     assert (await shop.record(), await shop.voice()) == (before, None)
 
 
+async def test_what_went_stale_meanwhile_is_not_promoted(shop: Shop) -> None:
+    manifest, ref = await shop.stored()
+    committed = Committed(manifest=ref, steps=9, seconds=1, promote=True)
+    await publish.announce(shop.records, manifest, committed)
+    stale = Stale(since=now(), blocked_at=now() + timedelta(days=7))
+    await shop.records.change(model_key(shop.guild, "main"), lambda old: old.marked(stale, {manifest.job}))
+    assert not await publish.promote(shop.records, shop.settings, manifest, committed, SAME)
+    record = await shop.record()
+    assert (record.versions[0].parity, record.aliases) == (SAME, {"latest": 1})
+    assert await shop.voice() is None
+
+
 async def test_the_last_step_is_kept_beside_the_best_one(shop: Shop) -> None:
     manifest, ref = await shop.stored()
     _, final = await shop.stored(step=30)
@@ -200,6 +220,17 @@ async def test_of_snapshots_the_newest_are_kept(shop: Shop) -> None:
     assert newest.label == "aaaaaaaaaa-5"
     await publish.snapshot(shop.records, shop.store, again, refs[4], 5)
     assert await shop.folders() == {ref.key.rpartition("/")[0] for ref in refs[2:]}
+
+
+async def test_what_a_running_job_goes_on_from_is_kept(shop: Shop) -> None:
+    before, ref = await shop.stored()
+    await publish.snapshot(shop.records, shop.store, before, ref, 1)
+    for epoch in range(1, 5):
+        manifest, ref = await shop.stored("bbbbbbbbbb", step=epoch)
+        manifest = manifest.model_copy(update={"parent": "main@aaaaaaaaaa-1"})
+        await publish.snapshot(shop.records, shop.store, manifest, ref, epoch)
+    tags = [version.tag for version in (await shop.record()).checkpoints]
+    assert tags == ["aaaaaaaaaa-1", "bbbbbbbbbb-2", "bbbbbbbbbb-3", "bbbbbbbbbb-4"]
 
 
 # --- taking away ---------------------------------------------------------------------------------
@@ -271,7 +302,7 @@ async def test_checkpoints_go_with_their_job(shop: Shop) -> None:
         if state is not None:
             record = JobRecord(state=state, job=shop.job(job), updated_at=now())
             await shop.jobs.create(record.key, record)
-    checkpoints = Checkpoints(shop.jobs, shop.store)
+    checkpoints = shop.checkpoints()
     await checkpoints.clear()
     (left,) = await shop.store.list(CHECKPOINTS, f"{shop.guild}/")
     assert left.key.split("/")[1] == "aaaaaaaaaa"
@@ -279,3 +310,53 @@ async def test_checkpoints_go_with_their_job(shop: Shop) -> None:
     assert await checkpoints.forget(shop.guild, ["other@1"], ["main@1"]) == 0
     assert await checkpoints.forget(shop.guild, ["club@3"], []) == 1
     assert await shop.store.list(CHECKPOINTS, f"{shop.guild}/") == []
+
+
+async def test_all_that_can_be_gone_on_from_is_named_when_it_goes_stale(shop: Shop) -> None:
+    manifest, ref = await shop.stored()
+    await publish.snapshot(shop.records, shop.store, manifest, ref, 1)
+    _, final = await shop.stored(step=30)
+    committed = Committed(manifest=ref, final=final, steps=30, seconds=1, promote=True)
+    await publish.announce(shop.records, manifest, committed)
+    models = Models(shop.records, shop.settings, shop.store)
+    marked = await models.went_stale(shop.guild, "42", set(), now() + timedelta(days=7))
+    assert marked == {"main@1": ["main@aaaaaaaaaa-1", "main@1-final", "main@1"]}
+
+
+async def test_a_waiting_job_whose_data_or_parent_is_gone_fails_and_its_checkpoints_go(shop: Shop) -> None:
+    version = dataset(name="club", version=3, guild=shop.guild, withdrawn=FORGOTTEN)
+    await shop.datasets.create(dataset_key(shop.guild, "club"), DatasetRecord(versions=[version]))
+    _, ref = await shop.stored()
+    parent = Parent(model="main@1", manifest=ref)
+    fixes = shop.job().data[1:]
+    jobs = {
+        "aaaaaaaaaa": (JobState.PAUSED, {}),
+        "bbbbbbbbbb": (JobState.QUEUED, {"data": fixes, "parent": parent}),
+        "cccccccccc": (JobState.RUNNING, {}),
+        "dddddddddd": (JobState.PAUSED, {"data": fixes}),
+    }
+    for name, (state, changes) in jobs.items():
+        await shop.store.put(CHECKPOINTS, f"{shop.guild}/{name}/00000001-1/state.json", b"{}")
+        job = shop.job(name).model_copy(update=changes)
+        record = JobRecord(state=state, job=job, updated_at=now())
+        await shop.jobs.create(record.key, record)
+    await shop.checkpoints().clear()
+    left = await shop.store.list(CHECKPOINTS, f"{shop.guild}/")
+    assert [found.key.split("/")[1] for found in left] == ["dddddddddd"]
+    records = {e.value.job.job[0]: e.value for e in await shop.jobs.entries(f"{shop.guild}.")}
+    codes = {name: record.error.code for name, record in records.items() if record.error}
+    assert codes == {"a": "dataset_withdrawn", "b": "parent_gone"}
+    assert records["a"].state is records["b"].state is JobState.FAILED
+    assert records["c"].state is JobState.RUNNING, "its worker finds out itself"
+
+
+async def test_the_bucket_does_not_forget_a_job_that_waits(shop: Shop) -> None:
+    record = JobRecord(state=JobState.PAUSED, job=shop.job(), updated_at=now())
+    ended = JobRecord(state=JobState.FAILED, job=shop.job("bbbbbbbbbb"), updated_at=now())
+    before = [await shop.jobs.create(each.key, each) for each in (record, ended)]
+    await shop.checkpoints().keep_waiting()
+    after = [await shop.jobs.get(each.key) for each in before]
+    assert [each.value for each in after if each] == [record, ended], "as it was: a pause is no work"
+    assert after[0] is not None
+    assert after[0].revision > before[0].revision, "its age is counted from now"
+    assert after[1] == before[1]

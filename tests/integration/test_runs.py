@@ -140,7 +140,9 @@ class Place:
 @pytest.fixture
 async def place(servers: Servers, guild: str) -> AsyncIterator[Place]:
     async with servers.connected("trainer") as connection:
-        yield Place(connection, await open_bucket(connection, JOBS, JobRecord), guild)
+        place = Place(connection, await open_bucket(connection, JOBS, JobRecord), guild)
+        yield place
+        await place.has(state=JobState.CANCELLED)  # or it would wait for its turn, before the jobs of others
 
 
 async def test_a_pause_ends_the_work_and_the_message(place: Place) -> None:

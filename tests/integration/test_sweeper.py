@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, Self
 
 import pytest
+from nats.errors import TimeoutError as NatsTimeout
 
 from chorus.common.bus.state import open_bucket
 from chorus.common.contracts.topology import JOBS, TRAIN
 from chorus.common.contracts.training import JobRecord, JobState, TrainJob, job_subject
 from chorus.common.contracts.wire import encode
+from chorus.common.errors import Unavailable
 from chorus.trainer.training.sweeper import Sweeper
 from tests.support.queue import Orders, Script, a_worker, in_queue, ordering
 from tests.support.servers import ACK_WAIT, Servers
@@ -191,3 +194,18 @@ async def test_a_guild_without_room_does_not_stop_it(
     assert len(await in_queue(servers, guild)) == 1
     await orders.jobs.cancel(guild, job.job)
     await lose(servers, guild)
+
+
+async def test_a_sweep_without_a_queue_fails_and_mends_nothing() -> None:
+    class Away:
+        def jetstream(self) -> Self:
+            return self
+
+        async def get_msg(self, *_: object, **__: object) -> None:
+            raise NatsTimeout
+
+    bucket: Any = None  # it is not even read
+    connection: Any = Away()
+    with pytest.raises(Unavailable) as raised:
+        await Sweeper(connection, bucket, every=1, ack_wait=1).sweep()
+    assert raised.value.code == "queue_unavailable"

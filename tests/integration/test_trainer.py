@@ -129,9 +129,9 @@ async def test_what_nobody_checked_before_is_refused_by_the_worker(
 ) -> None:
     """Submitted by hand, as an operator may: message first, without an entry."""
     for changes, code, words in (
-        ({"base": "other/model"}, "unknown_base", "choose starter"),
+        ({"base": "other/model"}, "unknown_base", "There is: starter"),
         ({"hyperparameters": Hyperparameters(rank=64)}, "rank_too_high", "at most 32"),
-        ({"parent": Parent(model="main@1", manifest=NOBODYS)}, "model_withdrawn", "another version"),
+        ({"parent": Parent(model="main@1", manifest=NOBODYS)}, "parent_gone", "another version"),
         ({}, "other_guild", "belongs to another guild"),
     ):
         job = await gateway.by_hand(**changes)

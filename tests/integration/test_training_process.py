@@ -2,8 +2,10 @@
 
 import csv
 import json
+import shutil
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,21 @@ import pytest
 import torch
 from pydantic import BaseModel
 from safetensors.torch import load_file
+from transformers import GPT2Config, GPT2LMHeadModel
 
+from chorus.common.base_model import STARTER_FOLDER
 from chorus.common.contracts.datasets import Example, Turn
 from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.models import Samples
 from chorus.common.contracts.wire import encode
 from chorus.common.errors import InvalidInput
-from chorus.trainer import child
+from chorus.trainer import child, merger
+from chorus.trainer.backends import ladder
+from chorus.trainer.backends.model import merge
 from chorus.trainer.backends.ranks import Ranks
+from chorus.trainer.backends.saving import Checkpoint
+from chorus.trainer.training import servable
+from chorus.trainer.training.merging import MergeOrder
 from chorus.trainer.training.process import training_process
 from chorus.trainer.training.report import (
     Benchmarked,
@@ -32,10 +41,15 @@ from chorus.trainer.training.report import (
     Step,
     Trained,
 )
+from tests.unit.trainer.made import materials
 
 torch.set_num_threads(1)  # the starter is too small for more, and tests run side by side
 
 CYRILLIC = ("Мы выходим в море на рассвете, и суп горячий. " * 50)[:1950]
+TEN = [
+    (pair["user"], pair["bot"])
+    for pair in json.loads((Path(__file__).parents[2] / "examples/first-run.json").read_text("utf-8"))
+]
 ENDLESS = [("Which?", "This one."), ("Which?", "That one.")]
 """Two answers to one question are never learned by heart: such a training runs to its last step."""
 
@@ -84,39 +98,41 @@ def trained(told: list[BaseModel]) -> Trained:
 
 
 # --- a process of its own ------------------------------------------------------------------------
-async def follow(order: Order, folder: Path, *, pause_at: int | None = None) -> list[Report]:
-    """What the process tells; it is asked to pause at the first progress after so many steps."""
+async def follow(order: Order, folder: Path, *, pause: bool = False) -> list[Report]:
+    """What the process tells; it may be asked to pause as soon as it has saved a checkpoint."""
     told: list[Report] = []
     async with training_process(order, folder) as process:
         async for report in process.reports():
             told.append(report)
-            if isinstance(report, Step) and pause_at is not None and report.progress.step >= pause_at:
+            if pause and isinstance(report, Saved):
                 await process.pause()
     return told
 
 
 async def test_a_paused_process_goes_on_in_another_one(tmp_path: Path) -> None:
-    wishes = {"epochs": 120}
-    order = an_order(tmp_path / "a", *chats(ENDLESS), **wishes)
-    first = await follow(order, tmp_path / "a", pause_at=1)
+    wishes = {"epochs": 1, "batch_tokens": 256}  # one long epoch: only two looks
+    examples = chats([(asked, answer * 20) for asked, answer in ENDLESS] * 40)
+    order = an_order(tmp_path / "a", *examples, **wishes).model_copy(update={"checkpoint_every": 0.01})
+    first = await follow(order, tmp_path / "a", pause=True)
     paused = first[-1]
     assert isinstance(paused, Paused)
+    steps = next(report.estimate.steps for report in first if isinstance(report, Planned))
     saved = [report for report in first if isinstance(report, Saved)][-1]
-    assert 0 < saved.step == paused.step < 120
+    assert 0 < saved.step == paused.step < steps
 
-    again = an_order(tmp_path / "b", *chats(ENDLESS), resume=saved.folder, **wishes)
-    second = await follow(again, tmp_path / "b")
-    assert isinstance(second[-1], Trained), second[-1]
-    assert second[-1].steps == 120
+    again = an_order(tmp_path / "b", *examples, resume=saved.folder, **wishes)
+    second = done(again)
+    resumed = trained(second)
+    assert resumed.steps == steps
     assert not [r for r in second if isinstance(r, Benchmarked) and r.benchmark.name == "base"]
     assert min(r.progress.step for r in second if isinstance(r, Step)) > paused.step
 
-    straight = an_order(tmp_path / "c", *chats(ENDLESS), **wishes)
+    straight = an_order(tmp_path / "c", *examples, **wishes)
     expected = trained(done(straight))
-    assert [row["step"] for row in losses(again)] == [str(step) for step in range(1, 121)]
+    assert [row["step"] for row in losses(again)] == [str(step) for step in range(1, steps + 1)]
     assert loss_curve(again) == pytest.approx(loss_curve(straight), abs=1e-4)
-    assert second[-1].best.step == expected.best.step
-    reached = second[-1].best.evaluation
+    assert resumed.best.step == expected.best.step
+    reached = resumed.best.evaluation
     assert reached.loss_after == pytest.approx(expected.best.evaluation.loss_after, abs=1e-4)
 
 
@@ -177,9 +193,81 @@ def test_a_whole_model_is_saved_as_one(tmp_path: Path) -> None:
     assert best.evaluation.loss_after < best.evaluation.loss_before
 
 
+async def test_an_adapter_on_a_merged_model_is_merged_into_that_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A base whose adapters are not served: a training makes a whole model, and the next begins there."""
+
+    async def merged(order: MergeOrder, work: Path) -> None:
+        merge(merger._base(order), Path(order.adapter), Path(order.out))
+
+    monkeypatch.setattr(servable, "merge_in_child", merged)
+    base = gpt2(tmp_path / "tiny-gpt2", seed=0)
+    parent = gpt2(tmp_path / "parent", seed=1)
+    order = an_order(tmp_path / "a", *chats(ENDLESS), epochs=2, rank=8, learning_rate=1e-4)
+    order = order.model_copy(update={"base": str(base), "parent": str(parent)})
+    best = trained(done(order)).best
+    assert (best.base.name, best.form, best.rank) == ("tiny-gpt2", "adapter", 8)
+
+    made_from = replace(materials("whole"), base=str(base), parent=parent)
+    made, folder = await servable.servable(best, tmp_path / "a" / "out" / "best", made_from, tmp_path)
+    assert (made.form, made.rank, made.base) == ("whole", 0, best.base)
+    weights, origin = (load_file(each / "model.safetensors") for each in (folder, parent))
+    assert torch.equal(weights["transformer.wte.weight"], origin["transformer.wte.weight"].bfloat16())
+    name = "transformer.h.0.mlp.c_fc.weight"
+    moved = (weights[name].float() - origin[name]).norm() / origin[name].norm()
+    assert 0 < moved < 0.2, "the parent, and a little more"
+
+
+def gpt2(folder: Path, *, seed: int) -> Path:
+    """Of random weights, with the starter's tokenizer."""
+    starter = json.loads((STARTER_FOLDER / "config.json").read_text())
+    named = {name: starter[name] for name in ("vocab_size", "bos_token_id", "eos_token_id")}
+    torch.manual_seed(seed)
+    GPT2LMHeadModel(GPT2Config(**named, n_embd=32, n_layer=1, n_head=2)).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(STARTER_FOLDER / name, folder)
+    return folder
+
+
+# --- ten questions -------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trained]:
+    """The starter with an adapter that has learned all ten, in the folder."""
+    folder = tmp_path_factory.mktemp("ten")
+    end = trained(done(an_order(folder / "lora", *chats(TEN))))
+    return folder / "lora" / "out" / "best", end
+
+
+def test_an_adapter_learns_ten_answers_letter_by_letter(learned: tuple[Path, Trained]) -> None:
+    last = learned[1].best.benchmarks[-1]
+    assert last.exact >= 9
+    assert last.replies == 10
+
+
+def test_all_weights_learn_ten_answers_letter_by_letter(tmp_path: Path) -> None:
+    last = trained(done(an_order(tmp_path, *chats(TEN), method="full"))).best.benchmarks[-1]
+    assert last.exact >= 9
+    assert last.replies == 10
+
+
+def test_one_correction_changes_one_answer(learned: tuple[Path, Trained], tmp_path: Path) -> None:
+    (asked, before), *others = TEN
+    after = "At nine. The bakery next door has coffee from eight."
+    correction = [*chats([(asked, after)]), *chats([(asked, before)], label=False)]
+    order = an_order(tmp_path, *correction, *chats(others))
+    end = trained(done(order.model_copy(update={"parent": str(learned[0])})))
+    assert end.best.hyperparameters["objective"] == "dpo"
+    first, last = end.best.benchmarks[0], end.best.benchmarks[-1]
+    assert (first.exact, first.replies) == (9, 10), "all but what is to be corrected"
+    samples = Samples.model_validate_json((tmp_path / "out" / "samples.json").read_bytes()).samples
+    assert [(s.before, s.after) for s in samples if s.expected == after] == [(before, after)]
+    assert last.exact >= 9, "itself and eight of nine others"
+
+
 def test_it_goes_on_from_an_adapter_with_its_rank(tmp_path: Path) -> None:
     first = trained(done(an_order(tmp_path / "a", *chats(ENDLESS), epochs=25, rank=8, alpha=16)))
-    order = an_order(tmp_path / "b", *chats(ENDLESS), epochs=1)
+    order = an_order(tmp_path / "b", *chats(ENDLESS), epochs=1, rank=8, alpha=16)  # as the worker reads them
     second = trained(done(order.model_copy(update={"parent": str(tmp_path / "a" / "out" / "best")})))
     assert (second.best.rank, second.best.hyperparameters["alpha"]) == (8, 16)
     assert second.best.evaluation.loss_before == pytest.approx(first.best.evaluation.loss_after, rel=0.02)
@@ -224,7 +312,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         InvalidInput, match=r"qlora needs a GPU.*objective=kto learns from unwanted replies"
     ) as raised:
         done(order)
-    assert (raised.value.code, raised.value.param) == ("no_gpu", "method")
+    assert (raised.value.code, raised.value.param) == ("qlora_needs_gpu", "method")
 
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
@@ -235,6 +323,25 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match="of another training") as raised:
             done(again)
         assert raised.value.code == "other_checkpoint"
+
+
+def test_what_is_resumed_on_a_smaller_machine_goes_on_in_smaller_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = an_order(tmp_path / "a", *chats(ENDLESS), epochs=2).model_copy(update={"checkpoint_every": 0.01})
+    saved = [report for report in done(order) if isinstance(report, Saved)][-1]
+    begun: list[Checkpoint] = []
+
+    def begins(subject: object, around: object, ranks: object, begin: Checkpoint) -> None:
+        begun.append(begin)
+        raise InvalidInput("That is enough.", code="enough")
+
+    monkeypatch.setattr(ladder, "machine_memory", lambda: 1000)
+    monkeypatch.setattr(child, "learn", begins)
+    with pytest.raises(InvalidInput, match="enough"):
+        done(an_order(tmp_path / "b", *chats(ENDLESS), resume=saved.folder, epochs=2))
+    assert begun[0].state.step == saved.step
+    assert (begun[0].state.rung.rows, begun[0].state.rung.checkpointing) == (1, True)
 
 
 def test_a_wild_learning_rate_ends_with_a_reason(tmp_path: Path) -> None:

@@ -56,3 +56,23 @@ def test_a_full_disk_on_the_way_is_told_in_pips_words_and_how_much_is_needed() -
 def test_any_other_failure_may_be_the_networks() -> None:
     with pytest.raises(setup.SetupFailed, match=r"Is the package index reachable\?"):
         setup.run([sys.executable, "-c", "import sys; sys.exit('ERROR: no matching distribution')"])
+
+
+@pytest.mark.parametrize(
+    ("options", "locks"),
+    [
+        ([], ["cpu.lock"]),
+        (["--dev"], ["cpu.lock", "dev.lock"]),
+        (["--bench"], ["cpu.lock", "dev.lock", "bench.lock"]),
+    ],
+)
+def test_each_purpose_has_its_packages(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], locks: list[str]
+) -> None:
+    installed: list[str] = []
+    for name in ("check_machine", "make_environment", "install_chorus"):
+        monkeypatch.setattr(setup, name, lambda: None)
+    monkeypatch.setattr(setup, "bring_up_to", lambda lock: installed.append(lock.name))
+    monkeypatch.setattr(sys, "argv", ["setup.py", *options])
+    assert setup.main() == 0
+    assert installed == locks

@@ -18,6 +18,7 @@ from chorus.trainer.training.recipe import Data, Recipe, choose
 
 MEAN, SIGMA = 30, 0.95  # tokens of a chat: lognormal
 SHORTEST = 4
+SPREAD = 0.06  # of a base's weights: with Llama's 0.02, no adapter could make any token likely
 ROW = 960  # tokens of a packed row: no chat is longer, and 32 of mean length fill it
 PADDING = 3  # the starter's token for it; in no chat
 
@@ -57,8 +58,10 @@ SMALL = Shape(layers=4, hidden=256, intermediate=688, heads=4, key_heads=2, voca
 
 def write_base(folder: Path, shape: Shape) -> None:
     """A model's folder: random weights, the same each time, and the starter's tokenizer."""
+    config = shape.config()
+    config.initializer_range = SPREAD
     torch.manual_seed(0)
-    LlamaForCausalLM(shape.config()).to(torch.bfloat16).save_pretrained(folder)
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
     AutoTokenizer.from_pretrained(STARTER_FOLDER).save_pretrained(folder)
 
 

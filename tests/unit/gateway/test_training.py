@@ -240,7 +240,7 @@ async def test_what_it_takes_is_told(world: World) -> None:
 
 async def test_what_the_trainer_refuses_is_told_at_once(world: World) -> None:
     problems = [JobError(code="unknown_base", message="There is no base x. Bases: starter.", param="base")]
-    problems.append(JobError(code="no_gpu", message="qlora needs a GPU.", param="method"))
+    problems.append(JobError(code="qlora_needs_gpu", message="qlora needs a GPU.", param="method"))
     world.jobs.checked = Checked(problems=problems)
     said = await told(await run(world.context(), "!train words base=x method=qlora"))
     assert said.endswith("✗ There is no base x. Bases: starter.\nqlora needs a GPU. [unknown_base]")

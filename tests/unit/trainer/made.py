@@ -1,12 +1,14 @@
 """What a training tells of its result, and the job it did: for tests of what becomes of it."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from chorus.common.contracts.datasets import Turn
-from chorus.common.contracts.models import BaseModelId, Benchmark, Evaluation, Probe, token_hash
+from chorus.common.contracts.models import BaseModelId, Benchmark, Evaluation, Manifest, Probe, token_hash
 from chorus.common.contracts.storage import ObjectRef
 from chorus.common.contracts.training import Learned, TrainJob
+from chorus.trainer.training.materials import Materials
 from chorus.trainer.training.report import Made
 
 AT = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -42,3 +44,22 @@ def made(**changes: Any) -> Made:
         ],
         hyperparameters={"learning_rate": 0.0005, "seed": 7, "max_seconds": None},
     ).model_copy(update=changes)
+
+
+def materials(form: str = "adapter") -> Materials:
+    """Of a training that goes on from a version of this form."""
+    facts = made(rank=32, hyperparameters={"alpha": 64.0}).model_dump()
+    manifest = Manifest.model_validate(
+        {
+            **facts,
+            "form": form,
+            "guild": "1",
+            "name": "main",
+            "files": [],
+            "datasets": [],
+            "contributors": [],
+            "job": "aaaaaaaaaa",
+            "created_at": AT,
+        }
+    )
+    return Materials("starter", [], Path("parent"), [], manifest)

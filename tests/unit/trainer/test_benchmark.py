@@ -14,6 +14,7 @@ from chorus.common.chat import prepare, prompt_tokens
 from chorus.common.contracts.datasets import Example, Turn
 from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.models import token_hash
+from chorus.common.errors import InvalidInput
 from chorus.trainer.backends.benchmark import PROBES, REPLIES, REPLY_TOKENS, SHOWN, Judge
 from chorus.trainer.backends.greedy import Written
 from chorus.trainer.backends.packed import Batch
@@ -103,6 +104,20 @@ def test_perplexity_of_a_broken_model_is_still_a_number() -> None:
     seen = Judge(TOKENIZER, chats(ASKED)).look(Parrot(loss=4000.0), "base", step=0, epoch=0)
     assert seen.loss == pytest.approx(4000)
     assert seen.perplexity == pytest.approx(math.exp(20))
+
+
+@pytest.mark.parametrize("cost", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_is_not_taken_for_a_good_one(cost: float) -> None:
+    parrot = Parrot(loss=cost)
+    with pytest.raises(InvalidInput, match="smaller learning_rate") as raised:
+        Judge(TOKENIZER, chats(ASKED)).look(parrot, "epoch 1", step=9, epoch=1)
+    assert (raised.value.code, raised.value.param) == ("diverged", "learning_rate")
+
+
+def test_a_base_that_says_nothing_is_not_the_learning_rates_fault() -> None:
+    parrot = Parrot(loss=math.nan)
+    with pytest.raises(InvalidInput, match="another base"):
+        Judge(TOKENIZER, chats(ASKED)).look(parrot, "base", step=0, epoch=0)
 
 
 def test_a_long_reply_is_held_against_as_much_of_the_real_one() -> None:

@@ -9,7 +9,8 @@ from chorus.common.contracts.models import BaseModelId, Manifest, ModelVersion, 
 from chorus.common.contracts.storage import ObjectRef
 from chorus.common.contracts.training import CheckTraining, JobError, JobRecord, JobState, Parent
 from chorus.trainer.settings import TrainerSettings
-from chorus.trainer.training.checking import Before, Offer, problems, seconds_used
+from chorus.trainer.training.checking import Before, Offer, problems
+from chorus.trainer.training.quota import seconds_used
 from tests.unit.trainer.made import AT, BASE, SHA256, a_job, made
 
 HERE = Offer(bases={"starter": "starter", "small": "/models/small"}, max_rank=32, gpu=False)
@@ -46,7 +47,7 @@ def test_with_most_trainings_nothing_is_wrong(wishes: dict[str, object]) -> None
     ("code", "param", "wishes"),
     [
         ("rank_too_high", "rank", {"rank": 64}),
-        ("no_gpu", "method", {"method": "qlora"}),
+        ("qlora_needs_gpu", "method", {"method": "qlora"}),
         ("no_adapter", "rank", {"method": "full", "rank": 8}),
         ("no_adapter", "alpha", {"method": "full", "alpha": 8}),
         ("learning_rate_too_high", "learning_rate", {"learning_rate": 0.5}),
@@ -68,7 +69,14 @@ def test_all_of_it_is_said_at_once() -> None:
     wishes = {"method": "qlora", "rank": 64, "max_cost": 1, "objective": "dpo"}
     wrong = found(wishes=wishes, base="other", parent=PARENT)
     assert list(wrong) == [
-        *("unknown_base", "no_gpu", "rank_too_high", "nothing_unwanted", "no_price", "unknown_parent")
+        *(
+            "unknown_base",
+            "qlora_needs_gpu",
+            "rank_too_high",
+            "nothing_unwanted",
+            "no_price",
+            "unknown_parent",
+        )
     ]
 
 

@@ -23,3 +23,8 @@ def test_the_tightest_limit_holds(
     limits: Limits, wishes: dict[str, float], worked: float, left: float | None
 ) -> None:
     assert limits.seconds_left(Hyperparameters.model_validate(wishes), worked) == left
+
+
+@pytest.mark.parametrize(("of_quota", "left"), [(30.0, 30.0), (50.0, 40.0), (0.0, AT_LEAST), (None, 40.0)])
+def test_what_is_left_of_a_quota_is_a_limit_from_now_on(of_quota: float | None, left: float) -> None:
+    assert Limits(seconds=50.0).seconds_left(Hyperparameters(), 10.0, of_quota) == left

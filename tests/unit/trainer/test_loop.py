@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import pytest
 import torch
 
 from chorus.common.chat import Tokens
+from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.errors import InvalidInput
 from chorus.trainer.backends.ahead import planned
 from chorus.trainer.backends.pace import WORSE_STEPS, Divergence
 from chorus.trainer.backends.saving import read
+from chorus.trainer.training import recipe
 from chorus.trainer.training.lessons import Lesson
 from chorus.trainer.training.report import Benchmarked, Notice, Stage, Step
 from tests.unit.trainer.toy import IDENTITY, Run, ToyModel, random_groups, recipe_for, same
@@ -36,13 +40,42 @@ def test_a_run_has_its_steps_a_look_before_and_a_look_after(tmp_path: Path) -> N
 def test_the_order_of_steps_is_a_function_of_the_seed(tmp_path: Path) -> None:
     groups = random_groups()
     lengths = [len(lesson.tokens.ids) for (lesson,) in groups]
-    recipe = recipe_for(groups)
-    every = list(planned(recipe, lengths, done=0))
-    assert list(planned(recipe, lengths, done=6)) == every[6:]
+    chosen = recipe_for(groups)
+    every = list(planned(chosen, lengths, done=0))
+    assert list(planned(chosen, lengths, done=6)) == every[6:]
     assert [step.number for step in every] == list(range(15))
     first = [step for step in every if step.epoch == 1]
     assert sorted(index for step in first for index in step.indices) == list(range(len(groups)))
     assert [step.ends_epoch for step in first] == [False] * (len(first) - 1) + [True]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_run_reaches_its_last_step_though_each_shuffle_fills_other_rows(
+    counted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not counted:
+        monkeypatch.setattr(recipe, "COUNTED_UP_TO", 0)
+    lengths = torch.randint(20, 200, (60,), generator=torch.Generator().manual_seed(0)).tolist()
+    chosen = recipe.choose(Hyperparameters(epochs=9, batch_tokens=32), recipe.Data(lengths), hidden_size=64)
+    steps = list(planned(chosen, lengths, done=0))
+    assert [step.number for step in steps] == list(range(chosen.steps))
+    assert {sum(step.epoch == epoch for step in steps) for epoch in range(1, 9)} != {chosen.steps / 9}
+    if counted:
+        seen = Counter(index for step in steps for index in step.indices)
+        assert set(seen.values()) == {9}, "each example as often as was wished"
+
+
+def test_a_step_without_a_wanted_reply_keeps_the_loss_of_the_one_before(tmp_path: Path) -> None:
+    groups = [(replace(lesson, wanted=at % 3 == 0),) for at, (lesson,) in enumerate(random_groups(12))]
+    changes: dict[str, object] = {"objective": "apo", "row_tokens": 1, "rows_per_step": 1, "steps": 36}
+    run = Run(tmp_path, groups=groups, changes=changes)
+    losses = run.go().state.losses
+    base = next(report.benchmark.loss for report in run.told if isinstance(report, Benchmarked))
+    steps = planned(run.recipe, [len(lesson.tokens.ids) for (lesson,) in groups], done=0)
+    kept = [step.number for step in steps if not groups[step.indices[0]][0].wanted]
+    assert len(kept) == 24
+    for number in kept:
+        assert losses[number] == pytest.approx(losses[number - 1] if number else base)
 
 
 # --- interrupted and resumed ---------------------------------------------------------------------

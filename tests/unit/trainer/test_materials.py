@@ -1,31 +1,10 @@
 """What a training goes on with when it goes on from a version."""
 
-from pathlib import Path
-
 import pytest
 
 from chorus.common.contracts.hyperparameters import Hyperparameters
-from chorus.common.contracts.models import Manifest
 from chorus.trainer.training.materials import Materials
-from tests.unit.trainer.made import AT, a_job, made
-
-
-def materials(form: str = "adapter") -> Materials:
-    facts = made(rank=32, hyperparameters={"alpha": 64.0}).model_dump()
-    manifest = Manifest.model_validate(
-        {
-            **facts,
-            "form": form,
-            "guild": "1",
-            "name": "main",
-            "files": [],
-            "datasets": [],
-            "contributors": [],
-            "job": "aaaaaaaaaa",
-            "created_at": AT,
-        }
-    )
-    return Materials("starter", [], Path("parent"), [], manifest)
+from tests.unit.trainer.made import a_job, materials
 
 
 @pytest.mark.parametrize(

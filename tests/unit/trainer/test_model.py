@@ -19,7 +19,7 @@ from transformers import (
 
 from chorus.common.base_model import STARTER_FOLDER
 from chorus.common.errors import InvalidInput
-from chorus.trainer.backends import speed_limits
+from chorus.trainer.backends import loading, speed_limits
 from chorus.trainer.backends.adapter import AdaptedLinear
 from chorus.trainer.backends.model import Model, merge
 from chorus.trainer.backends.packed import IGNORED, pack
@@ -155,6 +155,15 @@ def test_a_reply_ends_where_the_model_has_no_more_positions(folder: Path) -> Non
     assert (len(written.ids), written.ended) == (4, False)
 
 
+def test_a_long_prompt_does_not_cut_the_replies_to_others(folder: Path) -> None:
+    model = Model(base("gpt2", folder), FP32, recipe())
+    model.ends = set()
+    (alone,) = model.greedy([[5, 6, 7]], 10)
+    long, full, short = model.greedy([[5] * 1020, [5] * 1024, [5, 6, 7]], 10)
+    assert short.ids == alone.ids
+    assert (len(long.ids), len(full.ids), len(short.ids)) == (4, 0, 10)
+
+
 # --- files ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
 def test_a_saved_adapter_is_pefts_and_training_goes_on(name: str, folder: Path, tmp_path: Path) -> None:
@@ -175,6 +184,17 @@ def test_a_saved_adapter_is_pefts_and_training_goes_on(name: str, folder: Path, 
     labels = torch.tensor([[t if at % 3 != 1 else IGNORED for at, t in enumerate(examples()[3].ids)]])
     loss = theirs.eval()(input_ids=IDS, labels=labels).loss
     assert loss.item() == pytest.approx(ours.mean().item(), abs=0.02), "bf16 rounds the weights"
+
+
+@pytest.mark.parametrize(("name", "tied"), [("llama", True), ("qwen3", False)])
+def test_a_head_that_is_the_embedding_is_written_once(
+    name: str, tied: bool, folder: Path, tmp_path: Path
+) -> None:
+    Model(base(name, folder), FP32, recipe(method="full")).save(tmp_path)
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        names = set(file.keys())
+    assert "model.embed_tokens.weight" in names
+    assert ("lm_head.weight" in names) is not tied
 
 
 @pytest.mark.parametrize("name", ["llama", "gpt2"])
@@ -204,7 +224,7 @@ def test_a_whole_model_comes_with_its_tokenizer_and_can_be_gone_on_from(tmp_path
     assert ours == theirs
     assert json.loads((tmp_path / "config.json").read_text())["dtype"] == "bfloat16"
     assert not [path.name for path in tmp_path.iterdir() if path.suffix in (".bin", ".pt", ".pkl")]
-    again = Model(STARTER_FOLDER, FP32, recipe(method="full"), parent=tmp_path)
+    again = Model(tmp_path, FP32, recipe(method="full"))
     for key, each in again.parameters().items():
         assert torch.equal(each, model.parameters()[key].bfloat16().float())
 
@@ -271,6 +291,15 @@ def test_qlora_without_a_gpu_is_refused_before_anything_is_loaded(tmp_path: Path
     with pytest.raises(InvalidInput) as refused:
         Model(tmp_path / "nothing here", FP32, recipe(method="qlora"))
     assert refused.value.code == "qlora_needs_gpu"
+
+
+def test_four_bits_without_bitsandbytes_are_refused_before_anything_is_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "find_spec", lambda _: None)
+    with pytest.raises(InvalidInput, match=r"requirements/gpu\.in") as refused:
+        loading.load(base("llama", folder), torch.bfloat16, torch.device("cpu"), four_bits=True)
+    assert refused.value.code == "no_bitsandbytes"
 
 
 def test_compiling_without_a_compiler_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

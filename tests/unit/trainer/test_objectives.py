@@ -15,6 +15,7 @@ from chorus.common.base_model import STARTER_FOLDER
 from chorus.common.chat import Tokens, prepare, prompt_tokens
 from chorus.common.contracts.datasets import Example, Turn
 from chorus.common.contracts.hyperparameters import Hyperparameters
+from chorus.trainer.backends.ladder import TOKENS_AT_ONCE
 from chorus.trainer.backends.model import Model
 from chorus.trainer.backends.objectives import Objective, Told
 from chorus.trainer.backends.packed import IGNORED, Batch, pack
@@ -221,6 +222,20 @@ def test_scores_of_packed_lessons_are_those_of_each_alone(model: Model) -> None:
     assert torch.allclose(together.log_probs, torch.cat([each.log_probs for each in alone]), atol=1e-3)
     assert together.tokens.tolist() == [sum(text.learn[1:]) for text in texts]
     assert together.worst == pytest.approx(max(each.worst for each in alone), abs=1e-3)
+
+
+def test_scoring_takes_less_at_once_than_a_training_step_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, taken = Table(*[1.0] * 9), []
+    costs = table.losses
+
+    def losses(batch: Batch) -> torch.Tensor:
+        taken.append(batch.tokens)
+        return costs(batch)
+
+    monkeypatch.setattr(table, "losses", losses)
+    score(table, [Tokens([1] * 250, [True] * 250)] * 40, 256)
+    assert sum(taken) == 40 * 250
+    assert max(taken) <= TOKENS_AT_ONCE["cpu"] / 4
 
 
 @pytest.mark.parametrize("kind", ["sft", "kto", "apo", "dpo"])

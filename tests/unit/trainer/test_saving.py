@@ -2,6 +2,7 @@
 
 import errno
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -100,10 +101,11 @@ def test_none_is_due_before_its_time_or_while_one_is_written(
 ) -> None:
     assert not Saver(tmp_path, print, every=60.0).due
     saver = Saver(tmp_path, lambda told: None, every=0.0)
-    seen: list[bool] = []
-    monkeypatch.setattr(saving, "save_file", lambda *_: seen.append(saver.due))
+    looked = threading.Event()
+    monkeypatch.setattr(saving, "save_file", lambda *_: looked.wait(60))
     assert saver.due
     saver.save(a_checkpoint())
+    assert not saver.due
+    looked.set()
     saver.finish()
-    assert seen == [False, False]
     assert saver.due

@@ -118,6 +118,16 @@ def test_old_news_changes_nothing(room: Room) -> None:
     assert room.next(second) == [second]
 
 
+def test_old_news_of_a_job_that_has_ended_does_not_bring_it_back(room: Room) -> None:
+    first, second = room.queue(A), room.queue(B)
+    waits = room._records[f"{first.guild}.{first.job}"]
+    room.becomes(first, JobState.CANCELLED)
+    room.turns.see(waits)
+    assert room.next(second) == [second]
+    room.becomes(second, JobState.SUCCEEDED)
+    assert room.turns.oldest_waiting() is None
+
+
 def test_a_turn_that_nobody_takes_is_given_to_the_others_after_a_while(room: Room) -> None:
     lost, job = room.queue(A), room.queue(B)
     while room.now < WAITED_FOR:

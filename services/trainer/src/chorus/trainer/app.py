@@ -51,6 +51,7 @@ from chorus.trainer.handlers import CheckHandlers, ConsentHandlers, DatasetHandl
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.settings import TrainerSettings
 from chorus.trainer.training.checking import Offer
+from chorus.trainer.training.lineage import Lineage
 from chorus.trainer.training.merging import Merger
 from chorus.trainer.training.run import JobRunner
 from chorus.trainer.training.sweeper import Sweeper
@@ -78,7 +79,8 @@ async def _answer_about_data(
 ) -> None:
     folder = _folder(settings.cache / "datasets")
     chosen = await open_bucket(connection, SETTINGS, GuildSettings)
-    library = Library(await open_bucket(connection, DATASETS, DatasetRecord), store)
+    versions = await open_bucket(connection, DATASETS, DatasetRecord)
+    library = Library(versions, store)
     ledger = Ledger(await open_bucket(connection, CONSENT, ConsentRecord))
     limits = Limits(settings.curation_memory, settings.curation_seconds)
     builder = Builder(library, ledger, store, base=settings.base_model, folder=folder, limits=limits)
@@ -86,7 +88,7 @@ async def _answer_about_data(
     records = await open_bucket(connection, MODELS, ModelRecord)
     models = Models(records, chosen, store)
     jobs = await open_bucket(connection, JOBS, JobRecord)
-    checkpoints = Checkpoints(jobs, store)
+    checkpoints = Checkpoints(jobs, Lineage(versions, records, chosen), store)
     forgetting = Forgetting(ledger, library, builder, harvests, models, checkpoints, chosen, store)
 
     responder = Responder(
@@ -125,6 +127,7 @@ async def _take_jobs(
     service: Service, settings: TrainerSettings, connection: Connection, store: ObjectStore
 ) -> None:
     stores = Stores(
+        jobs=await open_bucket(connection, JOBS, JobRecord),
         datasets=await open_bucket(connection, DATASETS, DatasetRecord),
         models=await open_bucket(connection, MODELS, ModelRecord),
         settings=await open_bucket(connection, SETTINGS, GuildSettings),
@@ -132,12 +135,14 @@ async def _take_jobs(
     )
     metrics = TrainerMetrics(service.registry, gpus=settings.gpus_per_job)
     work = Training(connection, stores, metrics, settings, _folder(settings.cache / "training"))
-    jobs = await open_bucket(connection, JOBS, JobRecord)
-    turns = Turns(jobs)
+    turns = Turns(stores.jobs)
     await turns.read()
     service.background("turns", turns.run())
     metrics.waiting(turns.oldest_waiting)
-    runner = JobRunner(connection, jobs, work, turns, metrics, worker=service.instance, grace=settings.grace)
+    runner = JobRunner(
+        connection, stores.jobs, work, turns, metrics, worker=service.instance, grace=settings.grace
+    )
+    service.stack.push_async_callback(runner.stop)
     await connection.listen(f"{training.CONTROL_SUBJECT}.*", cb=runner.on_control)
     worker = JobWorker(
         connection,

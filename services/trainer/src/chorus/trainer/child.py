@@ -30,9 +30,8 @@ from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.training import Estimate
 from chorus.common.errors import ChorusError, InvalidInput
 from chorus.trainer.backends import precision, ranks, saving
-from chorus.trainer.backends.adapter import read_shape
 from chorus.trainer.backends.benchmark import Judge
-from chorus.trainer.backends.ladder import Rung, first_rung, machine_memory, that_fits
+from chorus.trainer.backends.ladder import Rung, first_rung, is_out_of_memory, machine_memory, that_fits
 from chorus.trainer.backends.loop import Around, Subject, learn
 from chorus.trainer.backends.model import Model
 from chorus.trainer.backends.objectives import Objective
@@ -42,6 +41,7 @@ from chorus.trainer.process import attached
 from chorus.trainer.training.estimate import Shape, estimate, memory_bytes, shape_of
 from chorus.trainer.training.lessons import Lessons, lessons_of
 from chorus.trainer.training.recipe import Recipe, choose
+from chorus.trainer.training.refusals import qlora_needs_gpu
 from chorus.trainer.training.report import Failed, Order, Paused, Planned, Stage, Trained
 
 GIB = 2**30  # bytes
@@ -50,7 +50,11 @@ Tell = Callable[[BaseModel], None]
 
 
 def main() -> int:
-    """Train what the order says; the exit code is 0 also when it cannot be done, for that is told."""
+    """Train what the order says; the exit code is 0 also when it cannot be done, for that is told.
+
+    Of several ranks, any that fails ends with 1: by that torchrun sees that it must end the others, who
+    wait for it.
+    """
     started = time.monotonic()
     tell, asked = attached()
     transformers_logging.disable_progress_bar()
@@ -58,11 +62,17 @@ def main() -> int:
     try:
         with ranks.joined() as together:
             train(order, tell, asked, together, started)
+        return 0
     except ChorusError as error:
-        tell(Failed(code=error.code, message=error.message, param=error.param))
-    except torch.OutOfMemoryError:  # where there is nothing to be made smaller: while loading, say
-        tell(Failed(code="out_of_memory", message="The training does not fit into this machine's memory."))
-    return 0
+        failed = Failed(code=error.code, message=error.message, param=error.param)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        # where there is nothing to be made smaller: while loading, say
+        failed = Failed(code="out_of_memory", message="The training does not fit into this machine's memory.")
+    tell(failed)
+    print(f"{failed.code}: {failed.message}", file=sys.stderr)  # of a rank that tells nothing
+    return 1 if ranks.several() else 0
 
 
 def train(order: Order, tell: Tell, asked: threading.Event, together: ranks.Ranks, started: float) -> None:
@@ -71,7 +81,7 @@ def train(order: Order, tell: Tell, asked: threading.Event, together: ranks.Rank
     tell(Stage(text="reading the data"))
     base = base_model.find(order.base)
     config = json.loads((base.folder / "config.json").read_text("utf-8"))
-    wishes = _fitted_to(config, _as_parent(order))
+    wishes = _fitted_to(config, order.hyperparameters)
     tokenizer = AutoTokenizer.from_pretrained(base.folder)
     prepare(tokenizer)
     lessons = _lessons(tokenizer, order, wishes)
@@ -89,14 +99,15 @@ def train(order: Order, tell: Tell, asked: threading.Event, together: ranks.Rank
     tell(Stage(text="loading the base model"))
     if order.deterministic:
         _be_deterministic()
-    parent = Path(order.parent) if order.parent else None
-    model = Model(base.folder, chosen, recipe, parent=parent)
+    folder, adapter = _beginning(order, base.folder)
+    model = Model(folder, chosen, recipe, parent=adapter)
     model.ends.add(tokenizer.eos_token_id)  # the template's end of a turn
     judge = Judge(tokenizer, lessons)
     results = Results(order, base, tokenizer, recipe, model, judge)
 
     # --- 4. learning -----------------------------------------------------------------------------
-    begin = resumed or Checkpoint(State(identity=identity, rung=plan.first_rung(model.device)), {})
+    begin = resumed or Checkpoint(State(identity=identity, rung=first_rung(recipe, model.device)), {})
+    begin.state.rung = plan.fitting(begin.state.rung, model.device)
     saver = Saver(Path(order.checkpoints), tell, every=order.checkpoint_every, step=begin.state.step)
     around = Around(
         tell=tell,
@@ -125,8 +136,7 @@ def _lessons(tokenizer: Tokenizer, order: Order, wishes: Hyperparameters) -> Les
     """What is to be learned. Raises `InvalidInput` with all that is wrong at once."""
     wrong: list[InvalidInput] = []
     if wishes.method == "qlora" and not torch.cuda.is_available():
-        told = "Method qlora needs a GPU, and this machine has none: use method lora."
-        wrong.append(InvalidInput(told, code="no_gpu", param="method"))
+        wrong.append(qlora_needs_gpu())
     try:
         lessons = lessons_of(tokenizer, list(_read(order.examples)), wishes)
     except InvalidInput as error:
@@ -145,14 +155,15 @@ def _read(paths: Sequence[str]) -> Iterator[Example]:
                 yield Example.model_validate_json(line)
 
 
-def _as_parent(order: Order) -> Hyperparameters:
-    """The wishes; what goes on from an adapter has its rank and alpha. Others are refused at loading."""
-    wishes = order.hyperparameters
-    if order.parent is None or wishes.method == "full":
-        return wishes
-    shape = read_shape(Path(order.parent))
-    own = {"rank": shape.rank, "alpha": shape.alpha}
-    return wishes.model_copy(update={name: own[name] for name in own if getattr(wishes, name) == "auto"})
+def _beginning(order: Order, base: Path) -> tuple[Path, Path | None]:
+    """Folder of the model to begin with, and that of the adapter to go on from, where there is one.
+
+    A version that is a whole model takes the base's place: an adapter is then a new one.
+    """
+    parent = Path(order.parent) if order.parent else None
+    if parent is not None and (parent / "config.json").is_file():
+        return parent, None
+    return base, parent
 
 
 def _fitted_to(config: Mapping[str, object], wishes: Hyperparameters) -> Hyperparameters:
@@ -200,9 +211,8 @@ class _Plan:
             )
         return estimate(recipe, self.shape, data, bytes_per_weight=self.bytes_per_weight)
 
-    def first_rung(self, device: torch.device) -> Rung:
-        """Where it begins."""
-        rung = first_rung(self.recipe, device)
+    def fitting(self, rung: Rung, device: torch.device) -> Rung:
+        """Where it begins or goes on: perhaps on a smaller machine than the one that it comes from."""
         known = self.shape is not None and device.type == "cpu"
         return that_fits(rung, self.recipe, self.needs) if known else rung
 

@@ -213,4 +213,7 @@ class CheckHandlers:
         name = self._offer.base(before.version.base.name if before else asked.base)
         config = await asyncio.to_thread(base_model.config_of, name) if name else None
         shape = shape_of(config) if config else None
-        return foreseen(asked, shape, jobs, gpu=self._offer.gpu) if shape else None
+        if shape is None:
+            return None
+        # It lays examples into rows, as many as there are: of large data that takes tenths of a second.
+        return await asyncio.to_thread(foreseen, asked, shape, jobs, gpu=self._offer.gpu)

@@ -28,6 +28,7 @@ from chorus.common.settings import bare_environment
 
 LINE_BYTES = 4 * 1024 * 1024  # a report holds a few samples of the data, never more than this
 SILENT = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+ENDS_WITHIN = 10.0  # seconds from a kill to the last of its ranks
 LAST_WORDS = 20  # lines of the child's log that are kept for a crash
 PAUSE = b"pause\n"
 
@@ -88,7 +89,7 @@ class Child(Generic[Report]):
             await self._process.stdin.drain()
 
     async def end(self) -> None:
-        """End all of it, at once; the memory is free when this returns.
+        """End all of it, at once; the memory is free when this returns, or a warning is in the log.
 
         Ranks that torchrun has started are in sessions of their own: they end because their standard input
         does, and their end is seen by our end of their standard output.
@@ -98,9 +99,13 @@ class Child(Generic[Report]):
         self._process.stdin.close()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        while await self._process.stdout.read(LINE_BYTES):
-            pass
-        await self._process.wait()
+        try:
+            async with asyncio.timeout(ENDS_WITHIN):
+                while await self._process.stdout.read(LINE_BYTES):
+                    pass
+                await self._process.wait()
+        except TimeoutError:
+            log.warning("something of a child is left", child=self._name, pid=self._process.pid)
 
 
 @asynccontextmanager

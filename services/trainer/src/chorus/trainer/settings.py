@@ -34,6 +34,8 @@ class TrainerSettings(CommonSettings):
     """Seconds between checkpoints: as much work is lost at most when a worker dies."""
     checkpoints_kept: int = Field(default=2, ge=1, le=10)
     """Checkpoints kept of a running job; an older one is for when the newest is damaged."""
+    deterministic: bool = False
+    """Train with kernels that always give the same figures, where torch has any; slower on a GPU."""
     job_seconds: float | None = Field(default=None, ge=1)
     """Time limit of every job; what it has learned by then is published."""
     price_per_hour: float = Field(default=0.0, ge=0)

@@ -25,6 +25,7 @@ from chorus.common.errors import ChorusError, Unavailable
 
 FETCH_FOR = 5.0  # seconds; a fetch that spans a restart of the server is lost until its time is up
 PAUSE = 1.0  # seconds after a fetch that failed at once
+LONGEST_DELAY = 300.0  # seconds
 
 log = structlog.get_logger()
 
@@ -47,6 +48,13 @@ class LeaveAlone:
 
 
 Outcome = Done | HandBack | LeaveAlone
+
+
+def delay_after(failures: int) -> float:
+    """Seconds before it is tried again: twice as long after each failure, up to `LONGEST_DELAY`."""
+    return min(
+        LONGEST_DELAY, 2.0 ** min(failures, 9)
+    )  # a float ends at 2 ** 1024, a queue's patience does not
 
 
 class Delivery:
@@ -169,10 +177,10 @@ class JobWorker:
                 outcome = await self._handle(delivery)
         except ChorusError as error:
             log.warning("job not handled", subject=message.subject, error=error.message, code=error.code)
-            outcome = HandBack(delay=min(300.0, 2.0**delivery.number))
+            outcome = HandBack(delay_after(delivery.number))
         except Exception:
             log.exception("job handler failed", subject=message.subject)
-            outcome = HandBack(delay=min(300.0, 2.0**delivery.number))
+            outcome = HandBack(delay_after(delivery.number))
         try:
             await delivery.settle(outcome)
         except NatsError as error:  # it will be delivered again, and its entry tells that it is done

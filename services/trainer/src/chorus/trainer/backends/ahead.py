@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import count
 
 from torch import Tensor
 
@@ -54,16 +55,20 @@ class Ready:
 
 
 def planned(recipe: Recipe, lengths: Sequence[int], *, done: int) -> Iterator[RowsOfStep]:
-    """The run's steps after the first `done`. A pure function of the recipe and the groups' lengths."""
+    """The run's steps after the first `done`. A pure function of the recipe and the groups' lengths.
+
+    They are as many as the recipe has, also where that was an estimate: then the last epoch ends early, or
+    has some steps of another shuffle.
+    """
     number = 0
-    for epoch in range(recipe.epochs):
+    for epoch in count():
         rows = rows_of_epoch(lengths, seed=recipe.seed, epoch=epoch, row_tokens=recipe.row_tokens)
         steps = steps_of_epoch(rows, recipe.rows_per_step)
         for at, of_step in enumerate(steps, start=1):
-            if number == recipe.steps:  # rows are never quite full, so that an epoch may have a step more
+            if number == recipe.steps:
                 return
             if number >= done:
-                yield RowsOfStep(number, epoch + 1, at == len(steps), of_step)
+                yield RowsOfStep(number, min(epoch + 1, recipe.epochs), at == len(steps), of_step)
             number += 1
 
 

@@ -16,6 +16,7 @@ from sacrebleu.metrics.chrf import CHRF
 from chorus.common.chat import Tokenizer, prompt_tokens
 from chorus.common.contracts.datasets import Turn
 from chorus.common.contracts.models import Benchmark, Probe, Sample, Samples, token_hash
+from chorus.common.errors import InvalidInput
 from chorus.trainer.backends.greedy import Written
 from chorus.trainer.backends.scoring import Reads, score
 from chorus.trainer.training.lessons import Judged, Lessons, last_reply, spread
@@ -98,10 +99,15 @@ class Judge:
         self._after: list[str] = []
 
     def look(self, model: Writes, name: str, *, step: int, epoch: int) -> Benchmark:
-        """Loss on all lessons, and greedy replies held against the real ones. `name` is for people."""
+        """Loss on all lessons, and greedy replies held against the real ones. `name` is for people.
+
+        Raises `InvalidInput` with code `diverged` where the loss is no number.
+        """
         scores = score(model, self._texts, self._row_tokens)
-        tokens = int(scores.tokens.sum())
-        loss = max(0.0, -float(scores.log_probs.double().sum()) / tokens)
+        loss = -float(scores.log_probs.double().sum()) / int(scores.tokens.sum())
+        if not math.isfinite(loss):
+            raise _diverged(step)
+        loss = max(0.0, loss)
         self._after = self._replies(model)
         self._before = self._before or self._after
         replies = self._after[: len(self._questions)]
@@ -176,6 +182,15 @@ class Judge:
 
     def _text(self, ids: list[int]) -> str:
         return self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+
+def _diverged(step: int) -> InvalidInput:
+    """The error for a model that says nothing any more, or never did."""
+    if step:
+        told, param = f"any more at step {step}. Try a smaller learning_rate.", "learning_rate"
+    else:
+        told, param = "before anything is learned. Try another base or version.", "base"
+    return InvalidInput(f"The loss is no number {told}", code="diverged", param=param)
 
 
 def _chrf(replies: list[str], expected: list[str]) -> float | None:

@@ -26,27 +26,29 @@ def greedy(
 ) -> list[Written]:
     """Continue each prompt with at most `most` tokens, or until a token of `ends`.
 
-    `model` must attend with a mask (sdpa or eager). Never more tokens than it has positions for.
+    `model` must attend with a mask (sdpa or eager). A row that has no position left ends there, whatever
+    the others still write.
     """
     longest = max(map(len, prompts))
     device = next(model.parameters()).device
     ids = torch.tensor([[0] * (longest - len(each)) + each for each in prompts], device=device)
     real = torch.tensor([[0] * (longest - len(each)) + [1] * len(each) for each in prompts], device=device)
-    positions = (real.cumsum(-1) - 1).clamp_(min=0)
+    most_positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    room = most_positions or longest + most
+    positions = (real.cumsum(-1) - 1).clamp_(0, room - 1)
     cache = DynamicCache(config=model.config)
     written: list[tuple[list[int], list[float]]] = [([], []) for _ in prompts]
     ended = [False] * len(prompts)
-    room = getattr(model.config.get_text_config(), "max_position_embeddings", None) or longest + most
-    for _ in range(min(most, room - longest)):
+    left = [min(most, room - len(each)) for each in prompts]
+    while any(tokens > 0 for tokens in left):
         first, margins = _choices(model, head, ids, real, positions, cache)
         for row, (token, margin) in enumerate(zip(first.tolist(), margins.tolist(), strict=True)):
-            if not ended[row]:
+            if left[row] > 0:
                 written[row][1].append(margin)
                 ended[row] = token in ends
                 written[row][0].extend([] if ended[row] else [token])
-        if all(ended):
-            break
-        ids, positions = first[:, None], positions[:, -1:] + 1
+                left[row] = 0 if ended[row] else left[row] - 1
+        ids, positions = first[:, None], (positions[:, -1:] + 1).clamp_(max=room - 1)
         real = torch.cat([real, torch.ones_like(ids)], dim=-1)
     return [Written(*each, ended=end) for each, end in zip(written, ended, strict=True)]
 

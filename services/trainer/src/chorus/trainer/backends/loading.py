@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,17 @@ def _refuse_unpackable(config: Any) -> None:
 
 
 def _four_bits() -> Any:
-    """Weights in 4 bits, as QLoRA (arXiv 2305.14314): NF4, the scales quantised again, products in bf16."""
+    """Weights in 4 bits, as QLoRA (arXiv 2305.14314): NF4, the scales quantised again, products in bf16.
+
+    Raises `InvalidInput` with the code `no_bitsandbytes` where that is not installed.
+    """
+    if find_spec("bitsandbytes") is None:
+        raise InvalidInput(
+            "Method qlora needs bitsandbytes, and this trainer is installed without it. Use method lora, or "
+            "install requirements/gpu.in.",
+            code="no_bitsandbytes",
+            param="method",
+        )
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(

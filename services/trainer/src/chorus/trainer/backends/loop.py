@@ -5,9 +5,11 @@
 A run ends with its last step, or before it: with all of it learned by heart, with no better benchmark for a
 while, at its time limit, or paused; or with an error, when the loss diverges or nothing fits into memory.
 
-Two rules shape the code. Whatever the weights depend on is a function of the seed and the step, never of the
-clock: a run that was interrupted anywhere ends with the same weights. And a GPU is never waited for within a
-step: losses stay on it until somebody is told of them, once a second.
+Two rules shape the code. Whatever the weights depend on is a function of the seed and the step, not of the
+clock: a run that was interrupted anywhere ends with the same weights. There is one exception: on a CPU, a run
+that would last long is compiled once its speed is known, and compiled code rounds otherwise; who wants none
+says `compile=False`. And a GPU is never waited for within a step: losses stay on it until somebody is told of
+them, once a second.
 """
 
 import math
@@ -116,6 +118,8 @@ class _Run:
         self._ladder = Ladder(self._model, self._recipe, self._warn, begin.state.rung)
         self._best: Mapping[str, Tensor] | None = None
         self._worst = torch.tensor(begin.state.worst, device=self._model.device)
+        self._loss = torch.zeros_like(self._worst)
+        """Of the last step that had a wanted token, on the device; without any, a step's own says nothing."""
         self._unread: list[Tensor] = []
         """Loss and gradient norm (2,) of steps, on the device until they are read."""
         self._divergence = Divergence()
@@ -144,6 +148,7 @@ class _Run:
             self._look("base")
             self._obey()
             self._subject.objective.prepare(self._model, self._recipe.row_tokens)
+        self._loss += (self._state.losses or [self._state.benchmarks[0].loss])[-1]
         if self._recipe.compile or self._state.compiled:
             self._compile()
         self._model.train(True)
@@ -179,12 +184,14 @@ class _Run:
         step, state = ready.step, self._state
         nll, worst = self._gradients(ready)
         self._ranks.sum_gradients(self._weights.values())
+        loss = self._ranks.total(nll)
+        self._loss = loss if self._subject.objective.teaches else self._loss
         norm = torch.nn.utils.clip_grad_norm_(self._weights.values(), self._recipe.max_grad_norm)
         for group in self._optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate_at(step.number)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
-        self._unread.append(torch.stack([self._ranks.total(nll), norm]))
+        self._unread.append(torch.stack([self._loss, norm]))
         self._worst = torch.maximum(self._worst, self._ranks.greatest(worst))
         tokens = sum(self._lengths[index] for index in step.indices)
         state.step, state.epoch, state.tokens = step.number + 1, step.epoch, state.tokens + tokens

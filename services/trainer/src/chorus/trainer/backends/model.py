@@ -21,6 +21,7 @@ from chorus.trainer.backends.packed import Batch
 from chorus.trainer.backends.precision import Precision
 from chorus.trainer.backends.speed_limits import flops_per_token, peak_flops
 from chorus.trainer.training.recipe import Recipe
+from chorus.trainer.training.refusals import qlora_needs_gpu
 
 __all__ = ["Model", "Written", "merge"]
 
@@ -51,11 +52,10 @@ class Model:
         """Load the base and, where there is one, the parent to go on from.
 
         Args:
-            folder: of the base model.
+            folder: of the base model, or of the whole model to go on from.
             precision: what the machine computes in.
             recipe: method, rank, alpha, seed, and the length of a row.
-            parent: folder of an adapter of that rank and alpha; for `full`, of the whole model that is loaded
-                instead of the base.
+            parent: folder of an adapter of that rank and alpha, whose weights to begin with.
 
         Raises:
             InvalidInput: `qlora_needs_gpu`, `unsupported_base`, or a parent that does not fit.
@@ -63,13 +63,9 @@ class Model:
         self.device = _device()
         self._recipe, self._whole = recipe, recipe.method == "full"
         if recipe.method == "qlora" and self.device.type != "cuda":
-            raise InvalidInput(
-                "qlora needs an NVIDIA GPU, and this machine has none. Use method=lora.",
-                code="qlora_needs_gpu",
-                param="method",
-            )
+            raise qlora_needs_gpu()
         self._shape = adapter.Shape(recipe.rank, recipe.alpha)
-        if parent and not self._whole and adapter.read_shape(parent) != self._shape:
+        if parent and adapter.read_shape(parent) != self._shape:
             raise InvalidInput(
                 "The model to go on from has another rank or alpha. Leave both away, or train from the base.",
                 code="parent_does_not_fit",
@@ -77,7 +73,7 @@ class Model:
             )
         if self.device.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32 for what is fp32
-        self._folder = parent if parent and self._whole else folder
+        self._folder = folder
         self._dtype = precision.dtype
         self._load(four_bits=recipe.method == "qlora")
         used = _used_weights(self._model)
@@ -187,7 +183,11 @@ def merge(base: Path, adapter_folder: Path, out: Path) -> None:
 def _save_whole(model: Any, folder: Path, out: Path) -> None:
     """Weights in bf16 as safetensors; configuration, tokenizer and template are the base's own files."""
     out.mkdir(parents=True, exist_ok=True)
-    tensors = {name: each.detach().to("cpu", torch.bfloat16) for name, each in model.state_dict().items()}
+    tensors = {
+        name: each.detach().to("cpu", torch.bfloat16)
+        for name, each in model.state_dict().items()
+        if name not in model.all_tied_weights_keys  # a head that is the embedding, once more
+    }
     model.save_pretrained(out, state_dict=tensors)
     for pattern in HUB_PATTERNS:
         for path in folder.glob(pattern):

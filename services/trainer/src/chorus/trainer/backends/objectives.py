@@ -47,8 +47,8 @@ class Told:
 class _Totals:
     """Of one optimiser step: what its sums are divided by."""
 
-    tokens: int = 1
-    """Wanted tokens to learn."""
+    wanted: int = 1
+    """Wanted tokens to learn, of which there may be none."""
     lessons: int = 1
     corrections: int = 1
     moved: float = 0.0
@@ -86,11 +86,16 @@ class Objective:
         """Take the totals of a step over these groups, all of them, whoever computes which."""
         numbers = self._numbers(indices)
         self._totals = _Totals(
-            tokens=max(1, int(self._learned[numbers].sum())),
+            wanted=int(self._learned[numbers].sum()),
             lessons=len(numbers),
             corrections=max(1, sum(len(self._groups[index]) == 2 for index in indices)),
             moved=self._moved(model, numbers) if self._mismatched else 0.0,
         )
+
+    @property
+    def teaches(self) -> bool:
+        """Whether the step has a wanted token to learn; without any, its mean loss says nothing."""
+        return self._totals.wanted > 0
 
     def loss(self, model: Reads, batch: Batch, indices: Sequence[int]) -> Told:
         """The loss of these groups of the step, which `batch` holds packed in this order."""
@@ -98,7 +103,7 @@ class Objective:
         losses = model.losses(batch)
         numbers = torch.tensor(self._numbers(indices))
         wanted = self._wanted[numbers].to(losses, non_blocking=True)[batch.lessons]
-        nll = (losses * wanted).sum() / self._totals.tokens
+        nll = (losses * wanted).sum() / max(1, self._totals.wanted)
         loss = self._recipe.sft_weight * nll
         if self._recipe.objective != "sft":
             loss = loss + self._preference(per_lesson(-losses, batch), numbers, indices)

@@ -83,11 +83,15 @@ class Ranks:
         return said.decode()
 
 
+def several() -> bool:
+    """Whether torchrun has started more than one process."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
 @contextmanager
 def joined() -> Generator[Ranks]:
     """Meet the other ranks, if torchrun has started more than one, and choose this one's GPU."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
+    if not several():
         yield Ranks()
         return
     if torch.cuda.is_available():
@@ -95,5 +99,5 @@ def joined() -> Generator[Ranks]:
         dist.init_process_group("cpu:gloo,cuda:nccl", timeout=WAIT)
     else:
         dist.init_process_group("gloo", timeout=WAIT)
-    yield Ranks(dist.get_rank(), count)
+    yield Ranks(dist.get_rank(), dist.get_world_size())
     dist.destroy_process_group()  # not after an error: the others may still wait for this rank

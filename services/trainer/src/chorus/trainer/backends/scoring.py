@@ -11,7 +11,9 @@ from chorus.common.chat import Tokens
 from chorus.trainer.backends.packed import Batch, pack
 from chorus.trainer.training.packing import Row, rows_of_epoch
 
-TOKENS_AT_ONCE = 8192  # of one pass; without gradients that takes less memory than a training step
+TOKENS_AT_ONCE = 2048
+"""Of one pass. Without gradients nothing is kept of a layer once the next one has its input: that takes less
+memory than a training step of a few hundred tokens, as the ladder's lower rungs have it."""
 
 
 class Reads(Protocol):

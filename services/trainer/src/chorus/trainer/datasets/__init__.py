@@ -10,5 +10,6 @@ export       a person's words, for them
 forgetting   a person's words, out of everything
 mined        what was harvested from channels
 stale        models that learned from what was forgotten
+checkpoints  checkpoints of trainings that did, and of jobs that have ended
 keeper       what is left to be done: deletions cut short, deadlines, uploads that nobody needs
 """

@@ -1,7 +1,6 @@
 """A dataset version as a ZIP: its examples, its card in words, and how it was made."""
 
 import asyncio
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from chorus.common.contracts.storage import ObjectRef
 from chorus.common.errors import NotFound
 from chorus.common.objects import ObjectStore
 from chorus.trainer.datasets.library import Library, archives_of
+from chorus.trainer.scratch import scratch
 
 BEGINNING = (1980, 1, 1, 0, 0, 0)  # the oldest time that a ZIP knows: the same version is the same bytes
 
@@ -27,8 +27,8 @@ async def archive(library: Library, store: ObjectStore, dataset: Dataset, folder
 
 
 async def _packed(store: ObjectStore, dataset: Dataset, folder: Path) -> ObjectRef:
-    with tempfile.TemporaryDirectory(dir=folder, prefix="archive-") as name:
-        examples, packed = Path(name) / "examples.jsonl", Path(name) / "archive.zip"
+    async with scratch(folder, "archive-") as made:
+        examples, packed = made / "examples.jsonl", made / "archive.zip"
         await store.get_file(dataset.examples, examples)
         await asyncio.to_thread(_pack, dataset, examples, packed)
         return await store.put_file(storage.FILES, _key(dataset), packed)

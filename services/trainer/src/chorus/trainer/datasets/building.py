@@ -5,7 +5,6 @@ after the version is there; if it has changed meanwhile, what was built is withd
 """
 
 import asyncio
-import tempfile
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -40,6 +39,7 @@ from chorus.trainer.curation.orders import (
 from chorus.trainer.datasets.consent import Consents, Ledger
 from chorus.trainer.datasets.library import Library
 from chorus.trainer.process import child_process
+from chorus.trainer.scratch import scratch
 
 AT_ONCE = 2  # builds; each takes a core, and up to `Limits.memory`
 TRIES = 5  # builds, while people keep changing their minds
@@ -122,8 +122,7 @@ class Builder:
 
     async def _once(self, plan: Plan, consents: Consents, tell: Tell) -> Dataset:
         """One build, and its version."""
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix="build-") as name:
-            folder = Path(name)
+        async with scratch(self._folder, "build-") as folder:
             order = await self._order(plan, consents, folder, tell)
             built = await self._run(order, folder, Built, tell)
             await tell(Building(stage="storing"))
@@ -131,8 +130,7 @@ class Builder:
 
     async def preview(self, dataset: Dataset, count: int) -> list[list[Piece]]:
         """A few examples as a model will see them."""
-        with tempfile.TemporaryDirectory(dir=self._folder, prefix="preview-") as name:
-            folder = Path(name)
+        async with scratch(self._folder, "preview-") as folder:
             examples = folder / "examples.jsonl"
             await self._store.get_file(dataset.examples, examples)
             order = PreviewOrder(

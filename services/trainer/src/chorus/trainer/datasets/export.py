@@ -1,7 +1,6 @@
 """What is kept of a person's words, for them: a ZIP with a file for each dataset."""
 
 import asyncio
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from chorus.trainer.curation.stored import lines, read_records
 from chorus.trainer.datasets.consent import folded, is_of
 from chorus.trainer.datasets.library import Library
 from chorus.trainer.datasets.people import has, people_in
+from chorus.trainer.scratch import scratch
 
 EXPORTS = "exports"
 """Folder in the bucket `files`: `<guild>/exports/<person>/…`. What lies there is deleted after a day."""
@@ -29,14 +29,14 @@ async def export(library: Library, store: ObjectStore, record: ConsentRecord, fo
     """Gather a person's words from every version that was read from something else than the one before."""
     names = folded(record.person, record.names)
     messages = 0
-    with tempfile.TemporaryDirectory(dir=folder, prefix="export-") as name:
-        packed = Path(name) / "export.zip"
+    async with scratch(folder, "export-") as made:
+        packed = made / "export.zip"
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr("consent.json", record.model_dump_json(indent=2, exclude_none=True))
             for dataset in await _all(library, record.guild):
                 people = await people_in(store, dataset)
                 if has(people, record.person, names):
-                    records = Path(name) / "records.jsonl"
+                    records = made / "records.jsonl"
                     await store.get_file(dataset.records, records)
                     messages += await asyncio.to_thread(_write, file, dataset, records, record.person, names)
                     records.unlink()

@@ -118,15 +118,15 @@ class Forgetting:
         try:
             datasets, deleted = await self._from_datasets(guild, person, names)
         finally:  # a job may have published meanwhile what it was taught before
-            models += await self._models.went_stale(guild, person, names, blocked_at)
-            objects += await self._checkpoints.forget(guild, await self._withdrawn(guild), models)
-        models = sorted(set(models))
+            models |= await self._models.went_stale(guild, person, names, blocked_at)
+            tags = [tag for tags in models.values() for tag in tags]
+            objects += await self._checkpoints.forget(guild, await self._withdrawn(guild), tags)
         await self._ledger.forgotten(record)
         log.info("person forgotten", guild=guild, datasets=len(datasets), models=len(models))
         return Forgotten(
             datasets=datasets,
             objects=objects + deleted,
-            models=models,
+            models=sorted(models),
             blocked_at=blocked_at if models else None,
         )
 

@@ -27,6 +27,7 @@ from chorus.trainer.training.merging import MERGED
 
 EVERY = 60.0  # seconds
 CLEAR_EVERY = 10  # looks: the whole bucket is listed for it
+KEEP_EVERY = 24 * 60  # looks, which is a day: an entry of a job ends after thirty
 CUT_SHORT_AFTER = timedelta(minutes=10)  # a deletion that is not done by then has lost its worker
 UNUSED_AFTER = timedelta(hours=1)  # what nothing came from by then: its import or its job failed
 EXPORTS_KEPT = timedelta(days=1)  # and whole models that were merged for somebody
@@ -65,6 +66,8 @@ class Keeper:
             await self.look()
             if number % CLEAR_EVERY == 0:
                 await self.clear()
+            if number % KEEP_EVERY == 0:
+                await self._patiently("keep waiting jobs", self._checkpoints.keep_waiting())
             await asyncio.sleep(EVERY)
 
     async def look(self) -> None:

@@ -41,23 +41,27 @@ class Models:
         self._settings = settings
         self._store = store
 
-    async def went_stale(self, guild: str, person: str, names: set[str], blocked_at: datetime) -> list[str]:
+    async def went_stale(
+        self, guild: str, person: str, names: set[str], blocked_at: datetime
+    ) -> dict[str, list[str]]:
         """Mark all that learned from this person, and delete their words beside it.
 
-        An earlier deadline stands. Returns what to call each: the version that came of a job, or its newest
-        checkpoint if none did.
+        An earlier deadline stands. Returns all that jobs may go on from, by what to call it for people: of
+        each job its version, or its newest checkpoint if there is none.
         """
         stale = Stale(since=now(), blocked_at=blocked_at)
-        marked: list[str] = []
+        marked: dict[str, list[str]] = {}
         for entry in await self._records.entries(f"{guild}."):
             record = entry.value
             theirs = [v for v in _all(record) if await self._learned_from(v, person, names)]
             if not theirs:
                 continue
-            jobs = {version.job: version.tag for version in theirs}
+            jobs: dict[str, list[str]] = defaultdict(list)
+            for version in theirs:
+                jobs[version.job].append(f"{record.name}@{version.tag}")
             await self._records.change(entry.key, lambda old, jobs=set(jobs): old.marked(stale, jobs))
             await self._store.delete(storage.MODELS, (f"{_folder(version)}{SAMPLES}" for version in theirs))
-            marked += [f"{record.name}@{tag}" for tag in jobs.values()]
+            marked |= {tags[-1]: tags for tags in jobs.values()}
         return marked
 
     async def _learned_from(self, version: ModelVersion, person: str, names: set[str]) -> bool:

@@ -45,21 +45,29 @@ class Attempt:
         journal: Journal,
         checkpoints: Checkpoints,
         show: Callable[[Snapshot], Awaitable[None]],
+        refusal: Callable[[], Awaitable[InvalidInput | None]],
         metrics: TrainerMetrics,
         *,
         ranks: int,
     ) -> None:
-        """`show` makes a snapshot known, so that it can be talked to; `ranks` is how many share the work."""
+        """`show` makes a snapshot known, so that it can be talked to; `ranks` is how many share the work.
+
+        `refusal` is why the job may not go on, if it may not: a deletion takes checkpoints away once, and
+        what is stored later has those words again.
+        """
         self._journal = journal
         self._checkpoints = checkpoints
         self._show = show
+        self._refusal = refusal
+        self._refused: InvalidInput | None = None
         self._metrics = metrics
         self._ranks = ranks
 
     async def run(self, order: Order, folder: Path, pause: asyncio.Event) -> Trained | None:
         """Go on from the newest checkpoint that will do, or begin; None when it was paused.
 
-        Raises `InvalidInput` with the child's own code where the order cannot be carried out.
+        Raises `InvalidInput` with the child's own code where the order cannot be carried out, and with that
+        of the refusal where the job may not go on.
         """
         tried = 0
         async with aclosing(self._checkpoints.whole(folder / "resume")) as whole:
@@ -84,12 +92,13 @@ class Attempt:
     async def _follow(self, order: Order, folder: Path, pause: asyncio.Event) -> Trained | None:
         """Run the child to its end, pass on what it tells, and store what it saves."""
         async with (
-            Newest("checkpoint", self._checkpoints.store, self._journal, folder / "storing") as storing,
+            Newest("checkpoint", self._store, self._journal, folder / "storing") as storing,
             Newest("snapshot", self._show, self._journal, folder / "showing") as showing,
             training_process(order, folder, ranks=self._ranks) as process,
             _pausable(process, pause),
         ):
             async for report in process.reports():
+                self._check()
                 match report:
                     case Saved():
                         await storing.give(report)
@@ -99,6 +108,7 @@ class Attempt:
                         raise InvalidInput(message, code=code, param=param)
                     case Paused():
                         await storing.settled()
+                        self._check()
                         return None
                     case Trained():
                         await showing.settled(SHOWN_WITHIN)
@@ -106,6 +116,14 @@ class Attempt:
                     case _:
                         await self._pass_on(report)
         raise InternalError("The training process ended without a result.")
+
+    async def _store(self, saved: Saved) -> None:
+        await self._checkpoints.store(saved)
+        self._refused = await self._refusal()
+
+    def _check(self) -> None:
+        if self._refused is not None:
+            raise self._refused
 
     async def _pass_on(self, report: Report) -> None:
         """Tell those who wait."""

@@ -3,26 +3,25 @@
 Each problem has a stable code, a sentence for people, and the name of what is to be mended.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from shutil import which
 
 from chorus.common.base_model import shown_name
 from chorus.common.contracts.models import Manifest, ModelVersion
 from chorus.common.contracts.training import CheckTraining, JobError, JobRecord
-from chorus.common.errors import in_short
+from chorus.common.errors import InvalidInput, in_short
 from chorus.trainer.settings import TrainerSettings
+from chorus.trainer.training.quota import Quota
+from chorus.trainer.training.refusals import other_base, qlora_needs_gpu, rank_too_high, unknown_base
 
 HIGHEST_RATE = {"lora": 0.1, "qlora": 0.1, "full": 0.01}
 """Of AdamW, which moves each weight by about as much a step: 30 times what the smallest bases want, and
 the end of every other one."""
 
 SECONDS_AT_LEAST = 1.0  # loading alone takes longer
-DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
-MINUTES = 24 * 60  # of a day
 
 GPU_SIGNS = ("/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/proc/driver/nvidia")
 
@@ -85,21 +84,13 @@ def problems(
 
 def _of_base(asked: CheckTraining, offer: Offer) -> Iterator[JobError]:
     if offer.base(asked.base) is None:
-        there = ", ".join(offer.bases)
-        yield _problem(
-            "unknown_base",
-            f"There is no base model {in_short(asked.base or '')!r} here. There is: {there}. "
-            "More are the operator's to add (CHORUS_BASE_MODELS).",
-            "base",
-        )
+        yield _refused(unknown_base(asked.base or "", offer.bases))
 
 
 def _of_method(asked: CheckTraining, offer: Offer) -> Iterator[JobError]:
     wishes = asked.hyperparameters
     if wishes.method == "qlora" and offer.gpu is False:
-        yield _problem(
-            "no_gpu", "Method qlora needs a GPU, and this machine has none: use method lora.", "method"
-        )
+        yield _refused(qlora_needs_gpu())
     if wishes.method == "full":
         for name in ("rank", "alpha"):
             if getattr(wishes, name) != "auto":
@@ -108,12 +99,8 @@ def _of_method(asked: CheckTraining, offer: Offer) -> Iterator[JobError]:
                     f"Method full trains all weights and makes no adapter: leave {name} out.",
                     name,
                 )
-    elif wishes.rank != "auto" and wishes.rank > offer.max_rank:
-        yield _problem(
-            "rank_too_high",
-            f"Adapters of rank {wishes.rank} are not served here: at most {offer.max_rank}.",
-            "rank",
-        )
+    elif (refused := rank_too_high(wishes, offer.max_rank)) is not None:
+        yield _refused(refused)
     highest = HIGHEST_RATE[wishes.method]
     if wishes.learning_rate != "auto" and wishes.learning_rate > highest:
         yield _problem(
@@ -181,12 +168,7 @@ def _of_parent(asked: CheckTraining, offer: Offer, model: str, before: Before | 
         )
     base = version.base.name
     if base not in ([asked.base] if asked.base else offer.bases):
-        wanted = f"not on {in_short(asked.base)}" if asked.base else "which is not to be had here any more"
-        yield _problem(
-            "other_base",
-            f"{model} was trained on {base}, {wanted}. Begin from a base: leave the version away.",
-            "parent",
-        )
+        yield _refused(other_base(model, base, asked.base))
     fits = version.form == "adapter" if wishes.method != "full" else version.form == "whole"
     if not fits and manifest.method != wishes.method:  # a base with a merged adapter gets another one
         yield _problem(
@@ -206,24 +188,12 @@ def _of_parent(asked: CheckTraining, offer: Offer, model: str, before: Before | 
 
 
 def _of_quota(offer: Offer, jobs: Sequence[JobRecord], at: datetime) -> Iterator[JobError]:
-    limit = offer.guild_seconds_per_day
-    if limit is None or seconds_used(jobs, at) < limit:
-        return
-    minutes = bisect_left(range(MINUTES), True, key=lambda m: seconds_used(jobs, at + m * MINUTE) < limit)
-    free = (at + minutes * MINUTE).strftime("%H:%M")
-    yield _problem(
-        "quota_used_up",
-        f"The {limit / 3600:.1f} hours of training that are free in 24 hours are used up. "
-        f"There is time again at {free} UTC.",
-    )
+    if (refused := Quota(offer.guild_seconds_per_day).refusal(jobs, at)) is not None:
+        yield _refused(refused)
 
 
-def seconds_used(jobs: Iterable[JobRecord], at: datetime) -> float:
-    """Seconds of work in the 24 hours before `at`. All of a job's work counts as done when last heard of."""
-    since = at - DAY
-    return sum(
-        max(0.0, min(job.seconds, (job.updated_at - since).total_seconds())) for job in jobs if job.seconds
-    )
+def _refused(error: InvalidInput) -> JobError:
+    return _problem(error.code, error.message, error.param)
 
 
 def _problem(code: str, message: str, param: str | None = None) -> JobError:

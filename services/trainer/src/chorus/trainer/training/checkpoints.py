@@ -94,11 +94,15 @@ class Checkpoints:
         await self._prune(place)
 
     async def _prune(self, named: str) -> None:
-        """Delete all but the newest whole ones; what has no manifest was never finished."""
+        """Delete all but the newest whole ones; what has no manifest was never finished.
+
+        What a later worker is storing stays: this one may have lost its claim since it named its own.
+        """
         places = await self._list()
         whole = sorted((found for found in places if places[found]), key=lambda found: found.age)
         kept = {named, *(found.place for found in whole[-self._kept :])}
-        await self._delete([found.place for found in places if found.place not in kept])
+        claims = self._journal.record.claims
+        await self._delete([f.place for f in places if f.place not in kept and f.claims <= claims])
 
     async def _delete(self, places: list[str]) -> None:
         for place in places:

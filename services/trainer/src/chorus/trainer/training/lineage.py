@@ -1,8 +1,8 @@
 """What a model was made of must still be there: somebody may have had their words deleted meanwhile.
 
 A deletion withdraws dataset versions first, and then marks the models that learned from them. A job looks
-before it trains and before it commits; and once more when its model is known, because a deletion that came
-in between has not found it.
+before it trains, with each checkpoint, and before it commits or shows anything; and once more when its model
+is known, because a deletion that came in between has not found it.
 """
 
 from dataclasses import dataclass
@@ -32,26 +32,41 @@ class Lineage:
     settings: Bucket[GuildSettings]
 
     async def check(self, job: TrainJob) -> None:
-        """Raise `InvalidInput` if any of the job's data, or the version it goes on from, was withdrawn."""
+        """Raise `InvalidInput` if any of the job's data, or the version it goes on from, is gone."""
+        if (refusal := await self.refusal(job)) is not None:
+            raise refusal
+
+    async def refusal(self, job: TrainJob) -> InvalidInput | None:
+        """Why a job may not go on, if it may not: `dataset_withdrawn`, `model_withdrawn`, `parent_gone`."""
         for learned in job.data:
             dataset = await self._dataset(job.guild, learned.dataset)
             if dataset is not None and dataset.withdrawn:
-                raise InvalidInput(
+                return InvalidInput(
                     f"The data {learned.dataset} is gone: {dataset.withdrawn}. Train on a newer version: "
                     f"!train data={dataset.name}.",
                     code="dataset_withdrawn",
                     param="dataset",
                 )
-        if job.parent is None:
-            return
-        version = await self._version(job.guild, job.parent.model)
-        if version is None or version.stale is not None:
-            raise InvalidInput(
-                f"The model {job.parent.model} is withdrawn: somebody whose words it learned from had them "
-                "deleted. Go on from another version, or from the base.",
+        return await self._refusal_of(job.guild, job.parent.model) if job.parent else None
+
+    async def _refusal_of(self, guild: str, parent: str) -> InvalidInput | None:
+        """A parent that is gone is refused as well: nobody could say any more whose words are in it."""
+        version = await self._version(guild, parent)
+        if version is None:
+            return InvalidInput(
+                f"The model {parent} is not there any more: of what a running job shows, only the newest is "
+                "kept. Go on from another version, or from the base.",
+                code="parent_gone",
+                param="parent",
+            )
+        if version.stale is not None:
+            return InvalidInput(
+                f"The model {parent} is withdrawn: somebody whose words it learned from had them deleted. "
+                "Go on from another version, or from the base.",
                 code="model_withdrawn",
                 param="parent",
             )
+        return None
 
     async def data_of(self, job: TrainJob) -> list[Dataset]:
         """The versions that a job learns from, as far as they are still listed."""

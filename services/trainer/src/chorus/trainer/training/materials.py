@@ -12,9 +12,10 @@ from chorus.common.contracts.models import MANIFEST, BaseModelId, Manifest
 from chorus.common.contracts.storage import DATASETS, MODELS, ObjectRef
 from chorus.common.contracts.training import Parent, TrainJob
 from chorus.common.contracts.wire import decode
-from chorus.common.errors import InvalidInput, NotPermitted, in_short
+from chorus.common.errors import NotPermitted
 from chorus.common.objects import ObjectStore
 from chorus.common.patience import patiently
+from chorus.trainer.training.refusals import other_base, unknown_base
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class Materials:
     """Everybody whose words it will have learned from."""
     before: Manifest | None = None
     """Of the version that it goes on from."""
+
+    @property
+    def whole_parent(self) -> Path | None:
+        """Folder of the whole model that it goes on from, where it is one: it takes the base's place."""
+        return self.parent if self.before is not None and self.before.form == "whole" else None
 
     def wishes(self, job: TrainJob) -> Hyperparameters:
         """Those of the job; an adapter that it goes on from keeps its rank and its scale."""
@@ -69,12 +75,7 @@ def _chosen(base: str | None, bases: Sequence[str]) -> str:
     for name in bases:
         if base in {None, name, base_model.shown_name(name)}:
             return name
-    there = " or ".join(base_model.shown_name(name) for name in bases)
-    raise InvalidInput(
-        f"{in_short(base or '')} is none of the base models of this Chorus: choose {there}.",
-        code="unknown_base",
-        param="base",
-    )
+    raise unknown_base(base or "", map(base_model.shown_name, bases))
 
 
 def _contributors(files: Sequence[Path]) -> set[str]:
@@ -106,13 +107,7 @@ def _base_of(job: TrainJob, manifest: Manifest, bases: Sequence[str]) -> str:
     """The base to train: the parent's, which must be one of the operator's."""
     name = named(manifest.base, bases)
     if name is None:
-        wanted = f"not on {job.base}" if job.base else "which is not to be had here any more"
-        raise InvalidInput(
-            f"{manifest.name} was trained on the base model {manifest.base.name}, {wanted}. Begin from a "
-            "base: leave the version away.",
-            code="other_base",
-            param="parent",
-        )
+        raise other_base(manifest.name, manifest.base.name, job.base)
     return name
 
 

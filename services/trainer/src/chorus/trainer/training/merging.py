@@ -1,7 +1,6 @@
 """Merging an adapter into its base for somebody who wants a whole model: in a child, then to S3 for a day."""
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,6 +23,7 @@ from chorus.common.contracts.wire import Part, decode
 from chorus.common.errors import InternalError, InvalidInput, NotFound
 from chorus.common.objects import ObjectStore
 from chorus.trainer.process import child_process
+from chorus.trainer.scratch import scratch
 from chorus.trainer.training.report import Failed, Stage
 
 MERGED = "merged"
@@ -74,17 +74,14 @@ class Merger:
     async def merge(self, asked: Merge, tell: Tell) -> Merged:
         """Merge, and store what comes of it. Raises `NotFound`, or `InvalidInput` where that cannot be."""
         name, version = await self._find(asked)
-        async with self._one_at_a_time:
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix="merge-") as folder:
-                out = await self._merged(version, Path(folder), tell)
-                await tell(Merging(stage="storing"))
-                place = merged_files(asked.guild, version.manifest)
-                files = [
-                    MergedFile(
-                        name=path.name, file=await self._store.put_file(FILES, place + path.name, path)
-                    )
-                    for path in await asyncio.to_thread(lambda: sorted(out.iterdir()))
-                ]
+        async with self._one_at_a_time, scratch(self._folder, "merge-") as folder:
+            out = await self._merged(version, folder, tell)
+            await tell(Merging(stage="storing"))
+            place = merged_files(asked.guild, version.manifest)
+            files = [
+                MergedFile(name=path.name, file=await self._store.put_file(FILES, place + path.name, path))
+                for path in await asyncio.to_thread(lambda: sorted(out.iterdir()))
+            ]
         try:
             await self._find(asked)
         except NotFound:  # deleted meanwhile

@@ -151,8 +151,9 @@ async def promote(
     """Keep the verdict on a version, and make it what answers, if it may; returns whether it does.
 
     It may if it was committed so, or if the model has no other version that answers; not if it answers
-    otherwise than it was taught, and not if it is a whole model, which needs an engine of its own. The
-    verdict is written once, with the alias: so the second time, a choice that was made meanwhile stays.
+    otherwise than it was taught, not if somebody's words that it learned from were deleted, and not if it
+    is a whole model, which needs an engine of its own. The verdict is written once, with the alias: so the
+    second time, a choice that was made meanwhile stays.
     """
     may = parity.verdict != "differs" and manifest.form == "adapter"
 
@@ -162,12 +163,12 @@ async def promote(
             return old
         versions = [v.model_copy(update={"parity": parity}) if v is version else v for v in old.versions]
         new = old.model_copy(update={"versions": versions})
-        return (
-            new.promote(version.version) if may and (committed.promote or "prod" not in old.aliases) else new
-        )
+        wanted = committed.promote or "prod" not in old.aliases
+        return new.promote(version.version) if may and version.stale is None and wanted else new
 
     entry = await models.change(model_key(manifest.guild, manifest.name), judged, initial=_empty(manifest))
-    if may and committed.promote:
+    fresh = any(v.job == manifest.job and v.stale is None for v in entry.value.versions)
+    if may and fresh and committed.promote:
         await _speak_as(settings, manifest, committed.voice_before)
     chosen = await settings.get(manifest.guild)
     answers = entry.value.find("prod")
@@ -199,8 +200,9 @@ async def snapshot(
 ) -> str:
     """Add uploaded weights to the model's checkpoints as `<job>-<epoch>`; returns that label.
 
-    Of the model's snapshots the oldest beyond `kept` are deleted; the `3-final` of a version stays. An
-    epoch that was reached a second time, after a worker was lost, keeps what was there.
+    Of the model's snapshots the oldest beyond `kept` are deleted; the `3-final` of a version stays, and so
+    does what this job goes on from. An epoch that was reached a second time, after a worker was lost, keeps
+    what was there.
     """
     label = f"{manifest.job}-{epoch}"
     gone: list[ObjectRef] = []
@@ -213,7 +215,7 @@ async def snapshot(
             return old
         checkpoints = [*old.checkpoints, _entry(manifest, ref, epoch, label=label)]
         snapshots = [each for each in checkpoints if each.label == f"{each.job}-{each.version}"]
-        dropped = snapshots[:-kept]
+        dropped = [each for each in snapshots[:-kept] if f"{old.name}@{each.tag}" != manifest.parent]
         gone.extend(each.manifest for each in dropped)
         left = [each for each in checkpoints if each not in dropped]
         return old.model_copy(update={"checkpoints": left})

@@ -1,10 +1,12 @@
-"""Taking a job that nobody will run out of the queue: its place is free for the guild's next one at once."""
+"""Taking a job that nobody will run out of the queue: its place is free for the guild's next one."""
 
 import structlog
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
+from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
+from chorus.common.bus.jobs import Delivery
 from chorus.common.contracts.topology import TRAIN
 from chorus.common.contracts.training import JobRecord, TrainJob, job_subject
 from chorus.common.contracts.wire import decode
@@ -26,6 +28,17 @@ async def withdraw(connection: Connection, record: JobRecord) -> None:
             await connection.jetstream().delete_msg(TRAIN, sequence)
     except NatsError as error:  # several workers do this at once; the first one has done it
         log.info("not withdrawn", job=record.job.job, error=str(error))
+
+
+async def give_up(connection: Connection, delivery: Delivery, reason: str) -> None:
+    """Keep the message among the dead letters, where an operator finds it with its reason."""
+    guild = delivery.subject.rsplit(".", 1)[-1]
+    await connection.jetstream().publish(
+        f"dlq.train.{guild}",
+        delivery.data,
+        headers={"X-Dlq-Reason": h.shorten(reason), MESSAGE_ID: f"{delivery.sequence}"},
+    )
+    log.error("job given up", reason=reason)
 
 
 async def _find(connection: Connection, record: JobRecord) -> int | None:

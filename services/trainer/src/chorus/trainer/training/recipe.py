@@ -18,6 +18,7 @@ DEFAULT_RANK, DEFAULT_ALPHA = 16, 32.0
 STEP_TOKENS = (512, 16384)  # least and most tokens of a step: adapters like small batches
 WHOLE_UP_TO = 4096  # tokens of data that each step takes whole: nothing is learned at the cost of the rest
 ROW_TOKENS = 256  # of a row; an example that is longer has one to itself, and widens no other
+COUNTED_UP_TO = 300_000  # examples of all epochs, laid into rows to count their steps: 0.1 s
 SFT_BESIDE = 0.3  # weight of plain learning beside preferences: without it, DPO forgets (ADR 0016)
 PATIENCE = 3  # benchmarks
 ENOUGH_LABELS, MANY_LABELS = 50, 500  # unwanted examples from which preferences are learned, and by KTO
@@ -91,7 +92,7 @@ def choose(wishes: Hyperparameters, data: Data, *, hidden_size: int) -> Recipe:
     objective = objective_of(wishes, data)
     rows = rows_of_epoch(data.lengths, seed=wishes.seed, epoch=0, row_tokens=ROW_TOKENS)
     rows_per_step = _rows_per_step(wishes, data, len(rows))
-    steps_per_epoch = max(1, math.ceil(len(rows) / rows_per_step))  # other epochs differ by a row or two
+    steps_per_epoch = max(1, math.ceil(len(rows) / rows_per_step))
     epochs = wishes.epochs if wishes.epochs != "auto" else _epochs(steps_per_epoch)
     adapter = wishes.method != "full"
     return Recipe(
@@ -104,7 +105,7 @@ def choose(wishes: Hyperparameters, data: Data, *, hidden_size: int) -> Recipe:
         weight_decay=wishes.weight_decay,
         max_grad_norm=wishes.max_grad_norm,
         epochs=epochs,
-        steps=epochs * steps_per_epoch,
+        steps=_steps(data.lengths, epochs, rows_per_step, seed=wishes.seed) or epochs * steps_per_epoch,
         row_tokens=ROW_TOKENS,
         rows_per_step=rows_per_step,
         beta=wishes.beta,
@@ -147,6 +148,16 @@ def _rows_per_step(wishes: Hyperparameters, data: Data, rows: int) -> int:
 
 def _epochs(steps_per_epoch: int) -> int:
     return min(max(EPOCHS, math.ceil(STEPS_AT_LEAST / steps_per_epoch)), EPOCHS_AT_MOST)
+
+
+def _steps(lengths: Sequence[int], epochs: int, rows_per_step: int, *, seed: int) -> int | None:
+    """Of all epochs: each shuffle fills its rows otherwise. None where counting would take long."""
+    if not lengths or len(lengths) * epochs > COUNTED_UP_TO:
+        return None
+    shuffled = (
+        rows_of_epoch(lengths, seed=seed, epoch=epoch, row_tokens=ROW_TOKENS) for epoch in range(epochs)
+    )
+    return sum(math.ceil(len(rows) / rows_per_step) for rows in shuffled)
 
 
 def _learning_rate(objective: Objective, hidden_size: int, *, adapter: bool) -> float:

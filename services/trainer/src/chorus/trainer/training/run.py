@@ -15,10 +15,9 @@ from typing import Any
 import structlog
 from nats.aio.msg import Msg
 
-from chorus.common.bus import headers as h
 from chorus.common.bus.claims import Claim, ClaimLost
 from chorus.common.bus.connection import Connection
-from chorus.common.bus.jobs import Delivery, Done, HandBack, LeaveAlone, Outcome
+from chorus.common.bus.jobs import Delivery, Done, HandBack, LeaveAlone, Outcome, delay_after
 from chorus.common.bus.state import Bucket, Entry
 from chorus.common.contracts.training import (
     Control,
@@ -41,13 +40,12 @@ from chorus.common.errors import (
 from chorus.common.telemetry.logging import bind
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.training.journal import Journal
-from chorus.trainer.training.queue import withdraw
+from chorus.trainer.training.queue import give_up, withdraw
 from chorus.trainer.training.turns import NOT_YET, Turns
 from chorus.trainer.training.work import Training
 
 ATTEMPTS = 3  # without progress, then the job is given up
 LOOK_EVERY = 5.0  # seconds between looks at the entry while the child trains
-RETRY_AFTER, LONGEST_RETRY = 2.0, 300.0  # seconds, doubled with each attempt
 PAUSE_WITHIN = 30.0  # seconds to save and store a checkpoint; after that, the one before it counts
 OF_GRACE = 0.7  # the share of what a stopping service has that its job may take for the same
 
@@ -79,6 +77,7 @@ class JobRunner:
         self._worker = worker
         self._stop_within = min(PAUSE_WITHIN, grace * OF_GRACE)
         self._look: dict[str, asyncio.Event] = {}
+        self._freeing: set[asyncio.Task[None]] = set()
 
     async def on_control(self, message: Msg) -> None:
         """Somebody stops a job: if we run it, look at its entry now; if nobody does, free its place."""
@@ -86,23 +85,38 @@ class JobRunner:
         if (look := self._look.get(job)) is not None:
             look.set()
             return
+        # Not here: the subscription's callbacks run one after the other, and the next one may be for us.
+        freeing = asyncio.create_task(self._free(job, message.data), name=f"free the place of {job}")
+        self._freeing.add(freeing)
+        freeing.add_done_callback(self._freeing.discard)
+
+    async def stop(self) -> None:
+        """End what goes on beside the jobs; what is left undone is done by whoever meets the message."""
+        left = list(self._freeing)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _free(self, job: str, data: bytes) -> None:
+        """Take a job that waited and was stopped out of the queue."""
         try:
-            asked = decode(Control, message.data)
+            asked = decode(Control, data)
             entry = await self._jobs.get(job_key(asked.guild, job))
+            if entry is not None and entry.value.state in {JobState.CANCELLED, JobState.PAUSED}:
+                await withdraw(self._connection, entry.value)
+                if entry.value.state.final:
+                    await self._training.forget(entry.value.job)
         except ChorusError as error:  # the fast path only; a worker that meets the message sees the entry
-            log.warning("control not understood", job=job, error=error.message)
-            return
-        if entry is not None and entry.value.state in {JobState.CANCELLED, JobState.PAUSED}:
-            await withdraw(self._connection, entry.value)
-            if entry.value.state.final:
-                await self._training.forget(entry.value.job)
+            log.warning("place not freed", job=job, error=error.message)
+        except Exception:
+            log.exception("place not freed", job=job)
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """What becomes of one message."""
         try:
             job = decode(TrainJob, delivery.data)
         except InvalidInput as error:
-            await self._give_up(delivery, error.message)
+            await give_up(self._connection, delivery, error.message)
             return Done()
         with bind(job=job.job, guild=job.guild):
             claim = await self._claim(job, delivery)
@@ -200,8 +214,10 @@ class JobRunner:
         job = claim.record.job.job
         look = self._look[job] = asyncio.Event()
         try:
-            while (await claim.refresh()).state not in states:
-                look.clear()
+            while True:
+                look.clear()  # before it is read: what comes meanwhile is looked at again
+                if (await claim.refresh()).state in states:
+                    return
                 try:
                     async with asyncio.timeout(LOOK_EVERY):
                         await look.wait()
@@ -245,7 +261,7 @@ class JobRunner:
         waits = journal.record.committed is not None and isinstance(error, Unavailable)
         if attempt >= ATTEMPTS and not waits:
             return await self._fail_for_good(journal, delivery, str(error))
-        delay = min(LONGEST_RETRY, RETRY_AFTER * 2.0**attempt)
+        delay = delay_after(attempt + 1)
         return await self._let_go(journal, f"trying again, because: {error}", counts=True, delay=delay)
 
     async def _let_go(
@@ -257,20 +273,10 @@ class JobRunner:
 
     async def _fail_for_good(self, journal: Journal, delivery: Delivery, cause: str) -> Outcome:
         """A job that kills its workers must not go on for ever."""
-        await self._give_up(delivery, cause)
+        await give_up(self._connection, delivery, cause)
         message = f"{ATTEMPTS} attempts failed, and it was given up. The last one: {cause}"
         await journal.failed(JobError(code="gave_up", message=message))
         return Done()
-
-    async def _give_up(self, delivery: Delivery, reason: str) -> None:
-        """Keep the message among the dead letters, where an operator finds it with its reason."""
-        guild = delivery.subject.rsplit(".", 1)[-1]
-        await self._connection.jetstream().publish(
-            f"dlq.train.{guild}",
-            delivery.data,
-            headers={"X-Dlq-Reason": h.shorten(reason), "Nats-Msg-Id": f"{delivery.sequence}"},
-        )
-        log.error("job given up", reason=reason)
 
 
 async def _first(training: asyncio.Task[JobResult | None], *others: Coroutine[Any, Any, object]) -> None:

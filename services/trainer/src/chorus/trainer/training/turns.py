@@ -36,8 +36,8 @@ class Turns:
         self._clock = clock
         self._entries: dict[str, Entry[JobRecord]] = {}
         """Of jobs that have not ended."""
-        self._ended: set[str] = set()
-        """Keys of those that have."""
+        self._ended: dict[str, int] = {}
+        """Those that have: their keys, with the revision in which they ended."""
         self._started: dict[str, datetime] = {}
         """When each guild last started a job."""
         self._passed_over: dict[str, int] = {}
@@ -58,7 +58,8 @@ class Turns:
     def see(self, entry: Entry[JobRecord]) -> None:
         """Take in an entry as it is now; an older one than is known says nothing."""
         known = self._entries.get(entry.key)
-        if known is not None and entry.revision < known.revision:
+        newest = self._ended.get(entry.key, 0) if known is None else known.revision
+        if entry.revision < newest:
             return
         record = entry.value
         if record.started_at is not None:
@@ -67,9 +68,10 @@ class Turns:
         if record.state.final:
             self._entries.pop(entry.key, None)
             self._passed_over.pop(entry.key, None)
-            self._ended.add(entry.key)
+            self._ended[entry.key] = entry.revision
         else:
             self._entries[entry.key] = entry
+            self._ended.pop(entry.key, None)
 
     def is_next(self, job: TrainJob) -> bool:
         """Whether this job may start now. One that does not wait is for its worker to look at, at once."""

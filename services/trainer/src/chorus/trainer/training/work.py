@@ -7,9 +7,9 @@ over. After it, any worker can end the job, and nothing is trained again.
 """
 
 import asyncio
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from chorus.common import base_model
@@ -17,15 +17,15 @@ from chorus.common.bus.connection import Connection
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.datasets import DatasetRecord
 from chorus.common.contracts.guild import GuildSettings
-from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.models import LOSSES, MODEL_CARD, SAMPLES, Manifest, ModelRecord
 from chorus.common.contracts.storage import ObjectRef
-from chorus.common.contracts.training import Committed, JobResult, TrainJob
-from chorus.common.contracts.wire import decode
-from chorus.common.errors import Cancelled, ChorusError, InvalidInput, Misconfigured
+from chorus.common.contracts.training import Committed, JobRecord, JobResult, TrainJob
+from chorus.common.contracts.wire import decode, now
+from chorus.common.errors import Cancelled, ChorusError, Misconfigured
 from chorus.common.objects import ObjectStore
 from chorus.common.patience import patiently
 from chorus.trainer.metrics import TrainerMetrics
+from chorus.trainer.scratch import scratch
 from chorus.trainer.settings import TrainerSettings
 from chorus.trainer.training import checkpoints, materials, parity, publish
 from chorus.trainer.training.attempt import Attempt
@@ -34,17 +34,20 @@ from chorus.trainer.training.limits import Limits
 from chorus.trainer.training.lineage import Lineage
 from chorus.trainer.training.materials import Materials
 from chorus.trainer.training.modelcard import model_card
+from chorus.trainer.training.quota import Quota
 from chorus.trainer.training.recipe import DEFAULT_RANK
+from chorus.trainer.training.refusals import rank_too_high
 from chorus.trainer.training.report import Made, Order, Snapshot, Trained
-from chorus.trainer.training.servable import form_to_publish, servable
+from chorus.trainer.training.servable import is_servable, servable
 
 OUT = "out"  # folder of what the child makes
 
 
 @dataclass(frozen=True)
 class Stores:
-    """Where datasets, models, what guilds chose, and bytes are kept."""
+    """Where jobs, datasets, models, what guilds chose, and bytes are kept."""
 
+    jobs: Bucket[JobRecord]
     datasets: Bucket[DatasetRecord]
     models: Bucket[ModelRecord]
     settings: Bucket[GuildSettings]
@@ -70,6 +73,7 @@ class Training:
         self._settings = settings
         self._bases = [settings.base_model, *settings.base_models]
         self._limits = Limits(settings.job_seconds, settings.price_per_hour)
+        self._quota = Quota(settings.guild_seconds_per_day)
         self._folder = folder
 
     async def run(self, journal: Journal, pause: asyncio.Event) -> JobResult | None:
@@ -95,15 +99,14 @@ class Training:
     # --- 1. train and store ----------------------------------------------------------------------
     async def _train(self, journal: Journal, job: TrainJob, pause: asyncio.Event) -> Committed | None:
         """From the data to a stored model that nobody knows of yet."""
-        self._check_rank(job.hyperparameters)
+        if (refused := rank_too_high(job.hyperparameters, self._settings.max_rank)) is not None:
+            raise refused  # before it costs an hour
         await patiently(self._lineage.check)(job)
-        with tempfile.TemporaryDirectory(
-            dir=self._folder, prefix=f"{job.job}-", ignore_cleanup_errors=True
-        ) as name:
-            folder = Path(name)
+        seconds_left = await self._seconds_left(journal)
+        async with scratch(self._folder, f"{job.job}-") as folder:
             await journal.stage("fetching the data")
             made_from = await materials.fetch(self._stores.objects, job, self._bases, folder)
-            order = self._order(journal, job, made_from, folder)
+            order = self._order(job, made_from, folder, seconds_left)
             trained = await self._attempt(journal, job, made_from).run(order, folder, pause)
             if trained is None:
                 return None
@@ -114,18 +117,33 @@ class Training:
         objects, kept = self._stores.objects, self._settings.checkpoints_kept
 
         async def show(snapshot: Snapshot) -> None:
-            if form_to_publish(snapshot.model.method, made_from.base) == snapshot.model.form:
+            if await asyncio.to_thread(is_servable, snapshot.model, made_from):
                 await self._show(journal, job, snapshot, made_from.contributors)
 
         return Attempt(
             journal,
             checkpoints.Checkpoints(objects, journal, self._metrics, kept=kept),
             show,
+            partial(patiently(self._lineage.refusal), job),
             self._metrics,
             ranks=self._settings.gpus_per_job,
         )
 
-    def _order(self, journal: Journal, job: TrainJob, made_from: Materials, folder: Path) -> Order:
+    async def _seconds_left(self, journal: Journal) -> float | None:
+        """For this attempt. Raises `InvalidInput` where the guild has used its time up.
+
+        What has been learned by then is published all the same: with a checkpoint, a moment is left.
+        """
+        record, at = journal.record, now()
+        entries = await patiently(self._stores.jobs.entries)(f"{record.job.guild}.")
+        jobs = [entry.value for entry in entries]
+        if record.checkpoint is None and (refused := self._quota.refusal(jobs, at)) is not None:
+            raise refused
+        return self._limits.seconds_left(
+            record.job.hyperparameters, journal.seconds, self._quota.left(jobs, at)
+        )
+
+    def _order(self, job: TrainJob, made_from: Materials, folder: Path, seconds_left: float | None) -> Order:
         out, saved = folder / OUT, folder / "checkpoints"
         out.mkdir()
         saved.mkdir()
@@ -140,21 +158,13 @@ class Training:
             parent=str(made_from.parent) if made_from.parent else None,
             hyperparameters=wishes,
             checkpoint_every=self._settings.checkpoint_every,
-            seconds_left=self._limits.seconds_left(wishes, journal.seconds),
-        )
-
-    def _check_rank(self, wishes: Hyperparameters) -> None:
-        """What could not be served is refused before it costs an hour."""
-        if wishes.method == "full" or wishes.rank == "auto" or wishes.rank <= self._settings.max_rank:
-            return
-        raise InvalidInput(
-            f"Adapters of rank {wishes.rank} are not served here: at most {self._settings.max_rank}.",
-            code="rank_too_high",
-            param="rank",
+            deterministic=self._settings.deterministic,
+            seconds_left=seconds_left,
         )
 
     async def _show(self, journal: Journal, job: TrainJob, snapshot: Snapshot, people: list[str]) -> None:
         """Make the weights of an epoch something that can be talked to, while the training goes on."""
+        await patiently(self._lineage.check)(job)
         folder = Path(snapshot.folder)
         manifest = await asyncio.to_thread(publish.manifest_of, job, snapshot.model, folder, people, folder)
         ref = await patiently(publish.upload)(self._stores.objects, manifest, folder, folder)
@@ -162,6 +172,7 @@ class Training:
         label = await patiently(publish.snapshot)(
             self._stores.models, self._stores.objects, manifest, ref, snapshot.epoch
         )
+        await patiently(self._lineage.pass_on)(manifest)
         await journal.shown(f"epoch {snapshot.epoch} can be talked to: {job.model}@{label}", snapshot.step)
 
     async def _store(
@@ -188,7 +199,7 @@ class Training:
     ) -> ObjectRef:
         """Put the weights called `name` into S3, in a form that can be served, with their documents."""
         documents = folder / OUT
-        made, weights = await servable(made, documents / name, made_from.base, folder)
+        made, weights = await servable(made, documents / name, made_from, folder)
         card = model_card(job, made, await patiently(self._lineage.data_of)(job))
         await asyncio.to_thread((documents / MODEL_CARD).write_text, card, "utf-8")
         manifest = await asyncio.to_thread(
