@@ -158,6 +158,16 @@ def test_versions_are_found_by_number_and_alias() -> None:
     ]  # fmt: skip
 
 
+def test_a_job_that_has_ended_means_what_it_made() -> None:
+    models = record(1, 2)
+    made = models.versions[0].model_copy(update={"job": "k7f3m2qxab"})
+    snapshot = made.model_copy(update={"label": "k7f3m2qxab-2"})
+    running = models.model_copy(update={"checkpoints": [snapshot]})
+    assert running.find("k7f3m2qxab") == snapshot
+    ended = running.model_copy(update={"versions": [made, models.versions[1]]})
+    assert ended.find("k7f3m2qxab") == made
+
+
 def test_token_hashes_tell_apart_what_digits_would_not() -> None:
     assert token_hash([1, 23]) != token_hash([12, 3])
 

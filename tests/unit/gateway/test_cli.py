@@ -137,6 +137,16 @@ async def test_a_trained_model_is_written_to_a_folder(
     assert (code, "[file_exists]" in shown, len(world.datasets.added)) == (1, True, 1), "before it is trained"
 
 
+async def test_where_nothing_can_be_written_nothing_is_trained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World()
+    (tmp_path / "file").write_text("")
+    path = tmp_path / "file" / "club"
+    code, shown = await once(world, ["train", "words", "--save-path", str(path)], capsys)
+    assert (code, "[file_unwritable]" in shown, world.datasets.added) == (1, True, [])
+
+
 async def test_a_training_that_fails_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

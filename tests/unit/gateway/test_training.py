@@ -231,6 +231,26 @@ async def test_a_model_is_the_guilds_own_or_a_base(
     assert (record.job.parent.model if record.job.parent else "") == start
 
 
+@pytest.mark.parametrize(
+    ("options", "learned"),
+    [
+        ("data=better start=main@1", ["better@1", "club@1"]),
+        ("data=better start=main@1 replay=no", ["better@1"]),
+        ("data=better,club start=main@1", ["better@1", "club@1"]),
+    ],
+)
+async def test_what_a_version_learned_from_is_learned_again_with_what_comes_next(
+    world: World, options: str, learned: list[str]
+) -> None:
+    world.datasets.all = [dataset("better"), dataset("club")]
+    first = version(1).model_copy(update={"dataset": "club@1, deleted@1"})
+    world.models.records = [ModelRecord(guild="local", name="main", versions=[first], aliases={})]
+    said = await told(await run(world.context(), f"!train {options}"))
+    (record,) = world.jobs.records.values()
+    assert [part.dataset for part in record.job.data] == learned
+    assert ("Learned again beside it: club@1" in said) == (options == "data=better start=main@1")
+
+
 async def test_what_it_takes_is_told(world: World) -> None:
     estimate = Estimate(steps=250, epochs=5, tokens=9000, memory_bytes=400_000_000, seconds=40.4)
     world.jobs.checked = Checked(estimate=estimate)

@@ -97,6 +97,14 @@ def test_what_is_wanted_and_unwanted_word_for_word_teaches_nothing() -> None:
     assert (made.objective, made.data.unwanted) == ("sft", 0)
 
 
+def test_what_was_learned_before_and_is_corrected_now_is_not_wanted_any_more() -> None:
+    before, better = chat("When?", "At nine."), chat("When?", "At noon.")
+    other = chat("Who?", "Bosun.")
+    made = learned([before, other, better, before.model_copy(update={"label": False})])
+    assert made.objective == "dpo"
+    assert sorted(replies(made.groups)) == [("At noon.", "!At nine."), ("Bosun.",)]
+
+
 def test_of_a_preference_only_the_last_reply_is_learned_and_of_the_rest_every_one() -> None:
     wanted = chat("Hi", "Hello", "How are you?", "Fine")
     unwanted = chat("Hi", "Hello", "How are you?", "Bad", label=False)

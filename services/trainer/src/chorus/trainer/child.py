@@ -115,7 +115,7 @@ def train(order: Order, tell: Tell, asked: threading.Event, together: ranks.Rank
         ends_at=started + order.seconds_left if order.seconds_left else None,
         saver=saver,
         snapshot=lambda state: results.snapshot(state, tell),
-        learning=_learning(lessons.shortened, wishes.max_tokens),
+        learning=_learning(recipe.objective, lessons.shortened, wishes.max_tokens),
     )
     subject = Subject(model, lessons.groups, Objective(recipe, lessons.groups), judge, recipe)
     learned = learn(subject, around, together, begin)
@@ -242,12 +242,13 @@ def _be_deterministic() -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
 
 
-def _learning(shortened: int, most: int) -> str:
+def _learning(objective: str, shortened: int, most: int) -> str:
     """The longest stage, in words; what is left out is said as long as it lasts, so that it is seen."""
+    how = "learning" if objective == "sft" else f"learning by {objective}, from wanted and unwanted replies"
     if not shortened:
-        return "learning"
+        return how
     chats = "1 long chat" if shortened == 1 else f"{shortened} long chats"
-    return f"learning, of {chats} only the last {most:,} tokens"
+    return f"{how}, of {chats} only the last {most:,} tokens"
 
 
 if __name__ == "__main__":

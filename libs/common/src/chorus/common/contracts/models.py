@@ -11,6 +11,7 @@ runs, its newest checkpoint is `main@<job>`, and the one after its second epoch 
 import hashlib
 import re
 from datetime import datetime
+from itertools import chain
 from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -196,13 +197,15 @@ class ModelRecord(Wire):
     def find(self, selector: str) -> ModelVersion | None:
         """The version that a number, an alias, a label or a job's id means.
 
-        `3-final` is version 3 itself where the last step's weights are the best ones.
+        `3-final` is version 3 itself where the last step's weights are the best ones. A job's id means what
+        it made, or, while it runs, its newest checkpoint.
         """
         if (label := selector.removesuffix("-best")).isdigit() or label in self.aliases:
             number = int(label) if label.isdigit() else self.aliases[label]
             return next((v for v in self.versions if v.version == number), None)
+        ended = [version for version in self.versions if version.job == selector]
         of_job = (v for v in reversed(self.checkpoints) if v.label and selector in (v.label, v.job))
-        if (found := next(of_job, None)) is None and selector.endswith("-final"):
+        if (found := next(chain(ended, of_job), None)) is None and selector.endswith("-final"):
             return self.find(selector.removesuffix("-final"))
         return found
 

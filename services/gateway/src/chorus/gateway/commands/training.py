@@ -1,7 +1,7 @@
 """`!train`: from words, files and datasets to a model that has learned them."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from chorus.gateway.commands.sources import (
     uploads,
 )
 from chorus.gateway.commands.telling import course, ended_in_words, of_build, summary
+from chorus.gateway.commands.trust import basis
 
 DEFAULT_MODEL = "main"
 
@@ -54,6 +55,9 @@ class Train(TrainingParameters, Sources):
     start: str | None = Field(
         default=None, description="the version to go on from: `main@2`, or a checkpoint's name"
     )
+    replay: bool = Field(
+        default=True, description="with `start`: learn again what that version learned from, so that it stays"
+    )
 
     @field_validator("model")
     @classmethod
@@ -72,6 +76,8 @@ class Order:
     model: str
     base: str | None
     parent: Parent | None
+    replayed: tuple[str, ...] = ()
+    """Datasets that the parent learned from, to be learned again: what is not, is soon forgotten."""
 
 
 async def train(ctx: Context, asked: Train) -> Reply:
@@ -106,7 +112,8 @@ async def _order(ctx: Context, asked: Train) -> Order:
         return Order(model or DEFAULT_MODEL, base, None)
     version = await ctx.chorus.models.find(ctx.guild, asked.start)
     name = asked.start.partition("@")[0]
-    return Order(model or name, base, Parent(model=f"{name}@{version.tag}", manifest=version.manifest))
+    parent = Parent(model=f"{name}@{version.tag}", manifest=version.manifest)
+    return Order(model or name, base, parent, tuple(version.dataset.split(", ")) if asked.replay else ())
 
 
 def _sources(ctx: Context, asked: Train) -> list[Awaitable[Steps]]:
@@ -146,12 +153,28 @@ async def _trained(
             elif step.id not in made:
                 made[step.id] = step
                 yield Moment(note=summary(step))
+    if again := await _replayed(ctx, order, made):
+        made |= again
+        told = f"{' and '.join(again)}, which {order.parent.model if order.parent else ''} learned from"
+        yield Moment(note=f"Learned again beside it: {told}. `replay=no` leaves it out.")
     data = list(made.values())
     if not any(dataset.card.positive for dataset in data):
         yield Moment(outcome=_only_unwanted(asked, data))
         return
     async for moment in _job(ctx, asked, order, data):
         yield moment
+
+
+async def _replayed(ctx: Context, order: Order, made: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """What the parent learned from, as far as it is still there and may be learned."""
+    if not order.replayed:
+        return {}
+    listing = await ctx.chorus.datasets.list(ctx.guild)
+    there = {dataset.id: dataset for dataset in listing.datasets if dataset.id not in made}
+    again = {name: there[name] for name in order.replayed if name in there}
+    for dataset in again.values():
+        await basis(ctx, dataset.basis.way)
+    return again
 
 
 def _only_unwanted(asked: Train, data: Sequence[Dataset]) -> Text | Problem:

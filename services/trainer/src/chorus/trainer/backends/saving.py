@@ -135,10 +135,14 @@ def read(folder: Path, identity: Identity) -> Checkpoint:
     return Checkpoint(state, tensors)
 
 
+FIRST_AFTER = 15.0  # seconds; then 30, 60, as often as is asked for
+
+
 class Saver:
     """Writes checkpoints beside the training, one at a time, and tells of each that is whole.
 
-    While one is being written none is due, so that the next one written is always the newest there is.
+    While one is being written none is due, so that the next one written is always the newest there is. The
+    first ones come sooner than the rest, for most trainings are short.
     """
 
     def __init__(
@@ -150,6 +154,7 @@ class Saver:
         self._writer = ThreadPoolExecutor(1, "checkpoint")
         self._writing: Future[None] | None = None
         self._began = time.monotonic()
+        self._pause = min(every, FIRST_AFTER)
         self.step = step
         """Of the newest checkpoint that is whole; 0 while there is none."""
 
@@ -157,12 +162,13 @@ class Saver:
     def due(self) -> bool:
         """Whether it is time for one."""
         busy = self._writing is not None and not self._writing.done()
-        return not busy and time.monotonic() - self._began >= self._every
+        return not busy and time.monotonic() - self._began >= self._pause
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Begin to write one; its tensors must be copies, for training goes on."""
         self.finish()
         self._began = time.monotonic()
+        self._pause = min(self._every, 2 * self._pause)
         self._writing = self._writer.submit(self._write, checkpoint)
 
     def finish(self) -> None:

@@ -123,12 +123,19 @@ class _Sorted:
 def _sort(examples: Sequence[Example]) -> _Sorted:
     """Sort examples. A correction is learned even where its wanted half would be kept aside.
 
-    An unwanted example that is wanted elsewhere, word for word, teaches nothing and is left out.
+    What is wanted here and unwanted there, word for word, is unwanted if there is a better reply to the same
+    words: it was corrected. Otherwise it stays wanted.
     """
-    wanted = [example for example in examples if example.label]
     refused = {_words(example.messages) for example in examples if not example.label}
-    disputed = {words for example in wanted if (words := _words(example.messages)) in refused}
-    unwanted = [e for e in examples if not e.label and _words(e.messages) not in disputed]
+    accepted = [e for e in examples if e.label and _words(e.messages) not in refused]
+    corrected_words = {_words(example.messages[:-1]) for example in accepted}
+    wanted = [
+        e
+        for e in examples
+        if e.label and (_words(e.messages) not in refused or _words(e.messages[:-1]) not in corrected_words)
+    ]
+    kept = {_words(example.messages) for example in wanted}
+    unwanted = [e for e in examples if not e.label and _words(e.messages) not in kept]
     corrections = _corrections(wanted, unwanted)
     corrected = {id(half) for pair in corrections for half in pair}
     kept_aside = [e for e in wanted if e.split == "validation" and id(e) not in corrected]

@@ -9,6 +9,7 @@ Each goes with its model card and its losses. Sample replies stay: they are what
 """
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -147,11 +148,21 @@ def _folder(text: str) -> Path:
 
 
 def check_new(folder: Path) -> None:
-    """Raises `Conflict` where something is already."""
+    """Raises `Conflict` where something is already, `InvalidInput` where nothing can be.
+
+    To be asked before anything is computed that would then have no place.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Conflict(
-            f"{folder} exists, and nothing is overwritten. Choose another folder: `--to …`.",
+            f"{folder} exists, and nothing is overwritten. Choose another folder.",
             code="file_exists",
+            param="to",
+        )
+    above = next(path for path in folder.absolute().parents if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise InvalidInput(
+            f"{folder} cannot be written: nothing can be made in {above}. Choose another folder.",
+            code="file_unwritable",
             param="to",
         )
 

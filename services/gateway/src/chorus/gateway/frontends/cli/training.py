@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import Field
 
 from chorus.common.contracts.names import job_id
+from chorus.common.errors import ChorusError
 from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.replies import Moment, Progress, Reply, Text
@@ -68,12 +69,22 @@ async def _and_then(
         told = [moment.outcome.text]
         if record.result and target:
             yield Moment(stage="writing the model")
-            await export(ctx, record.result.model, target)
-            told.append(_written(asked.save_path or "", target))
+            told.append(await _saved(ctx, record.result.model, asked.save_path or "", target))
         if record.result and asked.interactive:
             ctx.session.model = record.result.model
             told.append(f"What you say now is said to {record.result.model}. Ctrl-D ends it.")
         yield Moment(outcome=Text("\n".join(told)), more=moment.more)
+
+
+async def _saved(ctx: Context, model: str, asked_for: str, target: Path) -> str:
+    """Write it; what goes wrong must not hide that the model is trained."""
+    try:
+        await export(ctx, model, target)
+    except ChorusError as error:
+        return (
+            f"✗ {error.message} [{error.code}] Write it elsewhere: chorus models export {model} --to FOLDER"
+        )
+    return _written(asked_for, target)
 
 
 def _written(asked_for: str, target: Path) -> str:

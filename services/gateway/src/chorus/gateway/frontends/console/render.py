@@ -91,6 +91,8 @@ class Renderer:
             header_style="dim",
             show_header=any(card.columns),
         )
+        for column in table.columns:
+            column.overflow = "fold"  # a name that is cut off cannot be typed
         for row in card.rows:
             table.add_row(*(Coloured(cell) for cell in row))
         self._console.print(table, highlight=False)
