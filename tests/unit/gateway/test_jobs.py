@@ -1,6 +1,7 @@
 """Jobs as people see them: while they run, how they ended, what can be done about them."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from chorus.common.contracts.models import Benchmark, Parity
 from chorus.common.contracts.storage import ObjectRef
 from chorus.common.contracts.training import Checkpoint, JobEvent, JobState, Progress
+from chorus.common.contracts.wire import now
 from chorus.common.errors import Unavailable
 from chorus.gateway.commands import replies
 from chorus.gateway.commands.curve import losses_of, picture
@@ -19,7 +21,7 @@ from tests.unit.gateway.fakes import RESULT, World, told
 
 STEP = Progress(step=3, steps=9, epoch=1, epochs=3, loss=1.5, tokens_per_s=12000, seconds_left=75)
 LOSSES, SAMPLES = ref("losses.csv"), ref("samples.json")
-RUNS = {"state": JobState.RUNNING, "stage": "learning"}
+RUNS = {"state": JobState.RUNNING, "stage": "learning", "updated_at": now()}
 
 
 def benchmark(name: str, loss: float, exact: int) -> Benchmark:
@@ -235,3 +237,13 @@ def test_losses_are_read_by_the_names_of_their_columns() -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(0.4, "0:00"), (75, "1:15"), (3600, "1:00:00")])
 def test_a_duration(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+async def test_a_worker_that_has_fallen_silent_is_told_of(world: World) -> None:
+    await told(await run(world.context(), "!train words"))
+    record = next(iter(world.jobs.records.values()))
+    silent = {"updated_at": now() - timedelta(minutes=2)}
+    world.jobs.records[record.job.job] = record.model_copy(update={**RUNS, **silent, "result": None})
+    reply = await run(world.context(), "!jobs")
+    assert isinstance(reply, Card)
+    assert "running: not heard of for 120 s" in reply.rows[0][-1]

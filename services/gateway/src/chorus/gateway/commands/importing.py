@@ -55,5 +55,6 @@ async def _imported(steps: Steps) -> AsyncIterator[Moment]:
         if isinstance(step, Building):
             yield of_build(step)
         else:
-            more = f"\nMore: !dataset {step.name}, !preview {step.name}. Train on it: !train data={step.name}"
+            learned = f"data={step.name}" if step.card.positive else f"data={step.name},NAME with what to say"
+            more = f"\nMore: !dataset {step.name}, !preview {step.name}. Train on it: !train {learned}"
             yield Moment(outcome=Text(summary(step) + more))

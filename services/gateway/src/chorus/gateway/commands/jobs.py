@@ -8,6 +8,7 @@ from pydantic import Field
 
 from chorus.common.contracts.names import JOB_ID
 from chorus.common.contracts.training import JobEvent, JobRecord, JobState
+from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.figures import estimated, figures, measured
@@ -17,6 +18,7 @@ from chorus.gateway.commands.replies import Card, Progress, Reply, Text
 from chorus.gateway.commands.telling import course, ended_in_words
 
 SHOWN = 20  # jobs
+SILENT = 30.0  # seconds; a worker writes every ten, but for long stages
 
 
 class OneJob(Parameters):
@@ -99,6 +101,8 @@ def told(record: JobRecord) -> str:
             f"{record.state}: {record.result.model}, loss {record.result.loss_before:.2f} → "
             f"{record.result.loss_after:.2f} in {record.result.seconds:.0f} s"
         )
+    if record.state is JobState.RUNNING and (silent := (now() - record.updated_at).total_seconds()) > SILENT:
+        return f"{record.state}: not heard of for {silent:.0f} s; if its trainer is gone, another one goes on"
     if record.state is JobState.RUNNING and record.progress:
         return f"{record.state}: step {record.progress.step} of {record.progress.steps}"
     waits = record.state in {JobState.QUEUED, JobState.RUNNING}

@@ -103,7 +103,7 @@ class Training:
             raise refused  # before it costs an hour
         await patiently(self._lineage.check)(job)
         seconds_left = await self._seconds_left(journal)
-        async with scratch(self._folder, f"{job.job}-") as folder:
+        async with scratch(self._folder, f"{job.job}-", alone=True) as folder:
             await journal.stage("fetching the data")
             made_from = await materials.fetch(self._stores.objects, job, self._bases, folder)
             order = self._order(job, made_from, folder, seconds_left)
