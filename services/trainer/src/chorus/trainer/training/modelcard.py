@@ -13,7 +13,7 @@ from chorus.common.contracts.models import Benchmark
 from chorus.common.contracts.training import TrainJob
 from chorus.trainer.training.report import Made
 
-LIBRARIES = ("chorus-trainer", "torch", "transformers", "peft", "safetensors")
+LIBRARIES = ("chorus-trainer", "torch", "transformers", "safetensors")
 
 
 def model_card(job: TrainJob, made: Made, datasets: Sequence[Dataset]) -> str:
