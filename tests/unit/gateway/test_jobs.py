@@ -21,7 +21,8 @@ from tests.unit.gateway.fakes import RESULT, World, told
 
 STEP = Progress(step=3, steps=9, epoch=1, epochs=3, loss=1.5, tokens_per_s=12000, seconds_left=75)
 LOSSES, SAMPLES = ref("losses.csv"), ref("samples.json")
-RUNS = {"state": JobState.RUNNING, "stage": "learning", "updated_at": now()}
+# However long ago this file was read, its worker was heard of just now.
+RUNS = {"state": JobState.RUNNING, "stage": "learning", "updated_at": now() + timedelta(days=1)}
 
 
 def benchmark(name: str, loss: float, exact: int) -> Benchmark:
