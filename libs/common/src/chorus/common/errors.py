@@ -23,17 +23,28 @@ QUOTED = 60  # signs of somebody else's words
 
 
 class ChorusError(Exception):
-    """The root. `status` follows HTTP; `code` names the situation; `param` names the input at fault."""
+    """The root. `status` follows HTTP; `code` names the situation; `param` names the input at fault.
+
+    `retry_after` is when it is worth trying again, in seconds, where that is known.
+    """
 
     status: ClassVar[int] = 500
     default_code: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code
         self.param = param
+        self.retry_after = retry_after
 
 
 class InvalidInput(ChorusError):
@@ -118,10 +129,12 @@ def in_short(text: str) -> str:
     return sendable if len(sendable) <= QUOTED else f"{sendable[:QUOTED]}…"
 
 
-def from_status(status: int, message: str, code: str | None, param: str | None) -> ChorusError:
+def from_status(
+    status: int, message: str, code: str | None, param: str | None, retry_after: float | None = None
+) -> ChorusError:
     """The error that a peer described, as the class for its status (an unknown status is ours to explain)."""
     kind = _BY_STATUS.get(status, InternalError)
-    return kind(message, code=code, param=param)
+    return kind(message, code=code, param=param, retry_after=retry_after)
 
 
 _BY_STATUS = {

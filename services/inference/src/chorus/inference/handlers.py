@@ -52,7 +52,7 @@ class GenerationHandlers:
             reserve=asked.sampling.max_tokens,
             remembers=self._remembers,
         )
-        work = Work(uuid.uuid4().hex, prompt.tokens, asked.sampling, adapter)
+        work = Work(uuid.uuid4().hex, prompt.tokens, asked.messages, asked.sampling, adapter)
         sent = written = 0
         finish_reason = None
         watch = self._metrics.watch()

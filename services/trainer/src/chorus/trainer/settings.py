@@ -36,6 +36,8 @@ class TrainerSettings(CommonSettings):
     """Checkpoints kept of a running job; an older one is for when the newest is damaged."""
     deterministic: bool = False
     """Train with kernels that always give the same figures, where torch has any; slower on a GPU."""
+    shared_gpu: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    """Name of a GPU that inference uses, too: the same name there. Trainings and answers take turns."""
     job_seconds: float | None = Field(default=None, ge=1)
     """Time limit of every job; what it has learned by then is published."""
     price_per_hour: float = Field(default=0.0, ge=0)

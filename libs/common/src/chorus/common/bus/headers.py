@@ -11,6 +11,7 @@ ERROR = "Nats-Service-Error"
 ERROR_STATUS = "Nats-Service-Error-Code"
 ERROR_CODE = "Chorus-Error-Code"
 ERROR_PARAM = "Chorus-Error-Param"
+RETRY_AFTER = "Retry-After"  # seconds
 
 REQUEST_ID = "X-Request-Id"
 DEADLINE = "X-Deadline"  # Unix time in milliseconds
@@ -32,6 +33,8 @@ def of_error(error: ChorusError) -> dict[str, str]:
     headers = {ERROR: shorten(error.message), ERROR_STATUS: str(error.status), ERROR_CODE: error.code}
     if error.param:
         headers[ERROR_PARAM] = shorten(error.param)
+    if error.retry_after is not None:
+        headers[RETRY_AFTER] = f"{error.retry_after:.1f}"
     return headers
 
 
@@ -45,4 +48,12 @@ def error_in(headers: Mapping[str, str] | None) -> ChorusError | None:
         headers[ERROR],
         headers.get(ERROR_CODE),
         headers.get(ERROR_PARAM),
+        _seconds(headers.get(RETRY_AFTER)),
     )
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return None if text is None else max(0.0, float(text))
+    except ValueError:
+        return None

@@ -30,13 +30,25 @@ from chorus.common.contracts.datasets import (
     Select,
     Selected,
 )
-from chorus.common.contracts.generation import Cancel, Delta, End, Generate
+from chorus.common.contracts.feedback import TestRecord
+from chorus.common.contracts.generation import (
+    Cancel,
+    Delta,
+    End,
+    Generate,
+    ListServed,
+    Score,
+    Scored,
+    Served,
+    Waiting,
+)
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.leases import Lease
 from chorus.common.contracts.merging import Merge, Merged, Merging
 from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.speech import Speak, Spoken, Transcribe, Transcript
-from chorus.common.contracts.topology import CONSENT, DATASETS, JOBS, MODELS, SETTINGS
+from chorus.common.contracts.topology import CONSENT, DATASETS, FEEDBACK, JOBS, LEASES, MODELS, SETTINGS
 from chorus.common.contracts.training import (
     Checked,
     CheckTraining,
@@ -131,8 +143,24 @@ CHANNELS = (
         summary="All that is kept of a person's words.",
     ),
     Channel(
-        "inferGenerate", generation.GENERATE, "inference", Generate, (Delta, End),
+        "inferGenerate", generation.GENERATE, "inference", Generate, (Waiting, Delta, End),
         summary="Ask a model; the replies are streamed, an empty message ends them.",
+    ),
+    Channel(
+        "inferGenerateBase", f"{generation.GENERATE}.{{base}}", "inference", Generate, (Waiting, Delta, End),
+        summary="The same, of the processes that serve this base model.",
+    ),
+    Channel(
+        "inferScore", generation.SCORE, "inference", Score, (Scored,),
+        summary="How likely a model finds given replies.",
+    ),
+    Channel(
+        "inferScoreBase", f"{generation.SCORE}.{{base}}", "inference", Score, (Scored,),
+        summary="The same, of the processes that serve this base model.",
+    ),
+    Channel(
+        "inferModels", generation.SERVED, "inference", ListServed, (Served,),
+        summary="What one process has at hand: which models, in the engine or on disk, and how often asked.",
     ),
     Channel(
         "inferCancel", f"{generation.CANCEL}.{{request}}", "inference", Cancel,
@@ -161,6 +189,14 @@ CHANNELS = (
     Channel(
         "kvConsent", f"changed.{CONSENT}.{{guild}}.{{person}}", "trainer", ConsentRecord,
         summary="What a person wants, republished from the KV bucket `consent`.",
+    ),
+    Channel(
+        "kvLeases", f"changed.{LEASES}.{{name}}", "trainer", Lease,
+        summary="Whose turn it is on a shared GPU, republished from the KV bucket `leases`.",
+    ),
+    Channel(
+        "kvFeedback", f"changed.{FEEDBACK}.{{guild}}.{{person}}.{{id}}", "gateway", TestRecord,
+        summary="Where a model was wrong, republished from the KV bucket `feedback`.",
     ),
     Channel(
         "kvSettings", f"changed.{SETTINGS}.{{guild}}", "gateway", GuildSettings,

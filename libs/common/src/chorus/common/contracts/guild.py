@@ -4,7 +4,7 @@ KV settings  <guild>  →  GuildSettings
 """
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,22 @@ class Notice(Part):
     """What they confirmed, word for word."""
 
 
+class Exchange(Part):
+    """A question and its answer, shown to the model before each conversation."""
+
+    user: str = Field(min_length=1, max_length=2000)
+    bot: str = Field(min_length=1, max_length=2000)
+    by: str
+    """Whoever gave it: it goes when their words are deleted."""
+
+
+EXAMPLES_KEPT = 32
+"""Exchanges that a guild may show its models."""
+
+Persona = Annotated[str, Field(min_length=1, max_length=4000)]
+"""Who the model is to be: the system message."""
+
+
 class GuildSettings(Wire):
     """One guild's choices; what is absent follows the defaults below."""
 
@@ -34,6 +50,13 @@ class GuildSettings(Wire):
 
     dataset: str | None = None
     """What a bare `!train` uses: `name@version`."""
+    persona: Persona | None = None
+    """In all channels but those that have their own."""
+    personas: dict[str, Persona] = Field(default={}, max_length=500)
+    """By channel."""
+    examples: list[Exchange] = Field(default=[], max_length=EXAMPLES_KEPT)
+    """What models are shown before each conversation (few-shot), without training."""
+
     notice: Notice | None = None
     """Without it, what members type is not learned from (`contracts.consent`)."""
     forget_within_days: int | None = Field(default=None, ge=0, le=30)
@@ -44,6 +67,10 @@ class GuildSettings(Wire):
         """The deadline in force."""
         days = FORGET_WITHIN_DAYS if self.forget_within_days is None else self.forget_within_days
         return timedelta(days=days)
+
+    def persona_in(self, channel: str | None) -> str | None:
+        """Who the model is to be in a channel."""
+        return self.personas.get(channel or "", self.persona)
 
     def promotes(self, guild: str) -> Literal["ask", "auto"]:
         """The policy in force: a Discord guild is asked, the console of one's own machine is not."""

@@ -14,7 +14,9 @@ from chorus.common.contracts.topology import (
     DATASETS,
     DLQ,
     EVENTS,
+    FEEDBACK,
     JOBS,
+    LEASES,
     MODELS,
     SETTINGS,
     TRAIN,
@@ -36,6 +38,17 @@ DATA = (
     consent.EXPORT,
 )
 """What the trainer answers about data."""
+
+ASKING = tuple(
+    subject + rest
+    for subject, rests in (
+        (generation.GENERATE, ("", ".*")),  # of the default base, and of each by name
+        (generation.SCORE, ("", ".*")),
+        (generation.SERVED, ("",)),
+    )
+    for rest in rests
+)
+"""What inference answers."""
 
 DISCOVERY = tuple(f"$SRV.{verb}{rest}" for verb in ("PING", "INFO", "STATS") for rest in ("", ".>"))
 
@@ -77,16 +90,18 @@ USERS = {
             f"$JS.API.STREAM.MSG.GET.{EVENTS}",
             *DATA,
             f"{datasets.CANCEL}.*",
-            generation.GENERATE,
+            *ASKING,
             f"{generation.CANCEL}.*",
             speech.TTS,
             speech.STT,
             *_write(JOBS),
             *_write(MODELS),
             *_write(SETTINGS),
+            *_write(FEEDBACK),
+            *_read(LEASES),
             *_read(CONSENT),
         ),
-        subscribe=(f"{training.EVENTS_SUBJECT}.>", f"changed.{JOBS}.>"),
+        subscribe=(f"{training.EVENTS_SUBJECT}.>", f"changed.{JOBS}.>", f"changed.{LEASES}.>"),
         # One empty reply to each credit request of a stream (`contracts.generation`).
         responses=Responses(max=1, ttl="10s"),
     ),
@@ -100,8 +115,10 @@ USERS = {
             f"{training.JOBS_SUBJECT}.*",  # what was lost from the queue is published again
             f"{training.EVENTS_SUBJECT}.>",
             "dlq.train.*",
-            generation.GENERATE,  # the parity probes of a new version
+            *ASKING,  # the parity probes of a new version
             f"{generation.CANCEL}.*",
+            *_write(LEASES),
+            *_write(FEEDBACK),
             *_write(JOBS),
             *_write(DATASETS),
             *_write(MODELS),
@@ -111,6 +128,7 @@ USERS = {
         subscribe=(
             f"{training.CONTROL_SUBJECT}.*",
             f"changed.{JOBS}.>",
+            f"changed.{LEASES}.>",
             *(f"{subject} {QUEUE_GROUP}" for subject in (training.CHECK, merging.MERGE, *DATA)),
             f"{datasets.CANCEL}.*",
             f"{merging.CANCEL}.*",
@@ -120,11 +138,12 @@ USERS = {
         responses=Responses(max=10_000, ttl="2h"),
     ),
     "inference": Permissions(
-        publish=_read(MODELS),
+        publish=(*_read(MODELS), *_write(LEASES)),
         subscribe=(
-            f"{generation.GENERATE} {QUEUE_GROUP}",
+            *(f"{subject} {QUEUE_GROUP}" for subject in ASKING),
             f"{generation.CANCEL}.*",
             f"changed.{MODELS}.>",
+            f"changed.{LEASES}.>",
             *DISCOVERY,
         ),
         responses=Responses(max=100_000, ttl="15m"),
@@ -152,12 +171,12 @@ USERS = {
                 for stream in (
                     EVENTS,
                     DLQ,
-                    *(f"KV_{name}" for name in (JOBS, DATASETS, MODELS, SETTINGS, CONSENT)),
+                    *(f"KV_{name}" for name in (JOBS, DATASETS, MODELS, SETTINGS, CONSENT, LEASES)),
                 )
                 for verb, rest in (("CREATE", ""), ("CREATE", ".>"), ("DELETE", ".*"), ("MSG.NEXT", ".*"))
             ),
             "$JS.FC.>",
-            generation.GENERATE,
+            *ASKING,
             f"{generation.CANCEL}.*",
             speech.TTS,
             speech.STT,

@@ -25,6 +25,7 @@ TRAIN, EVENTS, DLQ = "TRAIN", "EVENTS", "DLQ"
 TRAINER_CONSUMER = "trainer"
 
 JOBS, DATASETS, MODELS, SETTINGS, CONSENT = "jobs", "datasets", "models", "settings", "consent"
+FEEDBACK, LEASES = "feedback", "leases"
 
 JOBS_PER_GUILD = 3
 """Queued and running together. One more is refused at once, with the error `queue_full`."""
@@ -107,5 +108,7 @@ KV_BUCKETS = (
     _bucket(DATASETS, "Dataset versions: <guild>.<name>", history=1),
     _bucket(MODELS, "Model versions and aliases: <guild>.<name>", history=16),
     _bucket(SETTINGS, "What a guild has chosen: <guild>", history=8),
+    _bucket(LEASES, "Whose turn it is on a shared GPU: <name>", history=1),
+    _bucket(FEEDBACK, "Where models were wrong: <guild>.<person>.<id>", history=1, ttl=30 * DAY),
     _bucket(CONSENT, "Who may be learned from: <guild>.<person>", history=1),
 )

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 from pydantic import Field
 
 from chorus.common.contracts.datasets import Turn
-from chorus.common.contracts.generation import Delta, End
+from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.common.contracts.models import BASE, parse_model
 from chorus.gateway.commands.context import Context, Session
 from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.ports import Question
 from chorus.gateway.commands.replies import Reply, Stream
 
 
@@ -25,13 +26,13 @@ class Ask(Parameters):
 async def ask(ctx: Context, asked: Ask) -> Reply:
     """Ask one question, apart from the conversation."""
     question = Turn(role="user", content=asked.question)
-    return Stream(ctx.chorus.answers.ask(ctx.guild, await _who(ctx, asked.model), [question]))
+    return Stream(ctx.chorus.answers.ask(ctx.guild, Question(await _who(ctx, asked.model), [question])))
 
 
 async def say(ctx: Context, asked: Ask) -> Reply:
     """Say something in the conversation; what was said before is remembered."""
     turns = [*ctx.session.turns, Turn(role="user", content=asked.question)]
-    answer = ctx.chorus.answers.ask(ctx.guild, await _who(ctx, ctx.session.model), turns)
+    answer = ctx.chorus.answers.ask(ctx.guild, Question(await _who(ctx, ctx.session.model), turns))
     return Stream(_remembered(ctx.session, turns[-1], answer))
 
 
@@ -46,8 +47,8 @@ async def _who(ctx: Context, model: str | None) -> str | None:
 
 
 async def _remembered(
-    session: Session, question: Turn, answer: AsyncIterator[Delta | End]
-) -> AsyncIterator[Delta | End]:
+    session: Session, question: Turn, answer: AsyncIterator[Waiting | Delta | End]
+) -> AsyncIterator[Waiting | Delta | End]:
     """The answer as it comes; question and answer are remembered once it is whole."""
     said: list[str] = []
     async for piece in answer:

@@ -1,7 +1,7 @@
 """What commands need of the world. `backends` meet it over the bus; nothing here knows how."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -19,7 +19,7 @@ from chorus.common.contracts.datasets import (
     Turn,
 )
 from chorus.common.contracts.datasets import Datasets as Listing
-from chorus.common.contracts.generation import Delta, End
+from chorus.common.contracts.generation import Delta, End, ReplyScore, Sampling, Served, Waiting
 from chorus.common.contracts.guild import GuildSettings, Notice
 from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.merging import Merging
@@ -274,11 +274,31 @@ class Models(Protocol):
         ...
 
 
-class Answers(Protocol):
-    """Models that answer."""
+@dataclass(frozen=True)
+class Question:
+    """A conversation whose next message is wanted, and from whom. `model` None is the base."""
 
-    def ask(self, guild: str, model: str | None, messages: list[Turn]) -> AsyncIterator[Delta | End]:
-        """The next message of a conversation, piece by piece."""
+    model: str | None
+    messages: list[Turn]
+    examples: list[Turn] = field(default_factory=list)
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+class Answers(Protocol):
+    """Models that answer. `model` is `name`, `name@3` and the like; None is the base."""
+
+    def ask(self, guild: str, question: Question) -> AsyncIterator[Waiting | Delta | End]:
+        """The next message, piece by piece; before it, perhaps, why one has to wait."""
+        ...
+
+    async def score(
+        self, guild: str, model: str | None, messages: list[Turn], replies: Sequence[str]
+    ) -> list[ReplyScore]:
+        """How likely the model finds each of these replies."""
+        ...
+
+    async def served(self, guild: str) -> Served:
+        """What inference has at hand of the guild's models. Raises `Unavailable`, `TimedOut`."""
         ...
 
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from chorus.common.contracts.datasets import Piece
-from chorus.common.contracts.generation import Delta, End
+from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.gateway.commands.ports import Download
 
 
@@ -39,7 +39,7 @@ class Card:
 class Stream:
     """A model's answer as it is written; the last piece says how it ended."""
 
-    pieces: AsyncIterator[Delta | End]
+    pieces: AsyncIterator[Waiting | Delta | End]
 
 
 @dataclass(frozen=True)

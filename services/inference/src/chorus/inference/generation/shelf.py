@@ -110,7 +110,8 @@ class Shelf:
         prompt = prompt_tokens(self._served.tokenizer, manifest.probes[0].messages)[
             -self._engine.window // 2 :
         ]
-        pieces = self._engine.generate(Work(f"canary-{uuid.uuid4().hex}", prompt, CANARY, adapter))
+        turns = manifest.probes[0].messages
+        pieces = self._engine.generate(Work(f"canary-{uuid.uuid4().hex}", prompt, turns, CANARY, adapter))
         await _drain(pieces)
 
 

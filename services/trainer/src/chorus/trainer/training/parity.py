@@ -24,13 +24,14 @@ from chorus.common.contracts.generation import (
     Generate,
     GenerateReply,
     Sampling,
+    Waiting,
 )
 from chorus.common.contracts.models import Manifest, Parity, Probe
 from chorus.common.errors import ChorusError, InternalError, InvalidInput, Unavailable
 
 GREEDY = Sampling(temperature=0, max_tokens=128)  # more than the trainer wrote for any probe
 
-REPLY: TypeAdapter[Delta | End] = TypeAdapter(GenerateReply)
+REPLY: TypeAdapter[Waiting | Delta | End] = TypeAdapter(GenerateReply)
 
 log = structlog.get_logger()
 
@@ -96,7 +97,7 @@ async def _same(connection: Connection, manifest: Manifest, version: int, probe:
                 if piece.i != pieces:
                     raise Unavailable("a piece of the answer was lost")
                 pieces, said = pieces + 1, said + piece.text
-            else:
+            elif isinstance(piece, End):
                 ended = piece.finish_reason == "stop"
     # Some tokenizers write the blank before a first word only where they know what came before it.
     return any(_is_reply(text, probe, ended=ended) for text in (said, said.removeprefix(" ")))

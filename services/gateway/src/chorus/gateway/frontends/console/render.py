@@ -11,7 +11,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text as Coloured
 
-from chorus.common.contracts.generation import Delta, End
+from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.common.errors import ChorusError
 from chorus.gateway.commands.replies import (
     Audio,
@@ -119,7 +119,7 @@ class Renderer:
             self._plain(reply.text)
             self._plain(f"✓ {await save_download(reply.name, reply.data)}, {reply.data.size:,} bytes")
 
-    async def _stream(self, pieces: AsyncIterator[Delta | End]) -> None:
+    async def _stream(self, pieces: AsyncIterator[Waiting | Delta | End]) -> None:
         """Each piece the moment it comes."""
         end: End | None = None
         try:

@@ -9,7 +9,7 @@ import discord
 import structlog
 
 from chorus.common.contracts.datasets import Piece
-from chorus.common.contracts.generation import Delta, End
+from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.common.contracts.wire import MIB
 from chorus.common.errors import ChorusError, TooLarge
 from chorus.gateway.commands.replies import (
@@ -168,7 +168,7 @@ def _block(sample: list[Piece]) -> str:
     return f"{FENCE}\n{text.replace(FENCE, NO_FENCE)}\n{FENCE}"
 
 
-async def _said(pieces: AsyncIterator[Delta | End]) -> AsyncIterator[str]:
+async def _said(pieces: AsyncIterator[Waiting | Delta | End]) -> AsyncIterator[str]:
     """The answer so far, after each piece; at its end what else is to be known of it."""
     said = ""
     async for piece in pieces:
