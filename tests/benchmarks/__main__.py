@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from chorus.common.telemetry.logging import configure
-from tests.benchmarks import bus, curation, startup, trainer
+from tests.benchmarks import bus, curation, inference, startup, trainer
 from tests.benchmarks.figures import PEOPLE, Report
 
 BENCHMARKS: dict[str, Callable[[], Awaitable[Report]]] = {
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[Report]]] = {
     "startup": startup.measure,
     "curation": curation.measure,
     "trainer": trainer.measure,
+    "inference": inference.measure,
 }
 
 

@@ -184,6 +184,7 @@ async def test_each_line_does_what_it_says(
                 assert "thick?" not in line or "A hand wide. Bring skates!" in shown, "it has learned that"
     finally:  # what a bare `!train` learns is other tests' matter, too
         await shell(served, ["delete-dataset", "session", "--sure"], capsys)
+        await shell(served, ["examples", "clear"], capsys)
     if section.startswith("The GPT-2"):
         assert (files / "trained_model" / "adapter_model.safetensors").is_file()
     assert pushed == (["you/mimic"] if section == "mimicbot" else [])

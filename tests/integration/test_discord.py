@@ -170,6 +170,31 @@ async def test_a_channel_has_a_conversation_and_another_has_its_own(place: Place
     assert asked == [["first"], ["first", "one", "second"], ["elsewhere"]]
 
 
+async def test_a_channel_may_have_a_persona_and_people_are_told_apart(place: Place) -> None:
+    other = place.discord.channel(place.guild)
+    thread = place.discord.thread(place.channel, "talk")
+    place.told.tell("one", None, "two", None, "three", None, "four", None)
+    async with place.present():
+        await place.ask('!persona here=yes "You are a cat."', place.admin)
+        await place.discord.until(lambda: place.discord.said(place.channel))
+        await place.ask(place.mention("first"))
+        await place.discord.answered(place.channel, "one")
+        await place.ask(place.mention("second"), place.admin)
+        await place.discord.answered(place.channel, "two")
+        await place.discord.say(other, place.member, place.mention("elsewhere"))
+        await place.discord.answered(other, "three")
+        await place.discord.say(thread, place.member, place.mention("aside"))
+        await place.discord.answered(thread, "four")
+    first, second, elsewhere, aside = [
+        [(turn.role, turn.name, turn.content) for turn in turns] for _, _, turns in place.told.asked
+    ]
+    cat = ("system", None, "You are a cat.")
+    assert first == [cat, ("user", None, "first")]
+    assert second == [cat, ("user", "u1", "first"), ("assistant", None, "one"), ("user", "u2", "second")]
+    assert elsewhere == [("user", None, "elsewhere")]
+    assert aside == [cat, ("user", None, "aside")], "a thread has its channel's persona, and its own talk"
+
+
 async def test_what_is_not_meant_for_it_is_passed_over(place: Place) -> None:
     robot = place.discord.person("robot", bot=True)
     async with place.present():

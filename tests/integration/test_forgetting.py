@@ -17,16 +17,19 @@ from chorus.common.contracts.datasets import (
     Dataset,
     Source,
 )
-from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.feedback import Prediction
+from chorus.common.contracts.feedback import TestRecord as Kept
+from chorus.common.contracts.guild import Exchange, GuildSettings
 from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.mining import Mined, MinedPart, mining_key
 from chorus.common.contracts.models import ModelRecord, model_key
 from chorus.common.contracts.storage import CHECKPOINTS, FILES, MODELS
-from chorus.common.contracts.topology import CONSENT, JOBS, SETTINGS
+from chorus.common.contracts.topology import CONSENT, FEEDBACK, JOBS, SETTINGS
 from chorus.common.contracts.topology import MODELS as MODEL_RECORDS
 from chorus.common.contracts.training import JobRecord, JobState, Learned, Parent, TrainJob
 from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, NotPermitted
+from chorus.gateway.backends.feedback import BusFeedback
 from chorus.gateway.backends.privacy import BusPrivacy
 from chorus.gateway.commands.ports import NewDataset
 from tests.support.chats import chat
@@ -109,9 +112,11 @@ async def test_nothing_of_a_person_is_left_anywhere(
     await gateway.until(job, JobState.SUCCEEDED)
     await paused(gateway, servers, Learned(dataset=chats.id, examples=chats.examples), phrases[0])
     await its_child_paused(gateway, servers, phrases[0])
+    kept = await said_of_models(gateway, phrases)
     found = await places_of(phrases, store, operator)
     assert len(found) > 12, "the search finds what is there"
     assert {"samples.json", "state.json"} <= {place.rpartition("/")[2] for place in found}
+    assert {f"KV_{SETTINGS} $KV.{SETTINGS}.{guild}", *kept} <= set(found)
 
     # --- the deletion ----------------------------------------------------------------------------
     told = await theirs.forget(guild, MARA, names=[], said_by=MARA)
@@ -119,12 +124,13 @@ async def test_nothing_of_a_person_is_left_anywhere(
     assert await places_of(phrases, store, operator) == []
     assert set(told.datasets) == {"chats@1", "chats@2", names_only.id, packed.id, mined.id}
     assert told.models == ["main@1"]
+    assert told.feedback == 3
     assert told.blocked_at is not None
     assert told.blocked_at - datetime.now(UTC) > timedelta(days=6)
     record = await theirs.record(guild, MARA)
     assert record is not None
     assert (record.state, record.forget_since, "mara" in record.names) == ("out", None, True)
-    # What others said is still there.
+    await others_are_still_there(gateway)
     left = {d.name: d for d in (await gateway.datasets.list(guild)).datasets}
     assert {"chats", "names", "packed"} <= set(left)
     assert "cook something" in await texts_of(left["chats"], servers)
@@ -141,6 +147,58 @@ async def test_nothing_of_a_person_is_left_anywhere(
     entry = await harvests.get(mining_key(guild, "mined"))
     assert entry is not None
     assert (entry.value.parts, entry.value.cursors) == ([], {})
+
+
+async def said_of_models(gateway: Gateway, words: list[str]) -> list[str]:
+    """Her test and her example; another's test of a model that learned from her; what has nothing of hers.
+
+    Returns the entries with her words.
+    """
+    exchanges = [
+        Exchange(user="Where?", bot=words[0], by=MARA),
+        Exchange(user="Where?", bot="There", by="42"),
+    ]
+    settings = await open_bucket(gateway.connection, SETTINGS, GuildSettings)
+    for examples in (exchanges, exchanges[::-1]):  # as often as there might be a history
+        await settings.change(
+            gateway.guild,
+            lambda old, e=examples: old.model_copy(update={"examples": e}),
+            initial=GuildSettings(),
+        )
+    feedback = BusFeedback(await open_bucket(gateway.connection, FEEDBACK, Kept))
+    tests = [
+        a_test(
+            gateway.guild, MARA, "starter", Prediction(input="Where?", prediction="No", expected=words[0])
+        ),
+        a_test(gateway.guild, "42", "main@1", Prediction(input="Where?", prediction=words[0], expected="Hm")),
+        a_test(gateway.guild, "42", "other@1", Prediction(input="Where?", prediction="Oh", expected="Hm")),
+    ]
+    for test in tests:
+        await feedback.keep(test)
+    return [f"KV_{FEEDBACK} $KV.{FEEDBACK}.{test.key}" for test in tests[:2]]
+
+
+async def others_are_still_there(gateway: Gateway) -> None:
+    """What is left of what `said_of_models` left."""
+    feedback = BusFeedback(await open_bucket(gateway.connection, FEEDBACK, Kept))
+    assert [test.model for test in await feedback.tests(gateway.guild, None)] == ["other@1"]
+    settings = await (await open_bucket(gateway.connection, SETTINGS, GuildSettings)).get(gateway.guild)
+    assert settings is not None
+    assert [one.by for one in settings.value.examples] == ["42"]
+
+
+def a_test(guild: str, person: str, model: str, *wrong: Prediction) -> Kept:
+    return Kept(
+        guild=guild,
+        person=person,
+        id=model.partition("@")[0],
+        model=model,
+        at=now(),
+        asked=2,
+        judged=2,
+        right=1,
+        wrong=list(wrong),
+    )
 
 
 async def paused(gateway: Gateway, servers: Servers, data: Learned, words: str, **changes: object) -> None:
@@ -258,6 +316,7 @@ async def test_nobody_takes_a_strangers_words_along_by_calling_themselves_like_t
 
 async def test_only_ones_own_words_are_exported(gateway: Gateway, servers: Servers) -> None:
     await gateway.dataset(zipped(a=CHAT, b='[{"user": "of 42", "bot": "alone"}]'))
+    await said_of_models(gateway, PHRASES)
     people = await privacy(gateway)
     for person, words, others in ((MARA, PHRASES[0], b"of 42"), ("42", "of 42", PHRASES[0].encode())):
         exported = await people.export(gateway.guild, person, names=[])
@@ -265,6 +324,8 @@ async def test_only_ones_own_words_are_exported(gateway: Gateway, servers: Serve
         data = packed.read("data-1.jsonl")
         assert words.encode() in data
         assert others not in data
+        tests, examples = (packed.read(f"{name}.jsonl") for name in ("tests", "examples"))
+        assert (b"Oh" in tests, PHRASES[0].encode() in examples) == (person == "42", person == MARA)
 
 
 async def test_nobody_is_opted_in_by_somebody_else(gateway: Gateway) -> None:

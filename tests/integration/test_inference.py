@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import shutil
+import sys
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.state import open_bucket
-from chorus.common.contracts.generation import CANCEL, GENERATE
+from chorus.common.contracts.generation import CANCEL, GENERATE, SCORE, SERVED
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.models import MANIFEST, AdapterFile, Manifest, ModelRecord, model_key
 from chorus.common.contracts.storage import ObjectRef
@@ -30,6 +33,8 @@ from tests.support.chorus import RunningChorus
 
 WEIGHTS = "adapter_model.safetensors"
 HELLO = '{"messages":[{"role":"user","content":"hello"}]}'
+ENDLESS = '{"n":8,"max_tokens":1900,"temperature":2,"top_k":0}'
+"""Sampling: of eight such answers at least one is still being written after seconds."""
 
 
 @pytest.fixture
@@ -323,6 +328,114 @@ def spoilt(data: bytes) -> bytes:
     return data[:half] + bytes(byte ^ 0xFF for byte in data[half:])
 
 
+async def test_several_answers_to_one_question_are_told_apart(operator: Connection) -> None:
+    sampling = '"sampling":{"n":2,"temperature":1.5,"min_p":0.01,"seed":7,"max_tokens":8}'
+    *said, end = [json.loads(m.data) for m in (await replies(operator, HELLO[:-1] + f",{sampling}}}"))[:-1]]
+    assert {piece.get("choice", 0) for piece in said} == {0, 1}
+    assert [piece["i"] for piece in said] == list(range(len(said)))
+    assert len(end["finish_reasons"]) == 2
+    assert end["usage"]["completion_tokens"] <= 16
+
+
+@pytest.mark.parametrize("penalty", [{"repetition_penalty": 1.9}, {"presence_penalty": 2}])
+async def test_penalties_change_what_is_said(operator: Connection, penalty: dict[str, float]) -> None:
+    async def said(**more: float) -> list[str]:
+        asked = (
+            "hello",
+            "Tell me of the sea.",
+            "What is a list?",
+            "Why is it so?",
+            "Say it again and again.",
+        )
+        greedy = {"temperature": 0, "max_tokens": 60, **more}
+        return await asyncio.gather(*(answer(operator, text, sampling=greedy) for text in asked))
+
+    assert await said(**penalty) != await said()
+
+
+async def test_a_reply_that_takes_longer_than_it_may_is_broken_off(operator: Connection) -> None:
+    got = await replies(operator, HELLO[:-1] + f',"within":0.2,"sampling":{ENDLESS}}}')
+    assert (got[-1].headers or {})[h.ERROR_CODE] == "deadline_passed"
+    assert await answer(operator, "hello"), "and the service goes on"
+
+
+async def scored(operator: Connection, replies: list[str], **asked: object) -> list[float]:
+    messages = [{"role": "user", "content": "Who are you?"}]
+    body = {"messages": messages, "replies": replies, **asked}
+    found = json.loads((await operator.request(SCORE, json.dumps(body).encode(), timeout=60)).data)
+    assert all(score["tokens"] >= 1 for score in found["scores"])
+    return [score["logprob"] for score in found["scores"]]
+
+
+async def test_replies_are_scored_by_the_voice_that_is_named(operator: Connection, trained: str) -> None:
+    said = ["The harbour cat.", "The harbour dog.", ""]
+    by_cat = await scored(operator, said, model=trained)
+    by_base = await scored(operator, said)
+    assert by_cat[0] == max(by_cat)
+    assert by_cat[0] > -1, "what it would say itself is all but sure"
+    assert by_cat[0] > by_base[0]
+
+
+async def test_a_guild_sees_its_own_models_with_what_was_asked_of_them(
+    chorus: RunningChorus, operator: Connection, trained: str
+) -> None:
+    async def served(guild: str) -> dict[str, dict[str, object]]:
+        told = json.loads((await operator.request(SERVED, json.dumps({"guild": guild}).encode())).data)
+        assert told["state"] == "ready"
+        return {model["model"]: model for model in told["models"]}
+
+    name = f"{trained}@{(await entry_of(chorus, trained)).versions[0].tag}"
+    await answer(operator, "Who are you?", model=trained)
+    before = (await served("local"))[name]
+    assert (before["state"], before["in_use"]) == ("resident", 0)
+    await answer(operator, "Who are you?", model=trained)
+    assert (await served("local"))[name]["hits"] == before["hits"] + 1  # type: ignore[operator]
+    assert await served("123") == {}
+
+
+CLIENT = """
+import asyncio, os
+from chorus.common.bus.calls import ask_stream
+from chorus.common.bus.connection import connect
+from chorus.common.contracts.generation import CANCEL, GENERATE, Delta, Generate, GenerateReply
+from pathlib import Path
+from pydantic import TypeAdapter
+
+async def main():
+    key = Path(os.environ["CHORUS_NATS_NKEY_FILE"])
+    async with connect(os.environ["CHORUS_NATS_URL"], user="gateway", nkey_file=key, on_closed=print) as bus:
+        question = Generate.model_validate_json(os.environ["QUESTION"])
+        async for piece in ask_stream(bus, GENERATE, question, TypeAdapter(GenerateReply), cancel=CANCEL):
+            if isinstance(piece, Delta):
+                print("begun", flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_client_that_is_killed_in_mid_stream_frees_its_slot_within_two_seconds(
+    chorus: RunningChorus, operator: Connection
+) -> None:
+    async def ended() -> tuple[int, str]:
+        stats = json.loads((await operator.request("$SRV.STATS.inference")).data)["endpoints"][0]
+        return stats["num_requests"], stats["last_error"]
+
+    before, _ = await ended()
+    question = HELLO[:-1] + f',"sampling":{ENDLESS}}}'
+    environment = {**os.environ, **chorus.environment("gateway"), "QUESTION": question}
+    client = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CLIENT, env=environment, stdout=asyncio.subprocess.PIPE
+    )
+    assert client.stdout is not None
+    assert await client.stdout.readline() == b"begun\n"
+    client.kill()
+    killed = time.monotonic()
+    while await ended() != (before + 1, "reader_gone"):
+        assert time.monotonic() - killed < 2, await ended()
+        await asyncio.sleep(0.02)
+    await client.wait()
+
+
 async def test_services_are_discovered(operator: Connection) -> None:
     inbox = await operator.listen(operator.new_inbox())
     await operator.publish("$SRV.PING", reply=inbox.subject)
@@ -330,7 +443,8 @@ async def test_services_are_discovered(operator: Connection) -> None:
     assert names == {"trainer", "inference", "speech"}
     info = json.loads((await operator.request("$SRV.INFO.inference")).data)
     assert "toy" in info["description"]
-    assert [endpoint["subject"] for endpoint in info["endpoints"]] == [GENERATE]
+    subjects = {endpoint["subject"] for endpoint in info["endpoints"]}
+    assert subjects == {GENERATE, f"{GENERATE}.starter", SCORE, f"{SCORE}.starter", SERVED}
 
 
 async def test_requests_are_counted(operator: Connection) -> None:

@@ -154,6 +154,31 @@ async def test_a_choice_that_was_made_meanwhile_stays(shop: Shop) -> None:
     assert await shop.models.voice(shop.guild) is None
 
 
+async def test_a_rollback_is_one_step_back_and_another_one_undoes_it(shop: Shop) -> None:
+    for job in ("aaaaaaaaaa", "bbbbbbbbbb"):
+        await shop.published(job)
+    assert await shop.models.rollback(shop.guild, "main") == ("main@2", "main@1")
+    assert (await shop.record()).aliases == {"latest": 2, "prod": 1, "previous": 2}
+    assert await shop.models.rollback(shop.guild, "main") == ("main@1", "main@2")
+    assert (await shop.record()).aliases == {"latest": 2, "prod": 2, "previous": 1}
+
+
+async def test_there_is_not_always_a_version_to_go_back_to(shop: Shop) -> None:
+    async def refused(name: str) -> str:
+        with pytest.raises(ChorusError) as error:
+            await shop.models.rollback(shop.guild, name)
+        return error.value.code
+
+    await shop.published()
+    assert await refused("main") == "nothing_to_roll_back"
+    assert await refused("nobody") == "unknown_model"
+    await shop.published("bbbbbbbbbb")
+    gone = Stale(since=now(), blocked_at=now())
+    await shop.records.change(model_key(shop.guild, "main"), lambda old: old.marked(gone, {"aaaaaaaaaa"}))
+    assert await refused("main") == "model_withdrawn"
+    assert (await shop.record()).aliases["prod"] == 2
+
+
 async def test_a_version_that_answers_otherwise_is_held_back(shop: Shop) -> None:
     answers, *_ = await shop.published(parity=DIFFERS)
     assert not answers
@@ -167,15 +192,12 @@ async def test_a_version_that_answers_otherwise_is_held_back(shop: Shop) -> None
     assert await shop.voice() == "main"
 
 
-async def test_a_whole_model_never_answers_beside_a_base(shop: Shop) -> None:
+async def test_a_whole_model_answers_only_once_somebody_has_chosen_it(shop: Shop) -> None:
     answers, *_ = await shop.published(form="whole", method="full", rank=0)
     assert not answers
-    before = await shop.record()
-    with pytest.raises(ChorusError) as refused:
-        await shop.models.use(shop.guild, "main", "1", force=True)
-    assert refused.value.code == "whole_model"
-    assert "CHORUS_BASE_MODEL=" in refused.value.message
-    assert (await shop.record(), await shop.voice()) == (before, None)
+    assert await shop.voice() is None
+    assert await shop.models.use(shop.guild, "main", "1") == "main@1"
+    assert await shop.voice() == "main"
 
 
 async def test_what_went_stale_meanwhile_is_not_promoted(shop: Shop) -> None:

@@ -1,22 +1,35 @@
-"""Streamed replies: order, credit, cancellation, and readers that go away."""
+"""Streamed replies: order, credit, cancellation, patience, and readers that go away."""
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from itertools import pairwise
+from typing import Any
 
 import pytest
+from nats.aio.subscription import Subscription
 from prometheus_client import CollectorRegistry
 from pydantic import TypeAdapter
 
 from chorus.common.bus import headers as h
-from chorus.common.bus.calls import ask_stream
+from chorus.common.bus.calls import ask, ask_stream
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.discovery import Identity
-from chorus.common.bus.replies import CREDIT_EVERY, ReaderGone, ReplyStream
+from chorus.common.bus.replies import CREDIT_EVERY, ReplyStream
 from chorus.common.bus.responder import Responder
-from chorus.common.contracts.generation import CANCEL, GENERATE, MAX_UNCREDITED_BYTES, Delta
+from chorus.common.contracts.generation import (
+    CANCEL,
+    GENERATE,
+    MAX_UNCREDITED_BYTES,
+    SCORE,
+    Delta,
+    GenerateReply,
+    Waiting,
+)
 from chorus.common.contracts.wire import Request
-from chorus.common.errors import Cancelled, InvalidInput, TimedOut, Unavailable
+from chorus.common.errors import Cancelled, InternalError, InvalidInput, TimedOut, Unavailable
 from chorus.common.telemetry.metrics import RequestMetrics
 from tests.support.servers import Servers
 
@@ -25,7 +38,8 @@ class Count(Request):
     to: int
 
 
-DELTA = TypeAdapter(Delta)
+REPLY = TypeAdapter[Any](GenerateReply)
+QUEUED = Waiting(code="queued", text="3 ahead")
 Handle = Callable[[Count, ReplyStream], Awaitable[None]]
 
 
@@ -48,7 +62,24 @@ async def count(question: Count, replies: ReplyStream) -> None:
 
 
 def replies_to(client: Connection, question: Count, **options: float):  # type: ignore[no-untyped-def]
-    return ask_stream(client, GENERATE, question, DELTA, cancel=CANCEL, **options)
+    return ask_stream(client, GENERATE, question, REPLY, cancel=CANCEL, **options)
+
+
+@asynccontextmanager
+async def reading(servers: Servers, request: str) -> AsyncIterator[Subscription]:
+    """A reader with a connection of its own, lost on leaving; it has asked, and answers nothing by itself."""
+    async with servers.connected("gateway") as reader:
+        inbox = await reader.listen(reader.new_inbox())
+        headers = {h.REQUEST_ID: request, h.CREDIT: "1"}
+        await reader.publish(GENERATE, b'{"to": 1}', inbox.subject, headers)
+        yield inbox
+
+
+async def last_error(servers: Servers) -> str:
+    async with servers.connected("operator") as operator:
+        stats = json.loads((await operator.request("$SRV.STATS.counter")).data)
+    error: str = stats["endpoints"][0]["last_error"]
+    return error
 
 
 @pytest.mark.parametrize("to", [0, 1, CREDIT_EVERY - 1, CREDIT_EVERY, 1000])
@@ -122,25 +153,68 @@ async def test_a_reader_who_leaves_ends_the_writing(servers: Servers) -> None:
             await stopped.wait()
 
 
-async def test_a_reader_whose_connection_is_gone_is_noticed(servers: Servers) -> None:
-    gone: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+@pytest.mark.parametrize("pieces", [0, 1, CREDIT_EVERY], ids=["none yet", "rarely", "credit is owed"])
+async def test_a_reader_whose_connection_is_gone_is_noticed_within_two_seconds(
+    servers: Servers, pieces: int
+) -> None:
+    """Whether the writer has said nothing yet, is waiting for its next piece, or for credit."""
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def write(_: Count, replies: ReplyStream) -> None:
+        begun.set()
         try:
-            for i in range(10**9):
+            for i in range(pieces):
                 await replies.send(Delta(i=i, text="x"))
-        except ReaderGone as error:
-            gone.set_result(error)
-            raise
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
 
     async with serving(servers, write):
-        async with servers.connected("gateway") as reader:
-            inbox = await reader.listen(reader.new_inbox())
-            headers = {h.REQUEST_ID: "gone", h.CREDIT: "1"}
-            await reader.publish(GENERATE, b'{"to": 1}', inbox.subject, headers)
-            await inbox.next_msg(timeout=5)
-        async with asyncio.timeout(8):
-            await gone
+        async with reading(servers, "gone") as inbox:
+            await begun.wait()
+            for _ in range(pieces):
+                await inbox.next_msg(timeout=5)
+        left = time.monotonic()
+        await ended.wait()
+        assert time.monotonic() - left < 2
+        async with asyncio.timeout(5):
+            while await last_error(servers) != "reader_gone":
+                await asyncio.sleep(0.01)
+
+
+async def test_a_slow_reader_who_is_there_is_waited_for(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.common.bus.replies.LOOK_EVERY", 0.05)
+    monkeypatch.setattr("chorus.common.bus.replies.NOBODY_WITHIN", 0.05)
+
+    async def write(_: Count, replies: ReplyStream) -> None:
+        for i in range(CREDIT_EVERY + 1):
+            await replies.send(Delta(i=i, text="x"))
+
+    async with serving(servers, write), reading(servers, "slow") as inbox:
+        *_, owed = [await inbox.next_msg(timeout=5) for _ in range(CREDIT_EVERY)]
+        for _ in range(3):
+            asked = await inbox.next_msg(timeout=5)
+            assert (asked.data, asked.headers) == (b"", {h.CREDIT: h.ANYBODY})
+        await owed.respond(b"")
+        assert (await inbox.next_msg(timeout=5)).data == b'{"v":1,"type":"delta","i":32,"text":"x"}'
+        end = await inbox.next_msg(timeout=5)
+        assert (end.data, end.headers) == (b"", None)
+
+
+async def test_who_asks_is_not_told_of_the_question_whether_it_is_there(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.common.bus.replies.LOOK_EVERY", 0.05)
+
+    async def write(_: Count, replies: ReplyStream) -> None:
+        await replies.send(Delta(i=0, text="x"))
+        await asyncio.sleep(0.2)  # long enough to be asked
+        await replies.send(Delta(i=1, text="x"))
+
+    async with serving(servers, write) as client:
+        assert [piece.i async for piece in replies_to(client, Count(to=2))] == [0, 1]
 
 
 async def test_a_cancelled_request_says_so(servers: Servers) -> None:
@@ -161,6 +235,60 @@ async def test_a_cancelled_request_says_so(servers: Servers) -> None:
         assert last.headers is not None
         assert last.headers[h.ERROR_CODE] == "cancelled"
         assert last.headers[h.ERROR_STATUS] == str(Cancelled.status)
+
+
+async def test_one_cancel_is_enough_and_two_do_no_harm(servers: Servers) -> None:
+    """A second one does not cut off what the first one has to tidy up."""
+    begun, tidying, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    tidied = False
+
+    async def write(_: Count, replies: ReplyStream) -> None:
+        nonlocal tidied
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            tidying.set()
+            await go_on.wait()
+            tidied = True
+
+    async with serving(servers, write) as client:
+        inbox = await client.listen(client.new_inbox())
+        await client.publish(GENERATE, b'{"to": 1}', inbox.subject, {h.REQUEST_ID: "twice"})
+        await begun.wait()
+        await client.publish(f"{CANCEL}.twice")
+        await tidying.wait()
+        await client.publish(f"{CANCEL}.twice")
+        await client.flush()
+        go_on.set()
+        assert ((await inbox.next_msg(timeout=5)).headers or {})[h.ERROR_CODE] == "cancelled"
+    assert tidied
+
+
+async def test_what_is_in_hand_at_a_stop_can_still_be_cancelled(servers: Servers) -> None:
+    begun = asyncio.Event()
+
+    async def write(_: Count, replies: ReplyStream) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with servers.connected("gateway") as client, asyncio.TaskGroup() as tasks:
+        inbox = await client.listen(client.new_inbox())
+        async with serving(servers, write):
+            await client.publish(GENERATE, b'{"to": 1}', inbox.subject, {h.REQUEST_ID: "late"})
+            await begun.wait()
+            tasks.create_task(cancelled_when_nobody_serves(client, "late"))
+        assert ((await inbox.next_msg(timeout=1)).headers or {})[h.ERROR_CODE] == "cancelled"
+
+
+async def cancelled_when_nobody_serves(client: Connection, request: str) -> None:
+    """Wait until new requests are not taken any more, then cancel the old one."""
+    inbox = await client.listen(client.new_inbox())
+    while True:
+        await client.publish(GENERATE, b"{}", inbox.subject)
+        if h.STATUS in ((await inbox.next_msg(timeout=5)).headers or {}):
+            break
+    await client.publish(f"{CANCEL}.{request}")
 
 
 async def test_an_error_in_the_middle_ends_the_stream(servers: Servers) -> None:
@@ -185,6 +313,95 @@ async def test_silence_is_an_error(servers: Servers) -> None:
         with pytest.raises(TimedOut):
             async for _ in replies_to(client, Count(to=1), first_within=0.2):
                 pass
+
+
+async def test_who_waits_in_line_is_told_and_does_not_give_up(servers: Servers) -> None:
+    async def write(_: Count, replies: ReplyStream) -> None:
+        for _ in range(4):
+            await replies.send(QUEUED)
+            await asyncio.sleep(0.15)
+        await replies.send(Delta(i=0, text="x"))
+
+    async with serving(servers, write) as client:
+        got = [piece async for piece in replies_to(client, Count(to=1), first_within=0.4)]
+    assert [piece.type for piece in got] == ["waiting"] * 4 + ["delta"]
+
+
+class Busy:
+    """Refuses so often, then answers."""
+
+    def __init__(self, times: int, *, after: float | None = 0.05) -> None:
+        self.error = Unavailable("The model is busy.", code="busy", retry_after=after)
+        self.times = times
+        self.asked_at: list[float] = []
+
+    async def write(self, question: Count, replies: ReplyStream) -> None:
+        self.asked_at.append(time.monotonic())
+        await replies.send(QUEUED)
+        if len(self.asked_at) <= self.times:
+            raise self.error
+        await count(question, replies)
+
+
+@pytest.mark.parametrize("after", [0.05, None], ids=["as told", "as it thinks fit"])
+async def test_who_has_patience_asks_again(servers: Servers, after: float | None) -> None:
+    busy = Busy(2, after=after)
+    async with serving(servers, busy.write) as client:
+        got = [piece.type async for piece in replies_to(client, Count(to=2), patience=10)]
+    assert got == ["waiting", "waiting", "waiting", "delta", "delta"]
+    pauses = [later - earlier for earlier, later in pairwise(busy.asked_at)]
+    assert all(pause >= (after or 0.125) for pause in pauses)
+
+
+async def test_patience_ends(servers: Servers) -> None:
+    busy = Busy(10**6, after=0.1)
+    async with serving(servers, busy.write) as client:
+        with pytest.raises(Unavailable) as error:
+            async for _ in replies_to(client, Count(to=1), patience=0.25):
+                pass
+    assert error.value.code == "busy"
+    assert 2 <= len(busy.asked_at) <= 3
+
+
+@pytest.mark.parametrize(
+    ("pieces", "error"),
+    [
+        (1, Unavailable("The engine died.", code="engine_died")),
+        (0, InternalError("It is broken.")),
+        (0, TimedOut("It took too long.", code="deadline_passed")),
+    ],
+    ids=["begun", "our fault", "too late"],
+)
+async def test_what_asking_again_does_not_mend_is_told_at_once(
+    servers: Servers, pieces: int, error: Unavailable
+) -> None:
+    asked = 0
+
+    async def write(_: Count, replies: ReplyStream) -> None:
+        nonlocal asked
+        asked += 1
+        await count(Count(to=pieces), replies)
+        raise error
+
+    async with serving(servers, write) as client:
+        with pytest.raises(type(error)):
+            async for _ in replies_to(client, Count(to=1), patience=10):
+                pass
+    assert asked == 1
+
+
+async def test_a_service_that_is_started_again_is_waited_for(servers: Servers) -> None:
+    async def read(client: Connection) -> list[int]:
+        return [piece.i async for piece in replies_to(client, Count(to=3), patience=10)]
+
+    async with servers.connected("gateway") as client:
+        reading = asyncio.create_task(read(client))
+        one = asyncio.create_task(ask(client, SCORE, Count(to=1), Delta, patience=0.3))
+        with pytest.raises(Unavailable):
+            await one
+        assert not reading.done()
+        async with serving(servers, count):
+            assert await reading == [0, 1, 2]
 
 
 async def test_nobody_there_is_an_error_at_once(servers: Servers) -> None:

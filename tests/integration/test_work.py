@@ -23,6 +23,7 @@ from chorus.common.errors import InvalidInput
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.settings import TrainerSettings
 from chorus.trainer.training import materials, work
+from chorus.trainer.training.gpu import Gpu, Try
 from chorus.trainer.training.journal import Journal
 from chorus.trainer.training.materials import Materials
 from chorus.trainer.training.report import Order, Snapshot
@@ -180,3 +181,20 @@ async def test_nothing_begins_when_the_day_is_used_up_and_what_was_learned_is_pu
     checkpoint = Checkpoint(step=7, manifest=ref("x"), at=now() - timedelta(minutes=1))
     await place.run(AJournal(place.record(checkpoint=checkpoint)))
     assert [order.seconds_left for order in place.ordered] == [1], "it ends at once"
+
+
+# --- a GPU that is ours in turns ------------------------------------------------------------------
+async def test_each_turn_begins_in_an_empty_folder_and_knows_its_end(place: Place) -> None:
+    ends = [now() + timedelta(minutes=minutes) for minutes in (30, 65)]
+
+    class Turns:
+        async def train(self, _journal: object, pause: asyncio.Event, attempt: Try) -> None:
+            for end in ends:
+                assert await attempt(pause, end) is None
+                (out,) = {Path(order.out) for order in place.ordered}
+                assert not list(out.iterdir())
+                (out / "half").write_text("what a child leaves that ends itself")
+
+    place.training._gpu = cast(Gpu, Turns())
+    await place.run(AJournal(place.record()))
+    assert [order.until for order in place.ordered] == ends

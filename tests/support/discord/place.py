@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 from chorus.common.contracts.datasets import Turn
 from chorus.common.contracts.generation import Delta, End, Usage
+from chorus.gateway.commands.ports import Question
 from chorus.gateway.frontends.discord.frontend import Discord as FrontEnd
 from chorus.gateway.settings import GatewaySettings
 from tests.support.discord.double import Discord
@@ -22,8 +23,8 @@ class Told:
         self.asked: list[tuple[str, str | None, list[Turn]]] = []
         self.left = 0
 
-    async def ask(self, guild: str, model: str | None, messages: list[Turn]) -> AsyncIterator[Delta | End]:
-        self.asked.append((guild, model, messages))
+    async def ask(self, guild: str, question: Question) -> AsyncIterator[Delta | End]:
+        self.asked.append((guild, question.model, question.messages))
         try:
             for i in itertools.count():
                 word = await self.words.get()

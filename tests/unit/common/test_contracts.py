@@ -158,6 +158,17 @@ def test_versions_are_found_by_number_and_alias() -> None:
     ]  # fmt: skip
 
 
+def test_best_and_final_weights_are_those_of_prod_or_of_the_version_that_is_named() -> None:
+    models = record(1, 2, 3, prod=2, latest=3)
+    final = models.versions[1].model_copy(update={"label": "2-final"})
+    models = models.model_copy(update={"checkpoints": [final]})
+    asked = ("best", "final", "prod-final", "prod-best", "2-final", "2-best", "latest-best", "latest-final")
+    assert [v.tag if (v := models.find(s)) else None for s in asked] == [
+        "2", "2-final", "2-final", "2", "2-final", "2", "3", "3",
+    ]  # fmt: skip
+    assert record(1, 2).find("best") is None, "no version answers yet"
+
+
 def test_a_job_that_has_ended_means_what_it_made() -> None:
     models = record(1, 2)
     made = models.versions[0].model_copy(update={"job": "k7f3m2qxab"})

@@ -3,7 +3,7 @@
 What is not there is an error.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -187,15 +187,20 @@ class FakeGuilds:
     def __init__(self) -> None:
         self.notice: Notice | None = Notice(by="1", at=AT, text="the notice")
         self.days: int | None = None
+        self.others = GuildSettings()
 
     async def settings(self, guild: str) -> GuildSettings:
-        return GuildSettings(notice=self.notice, forget_within_days=self.days)
+        return self.others.model_copy(update={"notice": self.notice, "forget_within_days": self.days})
 
     async def record_notice(self, guild: str, notice: Notice) -> None:
         self.notice = notice
 
     async def set_deadline(self, guild: str, days: int) -> None:
         self.days = days
+
+    async def change(self, guild: str, changed: Callable[[GuildSettings], GuildSettings]) -> GuildSettings:
+        self.others = changed(self.others)
+        return await self.settings(guild)
 
 
 class FakeDownload:

@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 from chorus.common.contracts.datasets import Dataset, Turn
-from chorus.common.contracts.generation import Delta, End, Usage
+from chorus.common.contracts.feedback import TestRecord as Kept
+from chorus.common.contracts.generation import Delta, End, ReplyScore, Served, Usage, Waiting
 from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.merging import Merging
 from chorus.common.contracts.models import ModelRecord, ModelVersion, parse_model
@@ -19,9 +20,9 @@ from chorus.common.contracts.training import (
     Parent,
     TrainJob,
 )
-from chorus.common.errors import Conflict, InvalidInput, NotFound
+from chorus.common.errors import ChorusError, Conflict, InvalidInput, NotFound, Unavailable
 from chorus.gateway.commands.context import Chorus, Context, Session, Trust
-from chorus.gateway.commands.ports import ModelFiles, Upload
+from chorus.gateway.commands.ports import ModelFiles, Question, Upload
 from chorus.gateway.commands.replies import Problem, Progress, Reply
 from tests.unit.gateway.fake_data import AT, FakeDatasets, FakeGuilds, FakeObjects, FakePrivacy
 from tests.unit.gateway.histories import FakeHarvests
@@ -176,6 +177,9 @@ class FakeModels:
     async def use_base(self, guild: str) -> None:
         self.chosen = None
 
+    async def rollback(self, guild: str, name: str) -> tuple[str, str]:
+        return f"{name}@2", f"{name}@1"
+
     async def files(self, guild: str, model: str) -> ModelFiles:
         return ModelFiles(model, {"adapter_config.json": A_FILE, "README.md": A_FILE})
 
@@ -185,15 +189,48 @@ class FakeModels:
 
 
 class FakeAnswers:
+    """Models that say `Hello.`, unless a test says otherwise."""
+
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None, list[Turn]]] = []
+        self.questions: list[Question] = []
+        self.says: dict[str | None, str | ChorusError] = {}
+        """By the model that is asked."""
+        self.at_hand: Served | ChorusError = Unavailable("Nobody is there.", code="no_responders")
 
-    async def ask(self, guild: str, model: str | None, messages: list[Turn]) -> AsyncIterator[Delta | End]:
-        self.asked.append((guild, model, messages))
-        for i, text in enumerate(("Hel", "lo.")):
-            yield Delta(i=i, text=text)
+    async def ask(self, guild: str, question: Question) -> AsyncIterator[Waiting | Delta | End]:
+        self.asked.append((guild, question.model, question.messages))
+        self.questions.append(question)
+        said = self.says.get(question.model, "Hello.")
+        if isinstance(said, ChorusError):
+            raise said
+        for choice in range(question.sampling.n):
+            for i, text in enumerate((said[:3], said[3:])):
+                yield Delta(i=2 * choice + i, text=text, choice=choice)
         usage = Usage(prompt_tokens=9, completion_tokens=2)
-        yield End(model="starter", finish_reason="stop", usage=usage)
+        yield End(model=question.model or "starter", finish_reason="stop", usage=usage)
+
+    async def score(
+        self, guild: str, model: str | None, messages: list[Turn], replies: Sequence[str]
+    ) -> list[ReplyScore]:
+        return [ReplyScore(logprob=-float(len(reply)), tokens=1) for reply in replies]
+
+    async def served(self, guild: str) -> Served:
+        if isinstance(self.at_hand, ChorusError):
+            raise self.at_hand
+        return self.at_hand
+
+
+class FakeFeedback:
+    def __init__(self) -> None:
+        self.records: dict[str, Kept] = {}
+
+    async def keep(self, record: Kept) -> None:
+        self.records[record.key] = record
+
+    async def tests(self, guild: str, person: str | None) -> list[Kept]:
+        found = [one for one in self.records.values() if one.guild == guild and person in (None, one.person)]
+        return found[::-1]
 
 
 class FakeSpeech:
@@ -217,7 +254,7 @@ class World:
         self.files, self.datasets, self.jobs = FakeFiles(), FakeDatasets(), FakeJobs()
         self.models, self.answers, self.session = FakeModels(), FakeAnswers(), Session()
         self.speech, self.privacy, self.guilds = FakeSpeech(), FakePrivacy(), FakeGuilds()
-        self.objects, self.harvests = FakeObjects(), FakeHarvests()
+        self.objects, self.harvests, self.feedback = FakeObjects(), FakeHarvests(), FakeFeedback()
         self.forgotten_conversations = 0
 
     @property
@@ -232,6 +269,7 @@ class World:
             guilds=self.guilds,
             objects=self.objects,
             harvests=self.harvests,
+            feedback=self.feedback,
         )
 
     def forget_conversations(self) -> None:
@@ -245,11 +283,13 @@ class World:
         guild: str = "local",
         trust: Trust = AT_HOME,
         names: tuple[str, ...] = (),
+        user: str = "42",
+        channel: str | None = None,
     ) -> Context:
         return Context(
             self.chorus,
             guild=guild,
-            user="42",
+            user=user,
             session=self.session,
             forget_conversations=self.forget_conversations,
             files=self.files,
@@ -257,4 +297,5 @@ class World:
             admin=admin,
             trust=trust,
             names=names,
+            channel=channel,
         )

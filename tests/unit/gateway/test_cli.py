@@ -172,6 +172,26 @@ async def test_after_a_training_one_talks_with_its_model(
     assert world.models.chosen == "club", "the guild's voice is another matter"
 
 
+async def test_a_question_has_its_options_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    code, shown = await once(
+        world, ["ask", "When do you open?", "--temperature", "0.7", "--top-k=40"], capsys
+    )
+    assert (code, shown) == (0, "Hello.\n")
+    (asked,) = world.answers.questions
+    assert (asked.messages[-1].content, asked.sampling.temperature) == ("When do you open?", 0.7)
+    assert asked.sampling.top_k == 40
+
+
+async def test_two_models_are_compared_and_examples_given_there(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    code, _ = await once(world, ["examples", "add", "--user", "Wifi?", "--bot", "No wifi."], capsys)
+    assert code == 0
+    code, shown = await once(world, ["compare", "main@1", "base", "When do you open?"], capsys)
+    assert (code, shown) == (0, "--- main@1 ---\nHello.\n--- base ---\nHello.\n")
+    assert [turn.content for turn in world.answers.questions[0].examples] == ["Wifi?", "No wifi."]
+
+
 async def test_what_a_shell_can_do_beside_is_in_its_help(capsys: pytest.CaptureFixture[str]) -> None:
     _, shown = await once(World(), ["train", "--help"], capsys)
     for option in ("save_path", "interactive", "text_file", "epochs"):

@@ -3,15 +3,18 @@
 import pytest
 
 from chorus.common.contracts.generation import Delta
+from chorus.common.contracts.models import ModelRecord
 from chorus.gateway.commands.options import SHARED
 from chorus.gateway.commands.ports import Upload
 from chorus.gateway.commands.replies import Card, Problem, Reply, Stream, Text
 from chorus.gateway.commands.table import COMMANDS, run
 from tests.unit.gateway.fakes import World, told
+from tests.unit.gateway.test_models import version
 
 # What an example may meet where nothing was handed over yet.
 NOT_THERE = (
     "file_not_found", "unknown_job", "unknown_dataset", "nothing_to_train_on", "no_history", "unknown_model",
+    "nothing_to_roll_back", "no_channel", "no_examples",
 )  # fmt: skip
 
 
@@ -31,7 +34,8 @@ async def read(reply: Reply) -> str:
         "!train words", "!use base", "!cancel aaaaaaaaaa", "!pause aaaaaaaaaa",
         "!resume aaaaaaaaaa", "!Train", "!use", "!import file=data.json",
         "!build club", "!preview club", "!select_dataset club", "!archive club", "!getfile club",
-        "!delete_dataset club sure=True", "!notice accept",
+        "!delete_dataset club sure=True", "!notice accept", "!rollback", "!persona You are.",
+        "!examples clear",
     ],
 )  # fmt: skip
 async def test_only_who_runs_the_place_feeds_trains_and_chooses(world: World, line: str) -> None:
@@ -42,8 +46,12 @@ async def test_only_who_runs_the_place_feeds_trains_and_chooses(world: World, li
 
 
 @pytest.mark.parametrize(
-    "line", ["!jobs", "!models", "!datasets", "!privacy", "!help train", "!ask what?", "what?"]
-)
+    "line",
+    [
+        "!jobs", "!models", "!datasets", "!privacy", "!help train", "!ask what?", "what?",
+        "!send_message what?", "!reset", "!compare main@1 base what?", "!persona", "!examples",
+    ],
+)  # fmt: skip
 async def test_everybody_asks(world: World, line: str) -> None:
     assert not isinstance(await run(world.context(admin=False), line), Problem)
 
@@ -134,7 +142,14 @@ async def test_an_answer_that_broke_off_is_not_remembered(world: World) -> None:
     assert not world.session.turns
 
 
+def trained(*forms: str) -> list[ModelRecord]:
+    """A model with a version of each form."""
+    versions = [version(number, form=form) for number, form in enumerate(forms, 1)]
+    return [ModelRecord(guild="local", name="main", versions=versions, aliases={"latest": len(versions)})]
+
+
 async def test_the_chosen_voice_answers(world: World) -> None:
+    world.models.records = trained("adapter", "adapter")
     assert await run(world.context(), "!use main@2") == Text("main@2 answers now.")
     await read(await run(world.context(), "hi"))
     await run(world.context(), "!use base")
@@ -164,7 +179,15 @@ async def test_a_conversation_may_be_with_another_model(world: World) -> None:
     assert [model for _, model, _ in world.answers.asked] == ["club@3"]
 
 
+async def test_whoever_chooses_a_whole_model_is_told_that_it_has_to_start(world: World) -> None:
+    world.models.records = trained("whole")
+    told_so = await run(world.context(), "!use main@1")
+    assert isinstance(told_so, Text)
+    assert told_so.text.startswith("main@1 answers now. It is a whole model")
+
+
 async def test_a_model_that_is_held_back_can_be_chosen_all_the_same(world: World) -> None:
+    world.models.records = trained("adapter", "adapter", "adapter")
     await run(world.context(), "!use main@3")
     assert not world.models.forced
     assert await run(world.context(), "!use main@3 force=yes") == Text("main@3 answers now.")

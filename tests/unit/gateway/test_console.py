@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from chorus.common.contracts.datasets import Histogram, Piece
-from chorus.common.contracts.generation import Delta, End
-from chorus.common.errors import ChorusError, InvalidInput, TooLarge
+from chorus.common.contracts.generation import Delta, End, Usage, Waiting
+from chorus.common.errors import ChorusError, InvalidInput, TooLarge, Unavailable
 from chorus.gateway.commands import curve
 from chorus.gateway.commands.context import Trust
 from chorus.gateway.commands.histogram import picture
@@ -166,6 +166,60 @@ async def shown(reply: Reply, *, terminal: bool = False) -> tuple[bool, str]:
         file=screen, width=200, force_terminal=terminal, color_system="standard" if terminal else None
     )
     return await Renderer(console).show(reply), screen.getvalue()
+
+
+async def written(
+    *given: Waiting | Delta | ChorusError, **ended: object
+) -> AsyncIterator[Waiting | Delta | End]:
+    """These pieces, then an end, or an error."""
+    for piece in given:
+        if isinstance(piece, ChorusError):
+            raise piece
+        yield piece
+    usage = Usage(prompt_tokens=1, completion_tokens=1)
+    yield End.model_validate({"model": "m", "finish_reason": "stop", "usage": usage, **ended})
+
+
+QUEUED = Waiting(code="queued", text="3 ahead of you")
+
+
+async def test_while_one_waits_a_line_says_why_and_goes_away() -> None:
+    pieces = (QUEUED, Waiting(code="queued", text="1 ahead of you"), Delta(i=0, text="Hello."))
+    _, plain = await shown(Stream(written(*pieces)))
+    assert plain == "3 ahead of you\nHello.\n", "where no line can go away, each reason is told once"
+    _, moving = await shown(Stream(written(*pieces)), terminal=True)
+    assert "1 ahead of you" in moving
+    *_, last = moving.split("\x1b[2K")
+    assert last.splitlines()[-1].endswith("Hello.")
+    assert "ahead" not in last
+
+
+async def test_who_waited_in_vain_is_told_when_to_ask_again() -> None:
+    busy = Unavailable("Busy, 37 ahead.", code="busy", retry_after=4.2)
+    assert await shown(Stream(written(QUEUED, busy))) == (
+        False,
+        "3 ahead of you\n✗ Busy, 37 ahead. Try again in 5 s. [busy]\n",
+    )
+
+
+async def test_several_answers_stand_below_their_titles() -> None:
+    pieces = [Delta(i=i, text=text, choice=choice) for i, (text, choice) in enumerate([
+        ("Ho", 1), ("Hel", 0), ("ho.", 1), ("lo.", 0),
+    ])]  # fmt: skip
+    worked, text = await shown(Stream(written(*pieces), ("main@1", "main@2")))
+    assert worked
+    assert text == "--- main@1 ---\nHello.\n--- main@2 ---\nHoho.\n"
+
+
+async def test_what_did_not_fit_is_told_below_an_answer() -> None:
+    ended = {"finish_reason": "length", "dropped_messages": 3, "dropped_examples": 1}
+    _, text = await shown(Stream(written(Delta(i=0, text="Hm"), **ended)))
+    assert text.splitlines() == [
+        "Hm",
+        "(1 example did not fit.)",
+        "(3 older messages did not fit.)",
+        "(Cut off: the answer reached its length limit.)",
+    ]
 
 
 async def moments(*given: Moment) -> AsyncIterator[Moment]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 
 from chorus.common.contracts.datasets import Histogram, Piece
-from chorus.common.contracts.generation import Delta, End, Usage
+from chorus.common.contracts.generation import Delta, End, Usage, Waiting
 from chorus.common.errors import Unavailable
 from chorus.gateway.commands import curve
 from chorus.gateway.commands.histogram import picture
@@ -134,6 +134,45 @@ async def broken(error: Exception) -> AsyncIterator[Delta | End]:
     yield Delta(i=0, text="Half of ")
     yield Delta(i=1, text="it")
     raise error
+
+
+QUEUED = Waiting(code="queued", text="3 ahead of you")
+
+
+async def after_a_while(*given: Waiting | Delta | Unavailable) -> AsyncIterator[Waiting | Delta | End]:
+    """These pieces, each seen for a moment, then an end, or an error."""
+    for piece in given:
+        if isinstance(piece, Unavailable):
+            raise piece
+        yield piece
+        await asyncio.sleep(EVERY * 1.5)
+    usage = Usage(prompt_tokens=1, completion_tokens=1)
+    yield End(model="m", finish_reason="stop", usage=usage, dropped_examples=2)
+
+
+async def test_why_one_waits_is_a_message_that_becomes_the_answer(place: FakePlace) -> None:
+    await renderer(place).show(Stream(after_a_while(QUEUED, Delta(i=0, text="Hello."), QUEUED)))
+    (posted,) = place.posted
+    assert [text for _, text in posted.versions] == [
+        "-# 3 ahead of you",
+        "Hello.",
+        "Hello.\n-# 2 examples did not fit.",
+    ]
+
+
+async def test_who_waited_in_vain_is_told_in_the_same_message(place: FakePlace) -> None:
+    busy = Unavailable("Busy, 37 ahead.", code="busy", retry_after=4.2)
+    await renderer(place).show(Stream(after_a_while(QUEUED, busy)))
+    assert place.texts == ["✗ Busy, 37 ahead. Try again in 5 s. [busy]"]
+
+
+async def test_several_answers_grow_below_their_titles(place: FakePlace) -> None:
+    grown = after_a_while(Delta(i=0, text="```py\nx = 1", choice=1), Delta(i=1, text="Hello."))
+    await renderer(place).show(Stream(grown, ("main@1", "main@2")))
+    (posted,) = place.posted
+    code = "```py\nx = 1\n```"
+    assert posted.versions[0][1] == f"**main@1**\n…\n**main@2**\n{code}"
+    assert posted.text == f"**main@1**\nHello.\n**main@2**\n{code}\n-# 2 examples did not fit."
 
 
 async def test_an_answer_that_breaks_off_is_shown_with_its_reason(place: FakePlace) -> None:

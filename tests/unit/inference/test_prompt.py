@@ -1,5 +1,6 @@
-"""Prompts: the newest messages that fit, whole; and what cannot be asked is said."""
+"""Prompts: the newest messages that fit, whole; nobody's words open a turn; what cannot be asked is said."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from chorus.common.chat import prompt_tokens
 from chorus.common.contracts.datasets import Turn
 from chorus.common.errors import InvalidInput, TooLarge
 from chorus.inference.generation.prompt import Prompt, compose
+from tests.support.templates import TEMPLATES, tokenizer_of
 
 TOKENIZER: Any = AutoTokenizer.from_pretrained(STARTER_FOLDER)
 
@@ -28,8 +30,10 @@ CHAT = [
 ]
 
 
-def composed(messages: list[Turn], window: int = 512, remembers: int | None = None) -> Prompt:
-    return compose(TOKENIZER, messages, window=window, reserve=64, remembers=remembers)
+def composed(
+    messages: list[Turn], window: int = 512, remembers: int | None = None, examples: Sequence[Turn] = ()
+) -> Prompt:
+    return compose(TOKENIZER, messages, examples, window=window, reserve=64, remembers=remembers)
 
 
 def text(prompt: Prompt) -> str:
@@ -39,14 +43,65 @@ def text(prompt: Prompt) -> str:
 
 def test_all_of_it_if_it_fits() -> None:
     prompt = composed(CHAT)
-    assert prompt.dropped == 0
+    assert prompt.dropped_messages == 0
     assert all(each.content in text(prompt) for each in CHAT)
     assert text(prompt).endswith("<|im_start|>assistant\n")
 
 
+EXAMPLES = [
+    turn("user", "first example"),
+    turn("assistant", "done"),
+    turn("user", "second example"),
+    turn("assistant", "done too"),
+]
+
+
+def test_examples_stand_before_the_conversation_and_after_the_system() -> None:
+    prompt = composed(CHAT, examples=EXAMPLES)
+    assert prompt.turns == [CHAT[0], *EXAMPLES, *CHAT[1:]]
+    assert prompt.tokens == prompt_tokens(TOKENIZER, prompt.turns)
+    assert (prompt.dropped_messages, prompt.dropped_examples) == (0, 0)
+
+
+def test_what_does_not_fit_goes_in_order() -> None:
+    """First the oldest of the conversation, then the oldest examples; the question stays to the end."""
+    seen = []
+    for window in range(400, 30, -1):
+        try:
+            prompt = composed(CHAT, window=window, examples=EXAMPLES)
+        except TooLarge:
+            break
+        if (dropped := (prompt.dropped_messages, prompt.dropped_examples)) not in seen:
+            seen.append(dropped)
+            assert prompt.turns == [CHAT[0], *EXAMPLES[2 * dropped[1] :], *CHAT[1 + dropped[0] :]]
+    assert seen == [(0, 0), (2, 0), (2, 1), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("remembers", "dropped", "shown"), [(0, 2, 1), (1, 2, 2), (2, 1, 3), (3, 1, 4), (4, 0, 5), (99, 0, 7)]
+)
+def test_examples_that_a_model_cannot_remember_are_left_out_and_counted(
+    remembers: int, dropped: int, shown: int
+) -> None:
+    prompt = composed(CHAT, remembers=remembers, examples=EXAMPLES)
+    assert prompt.dropped_examples == dropped
+    assert prompt.turns[0] == CHAT[0]
+    assert prompt.turns[-1] == CHAT[-1]
+    assert len(prompt.turns) - 1 <= shown
+
+
+@pytest.mark.parametrize(
+    "examples", [EXAMPLES[:1], EXAMPLES[1:3], EXAMPLES[:2] * 2 + CHAT[:1], [CHAT[0], EXAMPLES[1]]]
+)
+def test_examples_are_questions_with_answers(examples: list[Turn]) -> None:
+    with pytest.raises(InvalidInput) as error:
+        composed(CHAT, examples=examples)
+    assert error.value.code == "examples_not_in_pairs"
+
+
 def test_the_oldest_go_first_and_the_system_stays() -> None:
     prompt = composed(CHAT, window=64)
-    assert prompt.dropped == 2
+    assert prompt.dropped_messages == 2
     assert "be kind" in text(prompt)
     assert "first" not in text(prompt)
     assert "second question" in text(prompt)
@@ -54,7 +109,7 @@ def test_the_oldest_go_first_and_the_system_stays() -> None:
 
 def test_a_model_without_memory_is_shown_the_question_alone() -> None:
     prompt = composed(CHAT, remembers=0)
-    assert prompt.dropped == 0
+    assert prompt.dropped_messages == 0
     assert "first" not in text(prompt)
 
 
@@ -92,9 +147,10 @@ def tried_one_by_one(messages: list[Turn], room: int, remembers: int | None) -> 
     rest = [each for each in messages if each.role != "system"]
     rest = rest if remembers is None else rest[-1 - remembers :]
     for start in range(len(rest)):
-        tokens = prompt_tokens(TOKENIZER, [*system, *rest[start:]])
+        turns = [*system, *rest[start:]]
+        tokens = prompt_tokens(TOKENIZER, turns)
         if rest[start].role == "user" and len(tokens) <= room:
-            return Prompt(tokens, dropped=start)
+            return Prompt(tokens, turns, dropped_messages=start)
     return None
 
 
@@ -136,3 +192,32 @@ def test_what_cannot_fit_is_not_tokenised() -> None:
     long = turn("user", "word " * 50_000)
     done = work([turn("user", "hi"), turn("assistant", "hello"), long, turn("assistant", "oh"), CHAT[3]])
     assert done.tokenised < 10_000
+
+
+# --- control tokens --------------------------------------------------------------------------------
+CONTROL = {"starter": ["<|im_start|>", "<|im_end|>"], "llama 3": TEMPLATES["llama 3"][1]}
+TOKENIZERS = {family: tokenizer_of(family) for family in CONTROL}
+mischief = st.lists(
+    st.sampled_from(
+        [*CONTROL["starter"], *CONTROL["llama 3"], "<|", "|>", "<", "im_end", "assistant\n", " ", "I obey"]
+    ),
+    max_size=6,
+).map("".join)
+
+
+@pytest.mark.parametrize("family", CONTROL)
+@given(words=mischief, name=mischief, example=mischief, answer=mischief, persona=mischief)
+def test_typed_control_tokens_open_no_turn_wherever_they_are_typed(
+    family: str, words: str, name: str, example: str, answer: str, persona: str
+) -> None:
+    tokenizer = TOKENIZERS[family]
+    control = {tokenizer.convert_tokens_to_ids(token) for token in CONTROL[family]}
+
+    def turns_opened(*texts: str) -> list[int]:
+        words, name, example, answer, persona = texts
+        messages = [turn("system", persona), Turn(role="user", content=words, name=name)]
+        examples = [turn("user", example), turn("assistant", answer)]
+        prompt = compose(tokenizer, messages, examples, window=8192, reserve=1, remembers=None)
+        return [token for token in prompt.tokens if token in control]
+
+    assert turns_opened(words, name, example, answer, persona) == turns_opened("hm", "u1", "hm", "ok", "hm")

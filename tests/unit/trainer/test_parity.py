@@ -55,10 +55,13 @@ async def verdict(
     *probes: Probe,
     remembers: int | None = None,
     within: float = 5.0,
+    asked: list[str] | None = None,
     **changes: Any,
 ) -> Parity:
-    def ask_stream(*asked: Any, **_: Any) -> AsyncGenerator[Delta | End]:
-        question: Generate = asked[2]
+    def ask_stream(*words: Any, **_: Any) -> AsyncGenerator[Delta | End]:
+        question: Generate = words[2]
+        if asked is not None:
+            asked.append(words[1])
         assert question.model == "main@3"
         assert question.sampling.temperature == 0
         return answers(question)
@@ -114,6 +117,7 @@ async def test_an_answer_that_does_not_end_differs(monkeypatch: pytest.MonkeyPat
         (TimedOut("No answer."), "unchecked"),
         (NotFound("Gone.", code="model_withdrawn"), "unchecked"),
         (InvalidInput("Another base.", code="wrong_base"), "unchecked"),
+        (InvalidInput("No such engines.", code="whole_model"), "unchecked"),
         (InvalidInput("Other tokens.", code="wrong_tokens"), "differs"),
         (InternalError("Damaged.", code="object_corrupt"), "differs"),
     ],
@@ -140,5 +144,23 @@ async def test_probes_that_prove_nothing_are_not_asked(monkeypatch: pytest.Monke
     assert (await verdict(monkeypatch, nobody, probe(""))).verdict == "unchecked"
     too_long = probe("The cat", turns=3)
     assert (await verdict(monkeypatch, nobody, too_long, remembers=0)).verdict == "unchecked"
-    whole = await verdict(monkeypatch, nobody, probe("The cat"), form="whole", method="full")
-    assert (whole.verdict, "engine of its own" in whole.reason) == ("unchecked", True)
+
+
+@pytest.mark.parametrize(
+    ("form", "subject"), [("adapter", "infer.v1.generate.starter"), ("whole", "infer.v1.generate")]
+)
+async def test_an_adapter_is_asked_of_its_base_and_a_whole_model_of_the_default_one(
+    monkeypatch: pytest.MonkeyPatch, form: str, subject: str
+) -> None:
+    asked: list[str] = []
+    told = await verdict(monkeypatch, saying("The cat"), probe("The cat"), asked=asked, form=form)
+    assert (told.verdict, asked) == ("same", [subject])
+
+
+async def test_a_whole_model_has_as_long_as_an_engine_takes_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def late(_: Generate) -> AsyncGenerator[Delta | End]:
+        await asyncio.sleep(0.05)
+        async for piece in saying("The cat")(_):
+            yield piece
+
+    assert (await verdict(monkeypatch, late, probe("The cat"), within=0.01, form="whole")).verdict == "same"

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -56,3 +58,14 @@ async def test_a_folder_for_work_in_hand_is_removed_off_the_event_loop(
     assert not list(tmp_path.iterdir())
     assert threads
     assert threading.main_thread() not in threads
+
+
+def test_a_child_ends_itself_when_the_gpu_is_anothers_whatever_it_does() -> None:
+    program = (
+        "from datetime import datetime, timedelta, UTC\n"
+        "from chorus.trainer.process import end_at\n"
+        "end_at(datetime.now(UTC) + timedelta(seconds=0.2))\n"
+        "while True: pass\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], timeout=20)
+    assert ended.returncode == 1

@@ -75,15 +75,20 @@ def template_sha256(tokenizer: Tokenizer) -> str:
 
 def prompt_text(tokenizer: Tokenizer, turns: Sequence[Turn]) -> str:
     """The chat so far, and the words that make the model answer, as the template writes them."""
-    return _render(tokenizer, _messages(tokenizer, turns), answer_next=True)
+    return _render(tokenizer, as_messages(tokenizer, turns), answer_next=True)
 
 
 def prompt_tokens(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[int]:
     """The chat so far, and the words that make the model answer."""
-    messages = _messages(tokenizer, turns)
+    messages = as_messages(tokenizer, turns)
     text = _render(tokenizer, messages, answer_next=True)
     pieces = _pieces(tokenizer, messages, text)
     return pieces.ids if pieces else tokenizer.encode(text, add_special_tokens=False)
+
+
+def as_messages(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[Message]:
+    """The turns as templates want them: names before words, and no control token in what people typed."""
+    return [{"role": turn.role, "content": _worded(tokenizer, turn)} for turn in turns]
 
 
 def least_tokens(tokenizer: Tokenizer, text: str) -> int:
@@ -106,7 +111,7 @@ def example_tokens(tokenizer: Tokenizer, turns: Sequence[Turn]) -> Tokens:
         text = _defused(tokenizer, turns[0].content)
         ids = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
         return Tokens(ids, [True] * len(ids))
-    messages = _messages(tokenizer, turns)
+    messages = as_messages(tokenizer, turns)
     text = _render(tokenizer, messages)
     return _pieces(tokenizer, messages, text) or _last_reply(tokenizer, messages, text)
 
@@ -204,10 +209,6 @@ def _split_after_end(tokenizer: Tokenizer, text: str) -> tuple[str, str]:
 def _render(tokenizer: Tokenizer, messages: list[Message], *, answer_next: bool = False) -> str:
     rendered: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=answer_next)
     return rendered
-
-
-def _messages(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[Message]:
-    return [{"role": turn.role, "content": _worded(tokenizer, turn)} for turn in turns]
 
 
 def _worded(tokenizer: Tokenizer, turn: Turn) -> str:

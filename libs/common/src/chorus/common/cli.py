@@ -11,6 +11,9 @@ chorus import export.json --name club
 chorus train --text-file notes.txt -d club --epochs 3 --save-path my-model --interactive
 chorus jobs | job | logs | pause | resume | cancel
 chorus models | models export | models merge | models push
+chorus ask "When do you open?"     into a pipe goes the answer alone; `chorus ask -` reads standard input
+chorus play -d harbour -t session|prompt -p "Is the ice thick?" -mt best|final
+chorus test --file records.json    ask many questions, and count the right answers; then chorus errors
 chorus datasets | dataset | preview | archive | select-dataset | delete-dataset | privacy | …
 chorus help        list all of them
 chorus preprocess -d 1   read a folder as selfchatbot has them: $selfChatBot_raw/Dataset_1_…

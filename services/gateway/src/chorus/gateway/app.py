@@ -1,22 +1,25 @@
 """The gateway, put together: the only file that names adapters."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from chorus.common.bus.connection import Connection, connect
-from chorus.common.bus.state import open_bucket
+from chorus.common.bus.state import Bucket, open_bucket
 from chorus.common.contracts.consent import ConsentRecord
+from chorus.common.contracts.feedback import TestRecord
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.leases import Lease
 from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
-from chorus.common.contracts.topology import CONSENT, JOBS, MODELS, SETTINGS
+from chorus.common.contracts.topology import CONSENT, FEEDBACK, JOBS, LEASES, MODELS, SETTINGS
 from chorus.common.contracts.training import JobRecord
 from chorus.common.errors import Misconfigured
 from chorus.common.objects import open_store
 from chorus.common.service import EX_CONFIG, Service
 from chorus.gateway.backends.answers import BusAnswers
 from chorus.gateway.backends.datasets import BusDatasets
+from chorus.gateway.backends.feedback import BusFeedback
 from chorus.gateway.backends.guilds import BusGuilds
 from chorus.gateway.backends.harvests import BusHarvests
 from chorus.gateway.backends.jobs import BusJobs
@@ -24,10 +27,14 @@ from chorus.gateway.backends.models import BusModels
 from chorus.gateway.backends.objects import S3Objects
 from chorus.gateway.backends.privacy import BusPrivacy
 from chorus.gateway.backends.speech import BusSpeech
+from chorus.gateway.backends.turns import turns
 from chorus.gateway.commands.context import Chorus, Trust
 from chorus.gateway.frontends.cli.once import run_once
 from chorus.gateway.frontends.console.repl import announce, converse
 from chorus.gateway.settings import GatewaySettings
+
+Tell = Callable[[str, bool], Awaitable[None]]
+"""Says when answers have to wait, and, where that is true, that they are back."""
 
 log = structlog.get_logger()
 
@@ -50,26 +57,31 @@ async def build(service: Service, settings: GatewaySettings, words: Sequence[str
     if words:
         service.background("command", _once(service, settings, chorus, words))
         return
+    tells: list[Tell] = []
     if settings.console:
         service.background("console", _in_the_terminal(service, settings, chorus))
+        tells.append(_tell_in_the_terminal)
     if settings.discord_token:
-        _join_discord(service, settings, chorus, settings.discord_token.get_secret_value())
+        tells.append(_join_discord(service, settings, chorus, settings.discord_token.get_secret_value()))
+    service.background("turns", _tell_of_turns(await open_bucket(connection, LEASES, Lease), tells))
 
 
 async def all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
     """What commands may ask for, over the bus and S3."""
     store = open_store(settings, settings.public_s3_endpoint)
     guilds = await open_bucket(connection, SETTINGS, GuildSettings)
+    records = await open_bucket(connection, MODELS, ModelRecord)
     return Chorus(
         datasets=BusDatasets(connection, store),
         jobs=BusJobs(connection, await open_bucket(connection, JOBS, JobRecord)),
-        models=BusModels(connection, await open_bucket(connection, MODELS, ModelRecord), guilds, store),
-        answers=BusAnswers(connection),
+        models=BusModels(connection, records, guilds, store),
+        answers=BusAnswers(connection, records),
         speech=BusSpeech(connection, store, settings.max_upload),
         privacy=BusPrivacy(connection, await open_bucket(connection, CONSENT, ConsentRecord)),
         guilds=BusGuilds(guilds),
         objects=S3Objects(store),
         harvests=BusHarvests(await open_bucket(connection, SETTINGS, Mined), store),
+        feedback=BusFeedback(await open_bucket(connection, FEEDBACK, TestRecord)),
     )
 
 
@@ -98,7 +110,7 @@ def _trust(settings: GatewaySettings) -> Trust:
     return Trust(settings.train_on_messages, settings.train_permission or None, "console")
 
 
-def _join_discord(service: Service, settings: GatewaySettings, chorus: Chorus, token: str) -> None:
+def _join_discord(service: Service, settings: GatewaySettings, chorus: Chorus, token: str) -> Tell:
     """Discord, beside the console or alone. Beside it, a refusal is told there, and the console goes on."""
     from chorus.gateway.frontends.discord.frontend import Discord  # half a second, for those who want it
 
@@ -118,6 +130,18 @@ def _join_discord(service: Service, settings: GatewaySettings, chorus: Chorus, t
                 service.fail(error.message, EX_CONFIG)
 
     service.background("discord", stay())
+    return discord.tell
+
+
+async def _tell_of_turns(leases: Bucket[Lease], tells: Sequence[Tell]) -> None:
+    """Say it where people talk, when a training has the GPU and when answers are back."""
+    async for text, back in turns(leases):
+        for tell in tells:
+            await tell(text, back)
+
+
+async def _tell_in_the_terminal(text: str, _back: bool) -> None:
+    announce(text)
 
 
 def _nobody_looks(_: str) -> None:

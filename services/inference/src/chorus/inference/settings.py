@@ -18,7 +18,8 @@ class InferenceSettings(CommonSettings):
     default_base: bool = True
     """Whether this base answers who names none. Of several bases on one bus, one is the default."""
     whole_models: int = Field(default=1, ge=0)
-    """Whole fine-tuned models served beside the base, each by an engine of its own; 0 refuses them."""
+    """Whole fine-tuned models served beside the base, each by an engine of its own; 0 refuses them. On a GPU
+    lower `CHORUS_GPU_MEMORY`, so that there is room for all of them."""
     whole_idle: float = Field(default=900.0, gt=0)
     """Seconds without a question after which a whole model's engine ends."""
 

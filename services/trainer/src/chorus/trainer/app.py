@@ -3,6 +3,7 @@
 It has two roles, in one process or in several: `datasets` answers about data and keeps it, `jobs` trains.
 """
 
+from functools import partial
 from pathlib import Path
 
 from chorus.common.bus.connection import Connection, connect
@@ -22,14 +23,18 @@ from chorus.common.contracts.datasets import (
     Rebuild,
     Select,
 )
+from chorus.common.contracts.feedback import TestRecord
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.leases import Lease
 from chorus.common.contracts.merging import Merge
 from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.topology import (
     CONSENT,
     DATASETS,
+    FEEDBACK,
     JOBS,
+    LEASES,
     MODELS,
     SETTINGS,
     TRAIN,
@@ -42,6 +47,7 @@ from chorus.common.telemetry.metrics import RequestMetrics
 from chorus.trainer.datasets.building import Builder, Limits
 from chorus.trainer.datasets.checkpoints import Checkpoints
 from chorus.trainer.datasets.consent import Ledger
+from chorus.trainer.datasets.feedback import Feedback
 from chorus.trainer.datasets.forgetting import Forgetting
 from chorus.trainer.datasets.keeper import Keeper
 from chorus.trainer.datasets.library import Library
@@ -51,6 +57,7 @@ from chorus.trainer.handlers import CheckHandlers, ConsentHandlers, DatasetHandl
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.settings import TrainerSettings
 from chorus.trainer.training.checking import Offer
+from chorus.trainer.training.gpu import Gpu, OwnGpu, SharedGpu, served_on
 from chorus.trainer.training.lineage import Lineage
 from chorus.trainer.training.merging import Merger
 from chorus.trainer.training.run import JobRunner
@@ -89,7 +96,8 @@ async def _answer_about_data(
     models = Models(records, chosen, store)
     jobs = await open_bucket(connection, JOBS, JobRecord)
     checkpoints = Checkpoints(jobs, Lineage(versions, records, chosen), store)
-    forgetting = Forgetting(ledger, library, builder, harvests, models, checkpoints, chosen, store)
+    feedback = Feedback(await open_bucket(connection, FEEDBACK, TestRecord), chosen)
+    forgetting = Forgetting(ledger, library, builder, harvests, models, checkpoints, feedback, chosen, store)
 
     responder = Responder(
         connection,
@@ -107,7 +115,7 @@ async def _answer_about_data(
     responder.answer("select", datasets.SELECT, Select, data.select)
     responder.answer("archive", datasets.ARCHIVE, Archive, data.archive)
     responder.answer("delete", datasets.DELETE, DeleteDataset, data.delete)
-    people = ConsentHandlers(ledger, forgetting, library, store, folder)
+    people = ConsentHandlers(ledger, forgetting, library, feedback, store, folder)
     responder.answer("consent", consent.SET, SetConsent, people.set)
     responder.answer("forget", consent.FORGET, Forget, people.forget)
     responder.answer("export", consent.EXPORT, ExportPerson, people.export)
@@ -134,7 +142,8 @@ async def _take_jobs(
         objects=store,
     )
     metrics = TrainerMetrics(service.registry, gpus=settings.gpus_per_job)
-    work = Training(connection, stores, metrics, settings, _folder(settings.cache / "training"))
+    gpu = await _gpu(service, settings, connection)
+    work = Training(connection, stores, metrics, settings, _folder(settings.cache / "training"), gpu)
     turns = Turns(stores.jobs)
     await turns.read()
     service.background("turns", turns.run())
@@ -155,6 +164,13 @@ async def _take_jobs(
         on_failed=service.fail,
     )
     await service.stack.enter_async_context(worker)
+
+
+async def _gpu(service: Service, settings: TrainerSettings, connection: Connection) -> Gpu:
+    if settings.shared_gpu is None:
+        return OwnGpu()
+    leases = await open_bucket(connection, LEASES, Lease)
+    return SharedGpu(leases, settings.shared_gpu, partial(served_on, connection), worker=service.instance)
 
 
 def _folder(path: Path) -> Path:

@@ -37,7 +37,7 @@ from chorus.trainer.backends.model import Model
 from chorus.trainer.backends.objectives import Objective
 from chorus.trainer.backends.results import Results
 from chorus.trainer.backends.saving import Checkpoint, Identity, Saver, State
-from chorus.trainer.process import attached
+from chorus.trainer.process import attached, end_at
 from chorus.trainer.training.estimate import Shape, estimate, memory_bytes, shape_of
 from chorus.trainer.training.lessons import Lessons, lessons_of
 from chorus.trainer.training.recipe import Recipe, choose
@@ -59,6 +59,8 @@ def main() -> int:
     tell, asked = attached()
     transformers_logging.disable_progress_bar()
     order = Order.model_validate_json(Path(sys.argv[1]).read_text("utf-8"))
+    if order.until is not None:
+        end_at(order.until)
     try:
         with ranks.joined() as together:
             train(order, tell, asked, together, started)

@@ -43,6 +43,7 @@ from chorus.trainer.datasets.archive import archive, filename
 from chorus.trainer.datasets.building import Builder, Plan, plan_again, plan_of, unheard
 from chorus.trainer.datasets.consent import Ledger
 from chorus.trainer.datasets.export import export
+from chorus.trainer.datasets.feedback import Feedback
 from chorus.trainer.datasets.forgetting import Forgetting
 from chorus.trainer.datasets.library import Library
 from chorus.trainer.datasets.pulse import beating
@@ -134,11 +135,18 @@ class ConsentHandlers:
     """`consent.v1.*`."""
 
     def __init__(
-        self, ledger: Ledger, forgetting: Forgetting, library: Library, store: ObjectStore, folder: Path
+        self,
+        ledger: Ledger,
+        forgetting: Forgetting,
+        library: Library,
+        feedback: Feedback,
+        store: ObjectStore,
+        folder: Path,
     ) -> None:
         self._ledger = ledger
         self._forgetting = forgetting
         self._library = library
+        self._feedback = feedback
         self._store = store
         self._folder = folder
 
@@ -159,9 +167,8 @@ class ConsentHandlers:
             guild=asked.guild, person=person, state="in", said_by=person, at=now()
         )
         names = {*record.names, *asked.names, *await self._forgetting.accounts(asked.guild, person)}
-        return await export(
-            self._library, self._store, record.model_copy(update={"names": sorted(names)}), self._folder
-        )
+        record = record.model_copy(update={"names": sorted(names)})
+        return await export(self._library, self._feedback, self._store, record, self._folder)
 
 
 class MergeHandlers:

@@ -17,12 +17,14 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import structlog
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from chorus.common.contracts.wire import now
 from chorus.common.errors import InternalError
 from chorus.common.settings import bare_environment
 
@@ -180,6 +182,13 @@ def attached() -> tuple[Callable[[BaseModel], None], threading.Event]:
                 print(report.model_dump_json(exclude_none=True), file=reports, flush=True)
 
     return tell, asked
+
+
+def end_at(until: datetime) -> None:
+    """In a child: end then, in whatever it does, and whether the parent is awake or not."""
+    ending = threading.Timer((until - now()).total_seconds(), os._exit, (1,))
+    ending.daemon = True
+    ending.start()
 
 
 def _obey(asked: threading.Event) -> None:

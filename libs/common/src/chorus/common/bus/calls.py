@@ -1,10 +1,15 @@
-"""Asking over the bus: one reply, or a stream of them."""
+"""Asking over the bus: one reply, or a stream of them.
+
+With `patience` whoever is told to try again later does so: `busy` and its like say when (`Retry-After`);
+a service that is just being started again is asked anew after a moment.
+"""
 
 import asyncio
+import random
 import time
 import uuid
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 from nats.aio.msg import Msg
@@ -15,23 +20,43 @@ from pydantic import BaseModel, TypeAdapter
 
 from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
+from chorus.common.contracts.generation import Waiting
 from chorus.common.contracts.wire import decode, encode
 from chorus.common.errors import ChorusError, InternalError, TimedOut, Unavailable
 
 FIRST_REPLY_WITHIN = 60.0  # seconds; a request may wait its turn behind others
 NEXT_REPLY_WITHIN = 30.0  # seconds; a model that is writing says something every few milliseconds
+PAUSES = (0.25, 3.0)  # seconds before asking again where none are told: at first, and at most
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Reply = TypeVar("Reply")
 
 
 async def ask(
-    connection: Connection, subject: str, question: BaseModel, answer: type[Answer], *, within: float = 10.0
+    connection: Connection,
+    subject: str,
+    question: BaseModel,
+    answer: type[Answer],
+    *,
+    within: float = 10.0,
+    patience: float = 0.0,
 ) -> Answer:
     """Send a question and wait for its one answer, at most `within` seconds.
 
+    An error that may pass is waited out for up to `patience` seconds in all.
     Raises the peer's error, `Unavailable` when nobody serves the subject, `TimedOut`, `NotPermitted`.
     """
+    again = _Again(patience)
+    while True:
+        try:
+            return await _ask_once(connection, subject, question, answer, within)
+        except ChorusError as error:
+            await again.after(error)
+
+
+async def _ask_once(
+    connection: Connection, subject: str, question: BaseModel, answer: type[Answer], within: float
+) -> Answer:
     try:
         reply = await connection.request(subject, encode(question), timeout=within)
     except NoRespondersError:
@@ -52,22 +77,51 @@ async def ask_stream(
     cancel: str,
     first_within: float = FIRST_REPLY_WITHIN,
     next_within: float = NEXT_REPLY_WITHIN,
+    patience: float = 0.0,
 ) -> AsyncGenerator[Reply, None]:
     """Send a question and yield its replies until the empty message that ends them.
 
-    Leaving the iterator early publishes to `<cancel>.<request id>`, so that nobody goes on writing.
-    Raises as `ask` does; also when a reply was lost on the way.
+    `first_within` and `next_within` are seconds of silence, before and after the first piece of the answer;
+    `Waiting` is none, and breaks the silence. Before that piece, an error that may pass is waited out for
+    up to `patience` seconds in all. Leaving the iterator early publishes to `<cancel>.<request id>`, so
+    that nobody goes on writing. Raises as `ask` does; also when a reply was lost on the way.
     """
+    again = _Again(patience)
+    while True:
+        begun = False
+        asked = _ask_stream_once(connection, subject, question, cancel, first_within, next_within, reply)
+        try:
+            async with aclosing(asked) as replies:
+                async for piece in replies:
+                    begun = begun or not isinstance(piece, Waiting)
+                    yield piece
+            return
+        except ChorusError as error:
+            if begun:
+                raise
+            await again.after(error)
+
+
+async def _ask_stream_once(
+    connection: Connection,
+    subject: str,
+    question: BaseModel,
+    cancel: str,
+    first_within: float,
+    next_within: float,
+    reply: TypeAdapter[Reply],
+) -> AsyncGenerator[Reply, None]:
     inbox: asyncio.Queue[Msg] = asyncio.Queue()
-    subscription = await connection.subscribe(connection.new_inbox(), cb=inbox.put)
+    subscription = await connection.subscribe(connection.new_inbox(), cb=_into(inbox))
     request_id = uuid.uuid4().hex
     deadline = int((time.time() + first_within) * 1000)
     headers = {h.REQUEST_ID: request_id, h.DEADLINE: str(deadline), h.CREDIT: "1"}
     ended = False
+    within = first_within
     try:
         with connection.refusal_of(subject) as refusal:
             await connection.publish(subject, encode(question), subscription.subject, headers)
-            message = await _first(inbox, refusal, subject, first_within)
+            message = await _first(inbox, refusal, subject, within)
         while True:
             if message.reply:
                 await connection.publish(message.reply)  # credit: go on
@@ -76,13 +130,26 @@ async def ask_stream(
                 raise error
             if ended:
                 return
-            yield reply.validate_json(message.data)
-            message = await _next(inbox, subject, next_within)
+            piece = reply.validate_json(message.data)
+            yield piece
+            if not isinstance(piece, Waiting):
+                within = next_within
+            message = await _next(inbox, subject, within)
     finally:
         with suppress(NatsError):  # the connection may be the very thing that failed
             if not ended:
                 await connection.publish(f"{cancel}.{request_id}")
             await subscription.unsubscribe()
+
+
+def _into(inbox: asyncio.Queue[Msg]) -> Callable[[Msg], Awaitable[None]]:
+    """Takes in replies. What only asks whether anybody listens is answered by being subscribed."""
+
+    async def receive(message: Msg) -> None:
+        if (message.headers or {}).get(h.CREDIT) != h.ANYBODY:
+            inbox.put_nowait(message)
+
+    return receive
 
 
 async def _first(inbox: asyncio.Queue[Msg], refusal: asyncio.Future[Any], subject: str, within: float) -> Msg:
@@ -98,6 +165,8 @@ async def _first(inbox: asyncio.Queue[Msg], refusal: asyncio.Future[Any], subjec
 
 
 async def _next(inbox: asyncio.Queue[Msg], subject: str, within: float) -> Msg:
+    if not inbox.empty():
+        return inbox.get_nowait()
     try:
         async with asyncio.timeout(within):
             return await inbox.get()
@@ -109,6 +178,25 @@ def _error_in(message: Msg, subject: str) -> ChorusError | None:
     if message.headers and message.headers.get(h.STATUS) == h.NO_RESPONDERS:
         return nobody_serves(subject)
     return h.error_in(message.headers)
+
+
+class _Again:
+    """When to ask again, while there is patience."""
+
+    def __init__(self, patience: float) -> None:
+        self._until = time.monotonic() + patience
+        self._pause, self._longest = PAUSES
+
+    async def after(self, error: ChorusError) -> None:
+        """Return when it is time to ask again; raise the error where that is of no use, or too late."""
+        pause = error.retry_after
+        if pause is None:
+            pause = self._pause * random.uniform(0.5, 1)
+            self._pause = min(2 * self._pause, self._longest)
+        passes = error.retryable and error.code != "deadline_passed"
+        if not passes or time.monotonic() + pause > self._until:
+            raise error
+        await asyncio.sleep(pause)
 
 
 def nobody_serves(subject: str) -> Unavailable:

@@ -15,7 +15,8 @@ RETRY_AFTER = "Retry-After"  # seconds
 
 REQUEST_ID = "X-Request-Id"
 DEADLINE = "X-Deadline"  # Unix time in milliseconds
-CREDIT = "X-Credit"
+CREDIT = "X-Credit"  # of a request: "1" if its reader gives it; of an empty reply: `ANYBODY`
+ANYBODY = "?"  # asks whether anybody listens, and is no piece; it need not be answered
 
 LONGEST = 1000  # characters of a message; a full list of what is wrong with a long form has 500
 

@@ -28,7 +28,7 @@ from pydantic import BaseModel
 from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.discovery import INFO, PING, STATS, Identity, Listing
-from chorus.common.bus.replies import ReaderGone, ReplyStream
+from chorus.common.bus.replies import ReaderGone, ReplyStream, replying
 from chorus.common.contracts.permissions import QUEUE_GROUP
 from chorus.common.contracts.wire import decode, encode
 from chorus.common.errors import Cancelled, ChorusError, Conflict, InternalError, TimedOut, Unavailable
@@ -70,6 +70,7 @@ class Responder:
         self._grace = grace
         self._endpoints: list[_Endpoint] = []
         self._subscriptions: list[Subscription] = []
+        self._cancels: list[Subscription] = []
         self._tasks: dict[str, asyncio.Task[None]] = {}  # by request id
         self._stopping = False
 
@@ -100,9 +101,8 @@ class Responder:
 
         async def work(asked: Question, message: Msg) -> None:
             credit = (message.headers or {}).get(h.CREDIT) == "1"
-            replies = ReplyStream(self._connection, message.reply, credit=credit)
-            await handle(asked, replies)
-            await replies.end()
+            async with replying(self._connection, message.reply, credit=credit) as replies:
+                await handle(asked, replies)
 
         self._add(name, subject, question, work, cancel=cancel)
 
@@ -115,9 +115,10 @@ class Responder:
     # --- life ------------------------------------------------------------------------------------
     async def __aenter__(self) -> Self:
         listen = self._connection.listen
+        # Each once, whoever shares it: a second cancel would cut off the tidying after the first.
+        for cancel in dict.fromkeys(endpoint.cancel for endpoint in self._endpoints if endpoint.cancel):
+            self._cancels.append(await listen(f"{cancel}.*", cb=self._on_cancel))
         for endpoint in self._endpoints:
-            if endpoint.cancel:
-                self._subscriptions.append(await listen(f"{endpoint.cancel}.*", cb=self._on_cancel))
             receive = self._receiver(endpoint)
             subject = endpoint.listing.subject
             self._subscriptions.append(await listen(subject, queue=QUEUE_GROUP, cb=receive))
@@ -127,8 +128,7 @@ class Responder:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        with suppress(NatsError):  # without a connection there is nothing left to drain
-            await asyncio.gather(*(subscription.drain() for subscription in self._subscriptions))
+        await _drain(self._subscriptions)
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=self._grace)
         self._stopping = True
@@ -136,6 +136,7 @@ class Responder:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        await _drain(self._cancels)  # last: what is in hand can be cancelled all the while
 
     # --- requests --------------------------------------------------------------------------------
     def _receiver(self, endpoint: _Endpoint) -> Callable[[Msg], Awaitable[None]]:
@@ -149,7 +150,7 @@ class Responder:
                 )
                 await self._turn_away(endpoint, message, twice)
             elif len(self._tasks) >= self._most:
-                busy = Unavailable("Too many requests at once. Try again.", code="busy")
+                busy = Unavailable("Too many requests at once. Try again.", code="busy", retry_after=1.0)
                 await self._turn_away(endpoint, message, busy)
             else:
                 task = asyncio.create_task(self._serve(endpoint, message), name=f"request {request_id}")
@@ -206,7 +207,7 @@ class Responder:
 
     async def _on_cancel(self, message: Msg) -> None:
         task = self._tasks.get(message.subject.rsplit(".", 1)[-1])
-        if task is not None:
+        if task is not None and not task.cancelling():
             task.cancel()
 
     # --- discovery -------------------------------------------------------------------------------
@@ -217,3 +218,8 @@ class Responder:
                 await self._connection.publish(message.reply, json.dumps(body).encode())
 
         return discover
+
+
+async def _drain(subscriptions: list[Subscription]) -> None:
+    with suppress(NatsError):  # without a connection there is nothing left to drain
+        await asyncio.gather(*(subscription.drain() for subscription in subscriptions))

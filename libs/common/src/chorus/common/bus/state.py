@@ -109,6 +109,13 @@ class Bucket(Generic[Record]):
                 return await (self.update(entry, new) if entry else self.create(key, new))
         raise Conflict(f"{self._name} {key} changes too often to be changed.", code="changed_meanwhile")
 
+    async def delete(self, key: str) -> None:
+        """Leave a mark in its place that it is gone: of a bucket without history, the record goes at once."""
+        try:
+            await self._kv.delete(key)
+        except NatsError as error:
+            raise self._failed(error) from None
+
     async def keys(self, prefix: str = "") -> list[str]:
         """All keys that start with `prefix` (whole parts: `local.`)."""
         start = f"$KV.{self._name}."

@@ -87,6 +87,8 @@ class Forgotten(Wire):
     """Versions that were withdrawn; each one has a newer one without these words, if any are left."""
     objects: NonNegativeInt
     """Bytes in S3 that were deleted, in objects."""
+    feedback: NonNegativeInt = 0
+    """Tests that had gone wrong, and examples that models were shown, which were deleted."""
     models: list[str]
     """Versions that learned from these words: `name@version`."""
     blocked_at: Time | None = None
@@ -102,7 +104,7 @@ class ExportPerson(Request):
 
 
 class Exported(Wire):
-    """A ZIP in the bucket `files`: one file of messages for each dataset, and what they want."""
+    """A ZIP in the bucket `files`: messages of each dataset, tests, examples, and what they want."""
 
     archive: ObjectRef
     messages: NonNegativeInt

@@ -1,4 +1,4 @@
-"""What people say of a model's answers, and where it was wrong.
+"""Where models were wrong: kept for a while, so that somebody can look, and teach them better.
 
     KV feedback  <guild>.<person>.<id>  →  TestRecord      for 30 days
 
@@ -9,6 +9,9 @@ from pydantic import Field, NonNegativeInt
 
 from chorus.common.contracts.names import Guild
 from chorus.common.contracts.wire import Part, Time, Wire
+
+WRONG_KEPT = 100
+"""Predictions in one record; of more, the first ones."""
 
 
 class Prediction(Part):
@@ -36,16 +39,25 @@ class TestRecord(Wire):
 
     guild: Guild
     person: str
+    id: str
     model: str
+    """Who answered: `name@version`, or the base's name."""
     at: Time
     asked: NonNegativeInt
     judged: NonNegativeInt
-    """Those with an expected answer."""
+    """Those that were answered and had an expected answer."""
     right: NonNegativeInt
-    wrong: list[Prediction] = Field(max_length=100)
-    """Wrong or failed; of more, the first hundred."""
+    failed: NonNegativeInt = 0
+    """Those that were not answered."""
+    wrong: list[Prediction] = Field(max_length=WRONG_KEPT)
+    """Wrong or failed, whole; of more than a record can hold, the first ones."""
+
+    @property
+    def key(self) -> str:
+        """Key of the entry."""
+        return feedback_key(self.guild, self.person, self.id)
 
 
-def feedback_key(guild: str, person: str, number: str) -> str:
-    """Key of an entry."""
+def feedback_key(guild: str, person: str, number: str = "") -> str:
+    """Key of an entry; without a number, what the keys of all of a person's begin with."""
     return f"{guild}.{person}.{number}"

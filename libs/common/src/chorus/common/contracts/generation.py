@@ -7,15 +7,17 @@
 
 A process serves one base model, on `infer.v1.generate.<base>`; the one with the operator's default base
 also without that last word. The request's id is the header `X-Request-Id`. A client that sends `X-Credit: 1`
-gets a reply as a request of its own now and then and answers it with an empty message: that holds the writer
-back when the reader is slow, and tells it when the reader is gone. Without the header replies are simply
-published, up to `MAX_UNCREDITED_BYTES`: `nats req infer.v1.generate '{"messages":[…]}' --wait-for-empty`
-just works.
+gets every 32nd reply as a request of its own and answers it with an empty message: that holds the writer
+back when the reader is slow. An empty message with the header `X-Credit: ?`, which it gets once a second, is
+no reply, and need not be answered: the bus says for a reader that is gone that nobody is there, and the work
+is stopped. Without the header replies are simply published, up to `MAX_UNCREDITED_BYTES`:
+`nats req infer.v1.generate '{"messages":[…]}' --wait-for-empty` just works.
 
 More requests than there is room for are refused at once: the error `busy` says how many are ahead, and its
 header `Retry-After` when to try again (seconds).
 """
 
+import operator
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -52,8 +54,9 @@ class Sampling(StrictPart):
     temperature: float | None = Field(default=None, ge=0, le=2)
     """0 always takes the likeliest token."""
     top_p: float | None = Field(default=None, gt=0, le=1)
+    """Chooses among the likeliest tokens that have this share of the probability together."""
     top_k: int | None = Field(default=None, ge=0, le=MAX_INT32)
-    """0 means no limit."""
+    """Chooses among so many of the likeliest tokens; 0 means no limit."""
     min_p: float | None = Field(default=None, ge=0, le=1)
     """Leaves out what is less likely than this share of the likeliest token."""
     repetition_penalty: float | None = Field(default=None, gt=0, le=2)
@@ -61,8 +64,11 @@ class Sampling(StrictPart):
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     """Above 0 makes what was written before less likely, however often."""
     seed: int | None = Field(default=None, ge=0, le=MAX_INT64)
+    """The same seed and the same question make the same choices, as far as the engine can."""
     max_tokens: PositiveInt = Field(default=512, le=8192)
+    """Of an answer; what is longer is cut off."""
     stop: list[StopString] = Field(default=[], max_length=8)
+    """Texts that end the answer where they would be written."""
     n: PositiveInt = Field(default=1, le=8)
     """Answers to the same question, written side by side."""
 
@@ -97,7 +103,7 @@ class Delta(Wire):
     type: Literal["delta"] = "delta"
     i: NonNegativeInt
     text: str
-    choice: NonNegativeInt = 0
+    choice: NonNegativeInt = Field(default=0, exclude_if=operator.not_)
     """Which of `n` answers it belongs to."""
 
 

@@ -3,6 +3,7 @@
 KV settings  <guild>  →  GuildSettings
 """
 
+import operator
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -52,9 +53,9 @@ class GuildSettings(Wire):
     """What a bare `!train` uses: `name@version`."""
     persona: Persona | None = None
     """In all channels but those that have their own."""
-    personas: dict[str, Persona] = Field(default={}, max_length=500)
+    personas: dict[str, Persona] = Field(default={}, max_length=500, exclude_if=operator.not_)
     """By channel."""
-    examples: list[Exchange] = Field(default=[], max_length=EXAMPLES_KEPT)
+    examples: list[Exchange] = Field(default=[], max_length=EXAMPLES_KEPT, exclude_if=operator.not_)
     """What models are shown before each conversation (few-shot), without training."""
 
     notice: Notice | None = None

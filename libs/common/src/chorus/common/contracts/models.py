@@ -4,7 +4,8 @@
     S3 models  <guild>/<name>/<sha256>/…            the model's files and documents, manifest.json last
 
 `latest` is the newest version, `prod` the one that answers, `previous` what `prod` was before. A version
-holds the weights that did best; where the last step's are others, they are `main@3-final`. While a job
+holds the weights that did best; where the last step's are others, they are `main@3-final` (and `main@final`
+those of `prod`). While a job
 runs, its newest checkpoint is `main@<job>`, and the one after its second epoch `main@<job>-2`.
 """
 
@@ -197,12 +198,15 @@ class ModelRecord(Wire):
     def find(self, selector: str) -> ModelVersion | None:
         """The version that a number, an alias, a label or a job's id means.
 
-        `3-final` is version 3 itself where the last step's weights are the best ones. A job's id means what
-        it made, or, while it runs, its newest checkpoint.
+        `best` and `final` are those of `prod`. `3-final` is version 3 itself where the last step's weights
+        are the best ones. A job's id means what it made, or, while it runs, its newest checkpoint.
         """
-        if (label := selector.removesuffix("-best")).isdigit() or label in self.aliases:
-            number = int(label) if label.isdigit() else self.aliases[label]
-            return next((v for v in self.versions if v.version == number), None)
+        if selector in ("best", "final"):
+            selector = f"prod-{selector}"
+        alias, dash, which = selector.partition("-")
+        selector = f"{self.aliases.get(alias, alias)}{dash}{which}"
+        if (number := selector.removesuffix("-best")).isdigit():
+            return next((v for v in self.versions if v.version == int(number)), None)
         ended = [version for version in self.versions if version.job == selector]
         of_job = (v for v in reversed(self.checkpoints) if v.label and selector in (v.label, v.job))
         if (found := next(chain(ended, of_job), None)) is None and selector.endswith("-final"):
@@ -237,7 +241,7 @@ def model_key(guild: str, name: str) -> str:
 
 
 def parse_model(text: str) -> tuple[str, str]:
-    """`name`, `name@3`, `name@previous`, `name@3-final` as (name, selector); it defaults to `prod`."""
+    """`name`, `name@3`, `name@previous`, `name@3-final`, `name@best` as (name, selector): else `prod`."""
     match = re.fullmatch(rf"({NAME})(?:@([a-z0-9]{{1,10}}(?:-[a-z0-9]{{1,6}})?))?", text)
     if match is None:
         raise InvalidInput(
@@ -249,10 +253,11 @@ def parse_model(text: str) -> tuple[str, str]:
 
 
 def refuse_whole(model: str) -> InvalidInput:
-    """The error for a whole model that is asked to answer beside a base and its adapters."""
+    """The error for a whole model that is asked where inference starts no engines for such."""
     return InvalidInput(
-        f"{model} is a whole model: it needs an engine of its own. Write it to a folder with "
-        f"`chorus models export {model} --to FOLDER`, and start Chorus with CHORUS_BASE_MODEL=FOLDER.",
+        f"{model} is a whole model, and inference starts no engines for those here. "
+        f"Set CHORUS_WHOLE_MODELS=1, or write it to a folder with `chorus models export {model} --to FOLDER` "
+        "and start Chorus with CHORUS_BASE_MODEL=FOLDER.",
         code="whole_model",
         param="model",
     )

@@ -106,8 +106,8 @@ KV_BUCKETS = (
     _bucket(JOBS, "Truth about each training job: <guild>.<job>", history=8, ttl=30 * DAY),
     # One value a key: who is forgotten must not live on in an older one.
     _bucket(DATASETS, "Dataset versions: <guild>.<name>", history=1),
+    _bucket(SETTINGS, "What a guild has chosen: <guild>", history=1),
     _bucket(MODELS, "Model versions and aliases: <guild>.<name>", history=16),
-    _bucket(SETTINGS, "What a guild has chosen: <guild>", history=8),
     _bucket(LEASES, "Whose turn it is on a shared GPU: <name>", history=1),
     _bucket(FEEDBACK, "Where models were wrong: <guild>.<person>.<id>", history=1, ttl=30 * DAY),
     _bucket(CONSENT, "Who may be learned from: <guild>.<person>", history=1),

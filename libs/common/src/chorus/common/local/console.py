@@ -46,11 +46,8 @@ async def end_console(child: asyncio.subprocess.Process) -> None:
             await child.wait()
 
 
-async def join(data: Path, words: Sequence[str] = ()) -> int:
-    """One more console, or one command, for the stack that runs on this data; returns its exit code.
-
-    Raises `Unavailable` when none does, `Misconfigured` when it cannot start.
-    """
+def environment_of(data: Path) -> dict[str, str]:
+    """What one more gateway needs to know of the stack on this data. Raises `Unavailable` when none runs."""
     folder = DataFolder(data)
     try:
         where = json.loads(folder.stack.read_text()) if folder.is_held() else None
@@ -68,7 +65,16 @@ async def join(data: Path, words: Sequence[str] = ()) -> int:
         "CACHE": str(folder.cache),
         "DISCORD_TOKEN": "",  # the first one is on Discord already
     }
-    environment = {f"{PREFIX}{name}": value for name, value in settings.items()}
+    return {f"{PREFIX}{name}": value for name, value in settings.items()}
+
+
+async def join(data: Path, words: Sequence[str] = ()) -> int:
+    """One more console, or one command, for the stack that runs on this data; returns its exit code.
+
+    Raises `Unavailable` when none does, `Misconfigured` when it cannot start.
+    """
+    environment = environment_of(data)
+    folder = DataFolder(data)
     log = folder.logs / ("command.log" if words else "console.log")
     child = await start_console(environment, log, words)
     try:

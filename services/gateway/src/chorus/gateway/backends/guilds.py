@@ -1,7 +1,11 @@
 """What guilds have chosen: entries in the bucket `settings`."""
 
+from collections.abc import Callable
+
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.guild import GuildSettings, Notice
+from chorus.common.contracts.wire import MAX_MESSAGE_BYTES, encode
+from chorus.common.errors import TooLarge
 
 
 class BusGuilds:
@@ -26,3 +30,19 @@ class BusGuilds:
         await self._settings.change(
             guild, lambda old: old.model_copy(update={"forget_within_days": days}), initial=GuildSettings()
         )
+
+    async def change(self, guild: str, changed: Callable[[GuildSettings], GuildSettings]) -> GuildSettings:
+        """Compare and set, until it holds."""
+        entry = await self._settings.change(
+            guild, lambda old: _fitting(changed(old)), initial=GuildSettings()
+        )
+        return entry.value
+
+
+def _fitting(settings: GuildSettings) -> GuildSettings:
+    """The choices, if one entry can hold them."""
+    if len(encode(settings)) > MAX_MESSAGE_BYTES:
+        raise TooLarge(
+            f"Personas and examples have more than {MAX_MESSAGE_BYTES // 1024} KiB together: shorten some."
+        )
+    return settings

@@ -17,7 +17,6 @@ from chorus.common.contracts.models import (
     ModelVersion,
     model_key,
     parse_model,
-    refuse_whole,
 )
 from chorus.common.contracts.storage import MODELS, ObjectRef
 from chorus.common.contracts.wire import decode, now
@@ -60,6 +59,12 @@ class BusModels:
         )
         await self._speak_as(guild, name)
         return f"{name}@{entry.value.aliases['prod']}"
+
+    async def rollback(self, guild: str, name: str) -> tuple[str, str]:
+        """Move `prod` to `previous`, and that to where `prod` was: in one change of the entry."""
+        await self._record(guild, name)
+        record = (await self._records.change(model_key(guild, name), _rolled_back)).value
+        return f"{name}@{record.aliases['previous']}", f"{name}@{record.aliases['prod']}"
 
     async def use_base(self, guild: str) -> None:
         """Name the base as the voice."""
@@ -131,6 +136,17 @@ def _found(record: ModelRecord, selector: str) -> ModelVersion:
     return version
 
 
+def _rolled_back(record: ModelRecord) -> ModelRecord:
+    if record.find("previous") is None:
+        raise NotFound(
+            f"No version of {record.name} answered before the one that does: there is nothing to go back to. "
+            "!models lists what there is, and !use chooses.",
+            code="nothing_to_roll_back",
+            param="model",
+        )
+    return _promoted(record, "previous", force=True)  # whoever let it answer before knew how it does
+
+
 def _promoted(record: ModelRecord, selector: str, *, force: bool) -> ModelRecord:
     version = _found(record, selector)
     called = f"{record.name}@{version.tag}"
@@ -146,8 +162,6 @@ def _promoted(record: ModelRecord, selector: str, *, force: bool) -> ModelRecord
             code="not_a_version",
             param="model",
         )
-    if version.form == "whole":
-        raise refuse_whole(called)
     if version.parity is not None and version.parity.verdict == "differs" and not force:
         raise InvalidInput(
             f"{called} is held back: {version.parity.reason}. Train it anew, or have it answer all the same: "

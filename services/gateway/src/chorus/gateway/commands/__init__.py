@@ -1,6 +1,7 @@
 """What people can ask for. Pure: a command takes a `Context` and its parameters and returns a `Reply`.
 
 parsing      a line of text → a command's parameters
+blocks       code fences and JSON in a text: one piece, whatever stands in them
 options      how data is built, how a model is trained: parameters as the contracts have them
 replies      what a command may return
 telling      how an import and a training are told while they go on
@@ -13,8 +14,10 @@ sources      what is to be learned, and how it becomes a dataset
 catalogue    finding a dataset, or an uploaded file, by its name
 bases        what people call base models
 card · histogram · curve      a dataset in words, its lengths and a run's losses as pictures
+cases · verdict · keeping     a test's records, its outcome, and what is kept of that
 history · reading      what mining needs of the world, and how channels are read
-training · importing · mining · datasets · privacy · notice · jobs · chat · models · speech · help
+training · importing · mining · datasets · privacy · notice · jobs · chat · models · testing · errors
+· speech · help
              the commands
 table        all of them, by name: every front-end reads this one table
 """

@@ -7,10 +7,12 @@ from typing import Literal
 
 from chorus.common.contracts.consent import Mode
 from chorus.common.contracts.datasets import Turn
+from chorus.common.contracts.generation import Sampling
 from chorus.gateway.commands.history import Harvests, History
 from chorus.gateway.commands.ports import (
     Answers,
     Datasets,
+    Feedback,
     Files,
     Guilds,
     Jobs,
@@ -24,16 +26,33 @@ REMEMBERED = 40  # messages; what the model can use of them is for inference to 
 
 
 @dataclass
+class Asked:
+    """The last thing that was asked somewhere: it can be asked again."""
+
+    turns: list[Turn]
+    """What was said before it, if anything, and the question."""
+    model: str | None
+    """Who was to answer; None is the guild's voice."""
+    sampling: Sampling
+    in_conversation: bool
+    """Whether question and answer are remembered, or stand apart."""
+    answer: Turn | None = None
+    """What was answered, once that is remembered."""
+
+
+@dataclass
 class Session:
     """A conversation, remembered while it goes on."""
 
     turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    """People's turns are named by their ids; `asking` calls them as models know people."""
     model: str | None = None
     """Whom it is with, where that is not the guild's voice."""
+    asked: Asked | None = None
 
     def forget(self) -> None:
-        """Begin anew."""
-        self.turns.clear()
+        """Begin anew. An answer that is being written goes to what is forgotten."""
+        self.turns, self.asked = deque(maxlen=self.turns.maxlen), None
 
 
 @dataclass(frozen=True)
@@ -49,6 +68,7 @@ class Chorus:
     guilds: Guilds
     objects: Objects
     harvests: Harvests
+    feedback: Feedback
 
 
 @dataclass(frozen=True)
@@ -81,5 +101,7 @@ class Context:
     names: tuple[str, ...] = ()
     """What the person is called here: sources without ids are matched by it."""
     trust: Trust = Trust()
+    channel: str | None = None
+    """Discord's id of the channel, of a thread that of its channel; in the console there is none."""
     history: History | None = None
     """What was said in the server; in the console and in direct messages there is none to read."""

@@ -6,7 +6,7 @@
 
 `key=value` and `--key value` are options only where the command has that option, dashes as good as
 underscores; everything else is the command's text, kept as it was written, unless an option was surely
-meant: then we ask. Between quotes that open the text nothing is an option.
+meant: then we ask. Between quotes that open the text nothing is an option, nor in a code fence or in JSON.
 One pair of quotes around the whole text is taken off, phones' curly ones too.
 """
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from chorus.common.contracts.names import NAME, slug
 from chorus.common.errors import ChorusError, InvalidInput, in_short
+from chorus.gateway.commands.blocks import end_of_block
 
 QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»"}
 APOSTROPHES = "'‘"  # that open nothing when nothing closes them: 'tis
@@ -45,7 +46,7 @@ def bind(model: type[P], text_field: str | None, argument: str) -> P:
     mistyped: list[InvalidInput] = []
     if text and text_field is not None:
         mistyped = _mistyped(text, options, lone=not model.model_fields[text_field].is_required())
-        values[text_field] = _words(text) if takes_several(model, text_field) else _unquoted(text)
+        values[text_field] = words(text) if takes_several(model, text_field) else unquoted(text)
     return validated(model, values, mistyped)
 
 
@@ -117,10 +118,8 @@ def _take_options(
 ) -> tuple[dict[str, Any], str]:
     """The options, and the text without them."""
     values: dict[str, Any] = {}
-    text, at = "", 0
-    if _opens(argument, 0):  # nothing inside the leading quotes is an option
-        at = _closing(argument, 0) + 1
-        text = argument[:at]
+    at = _end_of_first(argument)  # nothing inside of it is an option
+    text = argument[:at]
     while found := _OPTION.search(argument, at):
         name = option_name(found[1] or found[2])
         if name not in options:
@@ -137,11 +136,18 @@ def _take_options(
     return values, (text + argument[at:]).strip()
 
 
+def _end_of_first(text: str) -> int:
+    """Where that ends which opens the text and is one piece: quotes, a code fence, JSON; 0 without such."""
+    return _closing(text, 0) + 1 if _opens(text, 0) else end_of_block(text, 0)
+
+
 def _value(argument: str, start: int) -> tuple[str, int]:
     """The value that starts here, and where it ends."""
     if _opens(argument, start):
         end = _closing(argument, start)
         return argument[start + 1 : end], end + 1
+    if (end := end_of_block(argument, start)) > start:
+        return argument[start:end], end
     word = re.match(r"\S*", argument[start:])
     value = word[0] if word else ""
     return value, start + len(value)
@@ -165,7 +171,7 @@ def needs_a_value(name: str) -> InvalidInput:
     return InvalidInput(f"`--{name.replace('_', '-')}` needs a value.", code="missing_value", param=name)
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     """The words of a text; those between quotes are one."""
     words, at = [], 0
     while at < len(text):
@@ -188,7 +194,8 @@ def _opens(text: str, at: int) -> bool:
 def _end_of_quotes(text: str, start: int) -> int | None:
     """Where quotes that open at `start` close: at their mark before a space or the end."""
     mark = QUOTES[text[start]]
-    ends = (at for at in range(start + 1, len(text)) if text[at] == mark)
+    inside = end_of_block(text, start + 1)  # an apostrophe in JSON closes nothing
+    ends = (at for at in range(inside, len(text)) if text[at] == mark)
     return next((at for at in ends if at + 1 == len(text) or text[at + 1].isspace()), None)
 
 
@@ -201,7 +208,8 @@ def _closing(text: str, start: int) -> int:
     return end
 
 
-def _unquoted(text: str) -> str:
+def unquoted(text: str) -> str:
+    """The text without the one pair of quotes around it, if there is one."""
     return text[1:-1] if _opens(text, 0) and _closing(text, 0) == len(text) - 1 else text
 
 
@@ -212,7 +220,7 @@ def _mistyped(text: str, options: Collection[str], *, lone: bool) -> list[Invali
     what has no words beside it (`nonsense=1`), and what begins with two dashes; where text is the point,
     `E=mc2` is as good as any.
     """
-    words = _outside_quotes(text).split()
+    words = text[_end_of_first(text) :].split()
     given = [name for word in words if (name := _option_in(word))]
     nothing_else = lone and (len(given) == len(words) or text.startswith("--"))
     wrong = [name for name in given if nothing_else or _nearest(name, options)]
@@ -235,11 +243,6 @@ def unknown_option(name: str, options: Collection[str], way_out: str = "") -> In
 def _nearest(name: str, options: Collection[str]) -> str | None:
     near = difflib.get_close_matches(option_name(name), options, n=1, cutoff=0.7)
     return near[0] if near else None
-
-
-def _outside_quotes(text: str) -> str:
-    """What comes after the leading quotes."""
-    return text[_closing(text, 0) + 1 :] if _opens(text, 0) else text
 
 
 def _option_in(word: str) -> str | None:

@@ -1,6 +1,6 @@
 """What commands need of the world. `backends` meet it over the bus; nothing here knows how."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -19,6 +19,7 @@ from chorus.common.contracts.datasets import (
     Turn,
 )
 from chorus.common.contracts.datasets import Datasets as Listing
+from chorus.common.contracts.feedback import TestRecord
 from chorus.common.contracts.generation import Delta, End, ReplyScore, Sampling, Served, Waiting
 from chorus.common.contracts.guild import GuildSettings, Notice
 from chorus.common.contracts.hyperparameters import Hyperparameters
@@ -163,6 +164,13 @@ class Guilds(Protocol):
         """Keep how long models go on answering that learned from words which are deleted later."""
         ...
 
+    async def change(self, guild: str, changed: Callable[[GuildSettings], GuildSettings]) -> GuildSettings:
+        """Keep the choices as `changed` makes them of those there are, and return them.
+
+        `changed` may run several times, and what it raises is raised. Raises `TooLarge`.
+        """
+        ...
+
 
 class Jobs(Protocol):
     """Training jobs of a guild."""
@@ -261,6 +269,14 @@ class Models(Protocol):
         """Have the base model answer from now on."""
         ...
 
+    async def rollback(self, guild: str, name: str) -> tuple[str, str]:
+        """Give a model's place back to the version that had it before; another rollback undoes that.
+
+        Returns which version had it until now, and which one has it now, as `name@version`. Raises
+        `NotFound`, also where no version had it before, or where that one does not answer any more.
+        """
+        ...
+
     async def find(self, guild: str, model: str) -> ModelVersion:
         """The version, or the checkpoint, that `name`, `name@3` and the like mean. Raises `NotFound`."""
         ...
@@ -299,6 +315,18 @@ class Answers(Protocol):
 
     async def served(self, guild: str) -> Served:
         """What inference has at hand of the guild's models. Raises `Unavailable`, `TimedOut`."""
+        ...
+
+
+class Feedback(Protocol):
+    """Tests in which models were wrong."""
+
+    async def keep(self, record: TestRecord) -> None:
+        """Store it for a while; the same again is stored once."""
+        ...
+
+    async def tests(self, guild: str, person: str | None) -> list[TestRecord]:
+        """All that are kept, of one person or of everybody, newest first."""
         ...
 
 

@@ -82,7 +82,8 @@ async def _explained(ctx: Context, person: Person) -> Reply:
     return Text(
         f"{_state(record, person)}\n"
         f"Kept here: {len(names)} datasets ({by_them}), with the files "
-        "they were made of, and the models that learned them. Questions to a model are not kept.\n"
+        "they were made of, and the models that learned them. Questions to a model are not kept; of "
+        "a !test, what went wrong is, for 30 days (!errors), and so are !examples.\n"
         "!privacy export: get all that is kept of your words.\n"
         "!privacy optout: nothing of yours is in any later dataset. !privacy optin takes that back.\n"
         "!privacy delete: have your words deleted from files, datasets and archives. Models that learned "
@@ -170,6 +171,8 @@ def _told(forgotten: Forgotten, person: Person) -> str:
         )
     else:
         told.append("There was no dataset with any of these words.")
+    if forgotten.feedback:
+        told.append(f"Tests that went wrong, and examples, deleted: {forgotten.feedback}.")
     if forgotten.models:
         at = forgotten.blocked_at
         until = f"on {at:%Y-%m-%d %H:%M} UTC" if at and at > now() else "now"

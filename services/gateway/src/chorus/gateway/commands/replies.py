@@ -1,10 +1,12 @@
 """What a command returns. A front-end renders it as its medium can: lines, messages, live cards."""
 
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from chorus.common.contracts.datasets import Piece
 from chorus.common.contracts.generation import Delta, End, Waiting
+from chorus.common.errors import ChorusError
 from chorus.gateway.commands.ports import Download
 
 
@@ -40,6 +42,8 @@ class Stream:
     """A model's answer as it is written; the last piece says how it ended."""
 
     pieces: AsyncIterator[Waiting | Delta | End]
+    titles: tuple[str, ...] = ()
+    """Of several answers side by side, by their `choice`; one alone has none."""
 
 
 @dataclass(frozen=True)
@@ -108,3 +112,31 @@ class Samples:
 
 
 Reply = Text | Card | Stream | Progress | Audio | File | Samples | Problem
+
+
+def numbered(answers: int) -> tuple[str, ...]:
+    """Titles of so many answers to one question."""
+    return tuple(str(number) for number in range(1, answers + 1)) if answers > 1 else ()
+
+
+def remarks(end: End) -> list[str]:
+    """What is to be known of an answer beside its words, a sentence each."""
+    told: list[str] = []
+    if end.dropped_examples:
+        told.append(f"{_counted(end.dropped_examples, 'example')} did not fit.")
+    if end.dropped_messages:
+        told.append(f"{_counted(end.dropped_messages, 'older message')} did not fit.")
+    if "length" in (end.finish_reason, *end.finish_reasons):
+        told.append("Cut off: the answer reached its length limit.")
+    return told
+
+
+def problem(error: ChorusError) -> Problem:
+    """What went wrong, in words; and when to try again, where that is known and the words do not say it."""
+    says_when = error.retry_after is None or "again" in error.message.lower()
+    again = "" if says_when else f" Try again in {math.ceil(error.retry_after or 0)} s."
+    return Problem(error.code, f"{error.message}{again}")
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -8,19 +8,25 @@ import structlog
 
 from chorus.common.errors import ChorusError, NotFound, NotPermitted, in_short
 from chorus.gateway.commands import datasets as data
-from chorus.gateway.commands.chat import Ask, ask, say
+from chorus.gateway.commands.chat import Ask, Regenerate, Say, ask, regenerate, reset, say
 from chorus.gateway.commands.command import Command
+from chorus.gateway.commands.compare import Compare, compare
 from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.errors import Errors, errors
+from chorus.gateway.commands.examples import ExamplesParameters, examples
 from chorus.gateway.commands.help import OPTIONS, Help, build_options, in_full, overview
 from chorus.gateway.commands.importing import Build, Import, build, import_files
 from chorus.gateway.commands.jobs import Logs, NoParameters, OneJob, cancel, job, jobs, logs, pause, resume
 from chorus.gateway.commands.mining import Mine, mine
-from chorus.gateway.commands.models import Use, models, use
+from chorus.gateway.commands.models import Rollback, Use, models, rollback, use
 from chorus.gateway.commands.notice import NoticeParameters, notice
 from chorus.gateway.commands.parsing import bind
+from chorus.gateway.commands.persona import PersonaParameters, persona
 from chorus.gateway.commands.privacy import PrivacyParameters, privacy
-from chorus.gateway.commands.replies import Problem, Reply, Text
-from chorus.gateway.commands.speech import Say, Transcribe, speak, transcribe
+from chorus.gateway.commands.replies import Problem, Reply, Text, problem
+from chorus.gateway.commands.speech import Say as Speak
+from chorus.gateway.commands.speech import Transcribe, speak, transcribe
+from chorus.gateway.commands.testing import Trial, test
 from chorus.gateway.commands.training import Train, train
 
 PREFIX = "!"
@@ -120,10 +126,54 @@ TRUST = (
     ),
 )  # fmt: skip
 
+TESTING = (
+    Command(
+        "test", test, Trial, "records", '!test [{"text": "…", "expected": "…"}]',
+        "ask many questions, and see how many answers are right",
+        (
+            '!test [{"text": "When do you open?", "expected": "At seven."}]',
+            "!test file=records.json model=club@2", '!test {"prompt": "Wifi?"} bare=yes',
+        ),
+    ),
+    Command(
+        "errors", errors, Errors, None, "!errors", "see where tests went wrong, or learn from it",
+        ("!errors", "!errors model=club@2 count=10", "!errors to=errors.json"),
+    ),
+)  # fmt: skip
+
 TALKING = (
     Command(
         "ask", ask, Ask, "question", "!ask QUESTION", "ask one question, apart from the conversation",
-        ("!ask When do you open?", "!ask model=main@2 When do you open?"),
+        (
+            "!ask When do you open?", "!ask model=main@2 When do you open?",
+            "!ask temperature=0.7 top_p=0.9 n=3 What is on the menu?",
+        ),
+    ),
+    Command(
+        "send_message", say, Say, "text", "!send_message TEXT",
+        "say something in the conversation, as plain text does", ('!send_message "When do you open?"',),
+    ),
+    Command(
+        "regenerate", regenerate, Regenerate, None, "!regenerate", "have the last question answered anew",
+        ("!regenerate", "!regenerate temperature=1.2"),
+    ),
+    Command("reset", reset, NoParameters, None, "!reset", "forget the conversation here"),
+    Command(
+        "compare", compare, Compare, "text", "!compare MODEL MODEL [QUESTION]",
+        "see two models answer the same question",
+        ('!compare main@1 main@2 "When do you open?"', "!compare main@2 base When do you open?"),
+    ),
+    Command(
+        "persona", persona, PersonaParameters, "text", "!persona [TEXT]", "see or say who the model is to be",
+        ('!persona "You are the cat of a café."', "!persona here=yes You are a pirate.", "!persona clear"),
+    ),
+    Command(
+        "examples", examples, ExamplesParameters, "wish", "!examples [add | list | remove N | clear]",
+        "show the model how to answer, without a training",
+        (
+            '!examples add "When do you open?" "At eight."', "!examples add user: Wifi? bot: No wifi.",
+            "!examples add file=data.json", "!examples remove 1", "!examples clear",
+        ),
     ),
     Command("models", models, NoParameters, None, "!models", "list the models you have trained"),
     Command(
@@ -131,7 +181,11 @@ TALKING = (
         ("!use main@1", "!use main@previous", "!use base"), admin=True,
     ),
     Command(
-        "say", speak, Say, "text", "!say TEXT", "hear a text spoken",
+        "rollback", rollback, Rollback, "model", "!rollback [NAME]",
+        "have the version answer again that did before", ("!rollback", "!rollback main"), admin=True,
+    ),
+    Command(
+        "say", speak, Speak, "text", "!say TEXT", "hear a text spoken",
         ("!say We sail at dawn.", "!say Guten Morgen! language=de to=morning.ogg"),
     ),
     Command(
@@ -144,7 +198,7 @@ TALKING = (
     ),
 )  # fmt: skip
 
-COMMANDS = {command.name: command for command in (*TRAINING, *DATA, *TRUST, *TALKING)}
+COMMANDS = {command.name: command for command in (*TRAINING, *DATA, *TRUST, *TESTING, *TALKING)}
 
 
 async def run(ctx: Context, line: str) -> Reply:
@@ -154,7 +208,7 @@ async def run(ctx: Context, line: str) -> Reply:
 
 async def _run(ctx: Context, line: str) -> Reply:
     if not line.startswith(PREFIX):
-        return await say(ctx, Ask(question=line))
+        return await say(ctx, Say(text=line))
     name = command_name(line)
     argument = line.removeprefix(PREFIX)[len(name) :]
     command = permitted(ctx, name)
@@ -166,7 +220,7 @@ async def attempted(work: Awaitable[Reply]) -> Reply:
     try:
         return await work
     except ChorusError as error:
-        return Problem(error.code, error.message)
+        return problem(error)
     except Exception:
         log.exception("command failed")
         return OUR_FAULT

@@ -5,8 +5,11 @@
     submitted   mode submitted or permitted, and      mode submitted or          always
                 the notice is recorded                permitted
     mined       mode permitted                        never                      never
+    shown       mode submitted or permitted           the same                   always
 
-`contracts.consent` says what the modes mean, and why.
+`shown` are examples for the model to see (`!examples`). Nothing is trained on them, and only who runs the
+place gives them: so they need no notice. But they are kept, so where nothing that is typed may be, they
+come in files. `contracts.consent` says what the modes mean, and why.
 """
 
 from typing import Literal
@@ -55,3 +58,12 @@ def permitted(trust: Trust, guild: str, way: Way, *, noticed: bool) -> Basis:
                 code="notice_needed",
             )
     return Basis(way=way, mode=trust.mode, reference=trust.reference if trust.mode == "permitted" else None)
+
+
+def refuse_typed_examples(trust: Trust) -> None:
+    """Raises `NotPermitted` where what is typed may not be kept to be shown to models."""
+    if trust.via == "message" and trust.mode == "off":
+        raise NotPermitted(
+            "Here nothing that is typed is kept. Attach a JSON file to `!examples add` instead.",
+            code="training_off",
+        )

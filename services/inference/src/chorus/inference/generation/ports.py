@@ -1,12 +1,15 @@
 """What is needed of an engine: four methods to work with, four more to keep it alive."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from chorus.common.contracts.datasets import Turn
-from chorus.common.contracts.generation import Finish, Sampling
+from chorus.common.contracts.generation import Finish, Sampling, Waiting
+
+Tell = Callable[[Waiting], Awaitable[None]]
+"""Tells whoever asked why the answer is not there yet."""
 
 
 @dataclass(frozen=True)

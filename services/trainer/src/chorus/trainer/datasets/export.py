@@ -1,8 +1,11 @@
-"""What is kept of a person's words, for them: a ZIP with a file for each dataset."""
+"""What is kept of a person's words, for them: a ZIP with a file for each dataset, and their feedback."""
 
 import asyncio
 import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from chorus.common.contracts import storage
 from chorus.common.contracts.consent import ConsentRecord, Exported, consent_key
@@ -12,6 +15,7 @@ from chorus.trainer.curation.gather import speakers_of
 from chorus.trainer.curation.records import Message, Read, Record
 from chorus.trainer.curation.stored import lines, read_records
 from chorus.trainer.datasets.consent import folded, is_of
+from chorus.trainer.datasets.feedback import Feedback
 from chorus.trainer.datasets.library import Library
 from chorus.trainer.datasets.people import has, people_in
 from chorus.trainer.scratch import scratch
@@ -25,8 +29,13 @@ def exports_of(guild: str, person: str) -> str:
     return f"{guild}/{EXPORTS}/{consent_key(guild, person).partition('.')[2]}/"
 
 
-async def export(library: Library, store: ObjectStore, record: ConsentRecord, folder: Path) -> Exported:
-    """Gather a person's words from every version that was read from something else than the one before."""
+async def export(
+    library: Library, feedback: Feedback, store: ObjectStore, record: ConsentRecord, folder: Path
+) -> Exported:
+    """Gather a person's words from every version that was read from something else than the one before.
+
+    With them go their tests that went wrong, and the examples that they gave.
+    """
     names = folded(record.person, record.names)
     messages = 0
     async with scratch(folder, "export-") as made:
@@ -40,6 +49,8 @@ async def export(library: Library, store: ObjectStore, record: ConsentRecord, fo
                     await store.get_file(dataset.records, records)
                     messages += await asyncio.to_thread(_write, file, dataset, records, record.person, names)
                     records.unlink()
+            tests, examples = await feedback.of(record.guild, record.person)
+            messages += _write_feedback(file, {"tests": tests, "examples": examples})
         key = f"{exports_of(record.guild, record.person)}my-words.zip"
         return Exported(archive=await store.put_file(storage.FILES, key, packed), messages=messages)
 
@@ -65,6 +76,16 @@ def _write(file: zipfile.ZipFile, dataset: Dataset, records: Path, person: str, 
                 entry.write(lines([record]))
                 written += 1
     return written
+
+
+def _write_feedback(file: zipfile.ZipFile, kinds: Mapping[str, Sequence[BaseModel]]) -> int:
+    """A file for each kind of which there is anything; returns how much there is."""
+    for name, found in kinds.items():
+        if found:
+            file.writestr(
+                f"{name}.jsonl", "".join(f"{one.model_dump_json(exclude_none=True)}\n" for one in found)
+            )
+    return sum(len(found) for found in kinds.values())
 
 
 def _authors(record: Record, dataset: Dataset) -> set[str]:

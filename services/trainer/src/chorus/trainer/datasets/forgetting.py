@@ -7,7 +7,9 @@
     4. each dataset version that has their words is built anew without them, and withdrawn with its bytes,
        its archives and the files it came from, and the checkpoints of jobs that learn from it; so is what
        was packed for them
-    5. the ledger says that it is done; until then the keeper begins again
+    5. tests that went wrong and examples for models to see go, if they are theirs, or if a model that learned
+       from them has answered
+    6. the ledger says that it is done; until then the keeper begins again
 
 All of it may be done twice: the second time there is nothing left to do.
 """
@@ -29,6 +31,7 @@ from chorus.trainer.datasets.building import Builder, plan_again, unheard
 from chorus.trainer.datasets.checkpoints import Checkpoints
 from chorus.trainer.datasets.consent import Ledger, folded
 from chorus.trainer.datasets.export import exports_of
+from chorus.trainer.datasets.feedback import Feedback
 from chorus.trainer.datasets.library import Library
 from chorus.trainer.datasets.mined import Harvests
 from chorus.trainer.datasets.people import accounts_of, called, has, people_in
@@ -52,6 +55,7 @@ class Forgetting:
         harvests: Harvests,
         models: Models,
         checkpoints: Checkpoints,
+        feedback: Feedback,
         settings: Bucket[GuildSettings],
         store: ObjectStore,
     ) -> None:
@@ -61,11 +65,12 @@ class Forgetting:
         self._harvests = harvests
         self._models = models
         self._checkpoints = checkpoints
+        self._feedback = feedback
         self._settings = settings
         self._store = store
 
     async def forget(self, asked: Forget) -> Forgotten:
-        """All five steps, as a person asked for them. Raises `InvalidInput` where a name means several."""
+        """All six steps, as a person asked for them. Raises `InvalidInput` where a name means several."""
         person = await self.by_id(asked.guild, asked.person)
         asked = asked.model_copy(update={"person": person, "names": _with(asked.names, asked.person)})
         await self._ledger.forget(asked, [])  # before anything that could fail
@@ -102,7 +107,7 @@ class Forgetting:
         return everybody
 
     async def carry_out(self, record: ConsentRecord) -> Forgotten:
-        """Steps two to five; also for a deletion that was cut short.
+        """Steps two to six; also for a deletion that was cut short.
 
         Raises what stands in the way of a dataset, when all else is done: then the deletion is not ended.
         """
@@ -121,11 +126,13 @@ class Forgetting:
             models |= await self._models.went_stale(guild, person, names, blocked_at)
             tags = [tag for tags in models.values() for tag in tags]
             objects += await self._checkpoints.forget(guild, await self._withdrawn(guild), tags)
+            feedback = await self._feedback.forget(guild, person, tags)
         await self._ledger.forgotten(record)
         log.info("person forgotten", guild=guild, datasets=len(datasets), models=len(models))
         return Forgotten(
             datasets=datasets,
             objects=objects + deleted,
+            feedback=feedback,
             models=sorted(models),
             blocked_at=blocked_at if models else None,
         )

@@ -5,6 +5,7 @@
     work           train and store, commit, publish
     materials      data and parent, fetched and checked
     lineage        what it was made of must still be there
+    gpu            the GPU that it has alone, or in turn with inference
     attempt        the child, from where the last attempt came to, and what it tells
     process        how that child is started
     report         what the child is given, and what it tells

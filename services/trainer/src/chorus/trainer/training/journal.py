@@ -6,7 +6,8 @@ make the job's log; those of type `metrics` come each second.
 """
 
 import time
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from typing import Literal
 
 import structlog
@@ -60,6 +61,15 @@ class Journal:
     def seconds(self) -> float:
         """Of work on the job, over all attempts."""
         return self._seconds_before + time.monotonic() - self._began
+
+    @contextmanager
+    def idle(self) -> Generator[None]:
+        """What passes meanwhile is no work."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._began += time.monotonic() - began
 
     # --- while it runs ---------------------------------------------------------------------------
     async def stage(self, text: str) -> None:

@@ -25,11 +25,20 @@ from chorus.common.contracts.generation import (
     GenerateReply,
     Sampling,
     Waiting,
+    of_base,
 )
 from chorus.common.contracts.models import Manifest, Parity, Probe
 from chorus.common.errors import ChorusError, InternalError, InvalidInput, Unavailable
 
 GREEDY = Sampling(temperature=0, max_tokens=128)  # more than the trainer wrote for any probe
+ENGINE_STARTS = 300.0  # seconds more for a whole model: inference fetches it and starts an engine for it
+
+NOT_HERE = {
+    "no_responders": "no inference serves its base model",
+    "wrong_base": "inference serves another base model",
+    "whole_model": "inference serves no whole models",
+}
+"""Why it cannot be asked, by the error's code; nothing is wrong with the model."""
 
 REPLY: TypeAdapter[Waiting | Delta | End] = TypeAdapter(GenerateReply)
 
@@ -41,12 +50,12 @@ async def check(
 ) -> Parity:
     """Ask the probes of a version that was announced, for `within` seconds at most. Raises nothing.
 
+    An adapter is asked of whoever serves its base, a whole model of the default inference, which has longer.
     `remembers` is how many earlier messages of a chat its base makes use of (`base_model.Facts`): inference
     leaves older ones out, so that longer probes prove nothing. What cannot be asked is `unchecked`; what
     inference refuses to serve, or answers in other words, `differs`.
     """
-    if manifest.form == "whole":
-        return Parity(verdict="unchecked", reason="a whole model needs an engine of its own")
+    within += ENGINE_STARTS if manifest.form == "whole" else 0.0
     probes = [probe for probe in manifest.probes if _proves(probe, remembers)]
     if not probes:
         return Parity(verdict="unchecked", reason="no answer of it is sure enough to be compared")
@@ -55,11 +64,11 @@ async def check(
             different = [probe for probe in probes if not await _same(connection, manifest, version, probe)]
     except TimeoutError:
         return Parity(verdict="unchecked", reason=f"inference has not answered within {within:.0f} s")
-    except (InvalidInput, InternalError) as error:
-        if error.code == "wrong_base":
-            return Parity(verdict="unchecked", reason="inference serves another base model")
-        return Parity(verdict="differs", reason=f"inference does not serve it: {_short(error)}")
     except ChorusError as error:
+        if error.code in NOT_HERE:
+            return Parity(verdict="unchecked", reason=NOT_HERE[error.code])
+        if isinstance(error, (InvalidInput, InternalError)):
+            return Parity(verdict="differs", reason=f"inference does not serve it: {_short(error)}")
         return Parity(verdict="unchecked", reason=f"inference could not be asked: {_short(error)}")
     asked = f"{len(probes)} fixed question{'s' if len(probes) > 1 else ''}"
     if different:
@@ -89,7 +98,8 @@ async def _same(connection: Connection, manifest: Manifest, version: int, probe:
         sampling=GREEDY,
     )
     said, ended = "", False
-    replies = ask_stream(connection, GENERATE, question, REPLY, cancel=CANCEL)
+    subject = of_base(GENERATE, manifest.base.name if manifest.form == "adapter" else None)
+    replies = ask_stream(connection, subject, question, REPLY, cancel=CANCEL)
     async with aclosing(replies):
         pieces = 0
         async for piece in replies:

@@ -14,7 +14,7 @@ from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.models import BaseModelId, Benchmark, Evaluation, Probe
 from chorus.common.contracts.names import Sha256
 from chorus.common.contracts.training import Estimate, Progress
-from chorus.common.contracts.wire import Part
+from chorus.common.contracts.wire import Part, Time
 
 
 class Order(Part):
@@ -37,6 +37,8 @@ class Order(Part):
     """Seconds between checkpoints."""
     seconds_left: PositiveFloat | None = None
     """Until what has been learned by then is to be published."""
+    until: Time | None = None
+    """When the GPU is another's: it ends itself by then, whatever it does."""
     deterministic: bool = False
     """Whether a GPU must use its slower kernels that give the same figures each time."""
 

@@ -7,7 +7,6 @@ paused or cancelled, or another worker may have taken it over), and its own serv
 """
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
@@ -180,7 +179,6 @@ class JobRunner:
             return await self._let_go(journal)
         if record.attempt > ATTEMPTS and record.committed is None:
             return await self._fail_for_good(journal, delivery, record.stage or "the worker was lost")
-        started = time.monotonic()
         log.info("job claimed", attempt=record.attempt, claims=record.claims)
         pause = asyncio.Event()
         training = asyncio.create_task(self._training.run(journal, pause), name="train")
@@ -190,7 +188,7 @@ class JobRunner:
         finally:
             training.cancel()  # ends the child and frees its memory
             await asyncio.wait({training})
-        self._metrics.attempt_ended(claim.record, time.monotonic() - started)
+        self._metrics.attempt_ended(claim.record, journal.seconds - record.seconds)
         return outcome
 
     async def _watch(

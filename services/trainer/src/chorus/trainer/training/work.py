@@ -7,8 +7,10 @@ over. After it, any worker can end the job, and nothing is trained again.
 """
 
 import asyncio
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from chorus.trainer.scratch import scratch
 from chorus.trainer.settings import TrainerSettings
 from chorus.trainer.training import checkpoints, materials, parity, publish
 from chorus.trainer.training.attempt import Attempt
+from chorus.trainer.training.gpu import Gpu, OwnGpu
 from chorus.trainer.training.journal import Journal
 from chorus.trainer.training.limits import Limits
 from chorus.trainer.training.lineage import Lineage
@@ -40,7 +43,7 @@ from chorus.trainer.training.refusals import rank_too_high
 from chorus.trainer.training.report import Made, Order, Snapshot, Trained
 from chorus.trainer.training.servable import is_servable, servable
 
-OUT = "out"  # folder of what the child makes
+OUT = "out"  # folder of what the child makes, in that of its attempt
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,9 @@ class Training:
         metrics: TrainerMetrics,
         settings: TrainerSettings,
         folder: Path,
+        gpu: Gpu | None = None,
     ) -> None:
-        """`folder` is for work in hand."""
+        """`folder` is for work in hand; the GPU is our own where nothing else is said."""
         self._connection = connection
         self._stores = stores
         self._lineage = Lineage(stores.datasets, stores.models, stores.settings)
@@ -75,6 +79,7 @@ class Training:
         self._limits = Limits(settings.job_seconds, settings.price_per_hour)
         self._quota = Quota(settings.guild_seconds_per_day)
         self._folder = folder
+        self._gpu = gpu or OwnGpu()
 
     async def run(self, journal: Journal, pause: asyncio.Event) -> JobResult | None:
         """Train and store, commit, publish. What was committed by an earlier attempt is only published.
@@ -102,16 +107,22 @@ class Training:
         if (refused := rank_too_high(job.hyperparameters, self._settings.max_rank)) is not None:
             raise refused  # before it costs an hour
         await patiently(self._lineage.check)(job)
-        seconds_left = await self._seconds_left(journal)
+        await self._seconds_left(journal)  # where there are none, nothing is fetched
         async with scratch(self._folder, f"{job.job}-", alone=True) as folder:
             await journal.stage("fetching the data")
             made_from = await materials.fetch(self._stores.objects, job, self._bases, folder)
-            order = self._order(job, made_from, folder, seconds_left)
-            trained = await self._attempt(journal, job, made_from).run(order, folder, pause)
+            place = folder / "attempt"
+
+            async def attempt(stop: asyncio.Event, until: datetime | None) -> Trained | None:
+                await asyncio.to_thread(_make_empty, place)
+                order = self._order(job, made_from, place, await self._seconds_left(journal), until)
+                return await self._attempt(journal, job, made_from).run(order, place, stop)
+
+            trained = await self._gpu.train(journal, pause, attempt)
             if trained is None:
                 return None
             await journal.stage("publishing")
-            return await self._store(journal, job, trained, made_from, folder)
+            return await self._store(journal, job, trained, made_from, place)
 
     def _attempt(self, journal: Journal, job: TrainJob, made_from: Materials) -> Attempt:
         objects, kept = self._stores.objects, self._settings.checkpoints_kept
@@ -143,7 +154,14 @@ class Training:
             record.job.hyperparameters, journal.seconds, self._quota.left(jobs, at)
         )
 
-    def _order(self, job: TrainJob, made_from: Materials, folder: Path, seconds_left: float | None) -> Order:
+    def _order(
+        self,
+        job: TrainJob,
+        made_from: Materials,
+        folder: Path,
+        seconds_left: float | None,
+        until: datetime | None = None,
+    ) -> Order:
         out, saved = folder / OUT, folder / "checkpoints"
         out.mkdir()
         saved.mkdir()
@@ -160,6 +178,7 @@ class Training:
             checkpoint_every=self._settings.checkpoint_every,
             deterministic=self._settings.deterministic,
             seconds_left=seconds_left,
+            until=until,
         )
 
     async def _show(self, journal: Journal, job: TrainJob, snapshot: Snapshot, people: list[str]) -> None:
@@ -222,6 +241,7 @@ class Training:
         version = await patiently(publish.announce)(stores.models, manifest, committed)
         await patiently(self._lineage.pass_on)(manifest)
         await journal.stage("comparing its answers in training and in use")
+        await self._gpu.answers()
         verdict = await parity.check(
             self._connection,
             manifest,
@@ -253,3 +273,9 @@ class Training:
         except Misconfigured:  # another worker has trained it, and this one has no such base
             return None
         return base_model.find(name).facts.remembers if name else None
+
+
+def _make_empty(folder: Path) -> None:
+    """Whatever an earlier attempt left there is in its checkpoints, as far as it counts."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()

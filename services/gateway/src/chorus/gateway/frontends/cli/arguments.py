@@ -25,8 +25,8 @@ from chorus.gateway.commands.parsing import (
     validated,
 )
 
-SHORT = {"-d": "--data"}
-"""As selfchatbot has it."""
+SHORT = {"-d": "--data", "-t": "--type", "-p": "--prompt", "-mt": "--weights"}
+"""As selfchatbot has them; each stands for an option where a command has that."""
 
 
 def read(command: Command, words: Sequence[str]) -> Parameters:
@@ -40,7 +40,8 @@ def read(command: Command, words: Sequence[str]) -> Parameters:
         if word == "--":
             texts += rest
             break
-        word = SHORT.get(word, word)
+        if (long := SHORT.get(word)) and _is_option(command, option_name(long.removeprefix("--"))):
+            word = long
         given, equals, value = word.removeprefix("--").partition("=")
         name = option_name(given)
         if not word.startswith("--") and (not equals or not _is_option(command, name)):

@@ -1,17 +1,25 @@
-"""One command of the table, as it stands on a command line; shown as in the console."""
+"""One command of the table, as it stands on a command line; shown as in the console.
 
-from collections.abc import Sequence
+answer=$(chorus ask "When do you open?")         into a pipe goes the answer, and nothing else
+chorus ask - < question.txt                      `-` is the text that comes in on standard input
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.context import Chorus, Context, Session, Trust
 from chorus.gateway.commands.help import in_full
-from chorus.gateway.commands.replies import Reply, Text
+from chorus.gateway.commands.replies import Reply, Stream, Text
 from chorus.gateway.commands.table import PREFIX, attempted, permitted
 from chorus.gateway.frontends.cli.arguments import read
 from chorus.gateway.frontends.cli.models import of_models
+from chorus.gateway.frontends.cli.play import PLAY
 from chorus.gateway.frontends.cli.preprocess import PREPROCESS, USAGE, preprocess
 from chorus.gateway.frontends.cli.training import TRAIN
 from chorus.gateway.frontends.console.files import LocalFiles
@@ -19,6 +27,7 @@ from chorus.gateway.frontends.console.render import Renderer
 from chorus.gateway.frontends.console.repl import converse, here
 
 HELP = ("--help", "-h")
+PIPED = "-"
 
 
 async def run_once(
@@ -28,7 +37,10 @@ async def run_once(
     session = Session()
     ctx = here(chorus, trust, session, LocalFiles(max_upload))
     reply = await attempted(_reply(ctx, words))
-    if not await Renderer(Console(soft_wrap=True)).show(reply):
+    console = Console(soft_wrap=True)
+    if isinstance(reply, Stream) and not console.is_terminal:
+        reply = Stream(_words_alone(reply.pieces), reply.titles)
+    if not await Renderer(console).show(reply):
         return 1
     if session.model is None:
         return 0
@@ -45,10 +57,32 @@ async def _reply(ctx: Context, words: Sequence[str]) -> Reply:
         command = _command(ctx, name.removeprefix(PREFIX))
     if set(HELP) & set(rest):
         return Text(in_full(command))
+    if PIPED in rest:
+        rest = await _with_what_is_piped(rest)
     return await command.run(ctx, read(command, rest))
 
 
+async def _with_what_is_piped(words: list[str]) -> list[str]:
+    """The words, with standard input in the place of `-`: it is text, whatever stands in it."""
+
+    def read_all() -> bytes:
+        with open(sys.stdin.fileno(), "rb", closefd=False) as piped:
+            return piped.read()
+
+    text = (await asyncio.to_thread(read_all)).decode("utf-8-sig", "replace")
+    return [*(word for word in words if word != PIPED), "--", text.strip()]
+
+
+async def _words_alone(pieces: AsyncIterator[Waiting | Delta | End]) -> AsyncIterator[Delta]:
+    """The answer, without what people are told of it: a script would take that for a part of it."""
+    async for piece in pieces:
+        if isinstance(piece, Delta):
+            yield piece
+
+
 def _command(ctx: Context, name: str) -> Command:
-    """The command of the table, or what a shell has in its place."""
+    """The command of the table, or what a shell has in its place or beside it."""
+    if name == PLAY.name:
+        return PLAY
     command = permitted(ctx, name)
     return TRAIN if command.name == TRAIN.name else command

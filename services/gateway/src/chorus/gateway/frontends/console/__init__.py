@@ -2,6 +2,7 @@
 
 lines      where lines come from: a prompt with history, or a file
 render     replies as text on a terminal
+answers    a model's answer, as it comes
 files      `file=PATH` and `to=PATH`, on one's own disk
 repl       read, run, show; again
 """

@@ -11,7 +11,6 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text as Coloured
 
-from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.common.errors import ChorusError
 from chorus.gateway.commands.replies import (
     Audio,
@@ -24,8 +23,11 @@ from chorus.gateway.commands.replies import (
     Samples,
     Stream,
     Text,
+    problem,
+    remarks,
 )
 from chorus.gateway.commands.table import OUR_FAULT
+from chorus.gateway.frontends.console.answers import write
 from chorus.gateway.frontends.console.files import save, save_download
 
 PLAIN_EVERY = 5.0  # seconds between progress lines where a bar cannot move
@@ -50,8 +52,8 @@ class Renderer:
                     self._card(reply)
                 case Samples():
                     self._samples(reply)
-                case Stream(pieces):
-                    await self._stream(pieces)
+                case Stream():
+                    await self._stream(reply)
                 case Progress(opening, moments):
                     self._plain(opening)
                     return await self._progress(moments)
@@ -61,7 +63,8 @@ class Renderer:
                     self._problem(code, message)
                     return False
         except ChorusError as error:
-            self._problem(error.code, error.message)
+            told = problem(error)
+            self._problem(told.code, told.message)
             return False
         except Exception:
             log.exception("reply failed")
@@ -119,22 +122,10 @@ class Renderer:
             self._plain(reply.text)
             self._plain(f"✓ {await save_download(reply.name, reply.data)}, {reply.data.size:,} bytes")
 
-    async def _stream(self, pieces: AsyncIterator[Waiting | Delta | End]) -> None:
-        """Each piece the moment it comes."""
-        end: End | None = None
-        try:
-            async for piece in pieces:
-                if isinstance(piece, End):
-                    end = piece
-                    continue
-                self._console.out(piece.text, end="", highlight=False)
-                self._console.file.flush()
-        finally:
-            self._console.out("")
-        if end and end.dropped_messages:
-            self._dim(f"({end.dropped_messages} older messages did not fit.)")
-        if end and end.finish_reason == "length":
-            self._dim("(Cut off: the answer reached its length limit.)")
+    async def _stream(self, stream: Stream) -> None:
+        if end := await write(self._console, stream):
+            for remark in remarks(end):
+                self._dim(f"({remark})")
 
     async def _progress(self, moments: AsyncIterator[Moment]) -> bool:
         """A bar that moves, or a line now and then; at the end, how it went."""

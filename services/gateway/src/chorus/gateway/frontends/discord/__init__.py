@@ -9,6 +9,7 @@ rooms       what is remembered of each channel
 files       `file=NAME`, among what is attached to the message
 place       where a reply goes: an answer to the message, more messages, typing
 render      replies as messages
+answers     a model's answer as a text that grows
 streaming   text that changes, shown by edits: the latest wins, at a pace
 splitting   long text in messages that Discord takes, code blocks whole
 """

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -17,7 +17,7 @@ from chorus.gateway.commands.replies import Progress
 from chorus.gateway.commands.table import run
 from chorus.gateway.frontends.discord.files import AttachedFiles
 from chorus.gateway.frontends.discord.history import GuildHistory
-from chorus.gateway.frontends.discord.messages import heard, names_of, runs_this_place, tenant
+from chorus.gateway.frontends.discord.messages import channel_of, heard, names_of, runs_this_place, tenant
 from chorus.gateway.frontends.discord.place import Beneath
 from chorus.gateway.frontends.discord.render import Renderer
 from chorus.gateway.frontends.discord.rooms import Room, Rooms
@@ -103,6 +103,7 @@ class Client(discord.Client):
             admin=runs_this_place(message),
             names=names_of(asker),
             trust=Trust(self._settings.train_on_messages, self._settings.train_permission or None),
+            channel=channel_of(message),
             history=GuildHistory(self, asker) if isinstance(asker, discord.Member) else None,
         )
         async with Beneath(message) as place:
@@ -110,6 +111,15 @@ class Client(discord.Client):
                 reply = await run(ctx, line)
             with self._work.in_hand(lasting=isinstance(reply, Progress)):
                 await Renderer(place, room.pace).show(reply)
+
+    async def tell(self, text: str, rooms: Mapping[int, Room]) -> None:
+        """Say what nobody asked for, in these channels."""
+        for channel, room in rooms.items():
+            with bind(guild=room.guild, channel=str(channel)):
+                try:
+                    await self.get_partial_messageable(channel).send(text, suppress_embeds=True)
+                except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+                    self._tell_refusal(error, room)
 
     def _tell_refusal(self, error: Exception, room: Room) -> None:
         """One line in the log; where we may not speak, one line until we may again."""

@@ -13,7 +13,7 @@ from yarl import URL
 from chorus.common.errors import Misconfigured
 from chorus.gateway.commands.context import Chorus
 from chorus.gateway.frontends.discord.client import Client
-from chorus.gateway.frontends.discord.rooms import Rooms
+from chorus.gateway.frontends.discord.rooms import Room, Rooms
 from chorus.gateway.settings import GatewaySettings
 
 BACK_AFTER, BACK_AFTER_AT_MOST = 1.0, 60.0  # seconds until the first try to come back, and any later one
@@ -41,6 +41,7 @@ class Discord:
         self._announce = announce
         self._announced = self._missed = False
         self._rooms = Rooms(settings.discord_edit_every)
+        self._told: dict[int, Room] = {}
         self._client = self._new_client()
         Route.BASE = settings.discord_api.rstrip("/")
         DiscordWebSocket.DEFAULT_GATEWAY = URL(settings.discord_gateway)
@@ -63,6 +64,13 @@ class Discord:
     def trouble(self) -> str | None:
         """Why nobody on Discord is answered now, if nobody is."""
         return None if self._client.online else "not connected"
+
+    async def tell(self, text: str, back: bool) -> None:
+        """Say that answers have to wait, where people talk to us; and there, that they are back."""
+        if not back:
+            self._told = self._rooms.lively()
+        if self._client.online:
+            await self._client.tell(text, self._told)
 
     async def stay(self, token: str) -> None:
         """Be there until cancelled. Raises `Misconfigured` when Discord refuses us for good."""

@@ -57,6 +57,12 @@ def tenant(message: discord.Message) -> str:
     return f"dm-{message.author.id}" if message.guild is None else str(message.guild.id)
 
 
+def channel_of(message: discord.Message) -> str:
+    """Whose persona counts: the channel's, also in its threads."""
+    channel = message.channel
+    return str((channel.parent_id if isinstance(channel, discord.Thread) else None) or channel.id)
+
+
 def runs_this_place(message: discord.Message) -> bool:
     """Whether the person may train here: who manages the server, and everybody in their direct messages."""
     author = message.author

@@ -9,7 +9,6 @@ import discord
 import structlog
 
 from chorus.common.contracts.datasets import Piece
-from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.common.contracts.wire import MIB
 from chorus.common.errors import ChorusError, TooLarge
 from chorus.gateway.commands.replies import (
@@ -24,8 +23,10 @@ from chorus.gateway.commands.replies import (
     Samples,
     Stream,
     Text,
+    problem,
 )
 from chorus.gateway.commands.table import OUR_FAULT
+from chorus.gateway.frontends.discord.answers import growing
 from chorus.gateway.frontends.discord.place import Place
 from chorus.gateway.frontends.discord.splitting import FENCE, split
 from chorus.gateway.frontends.discord.streaming import Live, Pace
@@ -54,8 +55,8 @@ class Renderer:
                     await self._say(worded(reply))
                 case Card():
                     await self._say(worded(reply), reply.picture)
-                case Stream(pieces):
-                    await Live(self._place, self._pace).follow(_said(pieces))
+                case Stream():
+                    await Live(self._place, self._pace).follow(growing(reply))
                 case Progress():
                     await self._watch(reply)
                 case Audio(name, data):
@@ -63,7 +64,7 @@ class Renderer:
                 case File():
                     await self._hand_over(reply)
         except ChorusError as error:
-            await self._say(worded(Problem(error.code, error.message)))
+            await self._say(worded(problem(error)))
         except (discord.DiscordException, aiohttp.ClientError):
             raise
         except Exception:
@@ -166,25 +167,6 @@ def _block(sample: list[Piece]) -> str:
     """A code block: nothing in it is Markdown or a mention, and a template's signs are seen as they are."""
     text = "".join(f"«{piece.text}»" if piece.learned else piece.text for piece in sample)
     return f"{FENCE}\n{text.replace(FENCE, NO_FENCE)}\n{FENCE}"
-
-
-async def _said(pieces: AsyncIterator[Waiting | Delta | End]) -> AsyncIterator[str]:
-    """The answer so far, after each piece; at its end what else is to be known of it."""
-    said = ""
-    async for piece in pieces:
-        said = said + piece.text if isinstance(piece, Delta) else f"{said}{_notes(piece, said)}"
-        yield said
-
-
-def _notes(end: End, said: str) -> str:
-    notes = []
-    if not said.strip():
-        notes.append("The model gave an empty answer.")
-    if end.dropped_messages:
-        notes.append(f"{end.dropped_messages} older messages did not fit.")
-    if end.finish_reason == "length":
-        notes.append("Cut off: the answer reached its length limit.")
-    return f"\n-# {' '.join(notes)}" if notes else ""
 
 
 def _now(moment: Moment) -> str:

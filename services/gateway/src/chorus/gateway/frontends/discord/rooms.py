@@ -1,5 +1,6 @@
 """What is remembered of each channel, for as many channels as there is room for."""
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
@@ -7,6 +8,7 @@ from chorus.gateway.commands.context import Session
 from chorus.gateway.frontends.discord.streaming import Pace
 
 ROOMS = 1000  # channels; the one that has been silent longest is forgotten first
+LIVELY = 3600.0  # seconds since somebody talked to us
 
 
 @dataclass
@@ -17,6 +19,7 @@ class Room:
     pace: Pace
     session: Session = field(default_factory=Session)
     silenced: bool = False
+    spoken_at: float = field(default_factory=time.monotonic)
 
 
 class Rooms:
@@ -30,10 +33,17 @@ class Rooms:
     def of(self, channel: int, guild: str) -> Room:
         """What is remembered of this channel, which is the guild's."""
         room = self._rooms.pop(channel, None) or Room(guild, Pace(self._edit_every))
+        room.spoken_at = time.monotonic()
         self._rooms[channel] = room
         if len(self._rooms) > self._most:
             self._rooms.popitem(last=False)
         return room
+
+    def lively(self) -> dict[int, Room]:
+        """Where people talked to us within the hour, in each guild the last such channel."""
+        since = time.monotonic() - LIVELY
+        last = {room.guild: (channel, room) for channel, room in self._rooms.items()}
+        return dict(place for place in last.values() if place[1].spoken_at > since)
 
     def forget(self, guild: str) -> None:
         """Forget the conversations in all channels of a guild."""

@@ -18,10 +18,10 @@ def split(text: str, limit: int = LIMIT) -> list[str]:
     """The text in order, in pieces of at most `limit` characters. Text that grows keeps its cuts."""
     pieces: list[str] = []
     opener, rest = "", text.strip()
-    while len(last := _closed(opener + rest)) > limit:
+    while len(last := closed(opener + rest)) > limit:
         at = _cut(opener, rest, limit - len(opener) - len(CLOSE))
         piece = opener + rest[:at].rstrip()
-        pieces.append(_closed(piece))
+        pieces.append(closed(piece))
         opener, rest = _opener(piece), rest[at:]
         if opener and rest.lstrip().startswith(FENCE):  # the block ends just here
             opener, rest = "", rest.lstrip().removeprefix(FENCE)
@@ -43,7 +43,7 @@ def _cut(opener: str, text: str, room: int) -> int:
     return at
 
 
-def _closed(text: str) -> str:
+def closed(text: str) -> str:
     """The text, with its code block closed if one is open."""
     return text.rstrip() + CLOSE if _opener(text) else text
 

@@ -1,0 +1,1 @@
+"""Parts of the benchmark `inference`: models, load, peers, and what is asked of the service."""
