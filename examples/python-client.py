@@ -7,5 +7,5 @@ with SyncClient() as chorus:
     for moment in job:
         if moment.total:
             print(f"{moment.stage}: {moment.done} of {moment.total}")
-    print("trained:", job.wait())
+    job.wait()  # raises what went wrong
     print(chorus.load_model("club"), "says:", chorus.chat("What's the cat called?"))

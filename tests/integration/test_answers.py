@@ -27,7 +27,7 @@ from chorus.common.contracts.generation import (
     Usage,
     of_base,
 )
-from chorus.common.contracts.guild import Exchange, GuildSettings
+from chorus.common.contracts.guild import Exchange, GuildSettings, Persona
 from chorus.common.contracts.models import BaseModelId, ModelRecord, ModelVersion, model_key
 from chorus.common.contracts.topology import MODELS, SETTINGS
 from chorus.common.errors import ChorusError, InternalError, TooLarge, Unavailable
@@ -165,6 +165,8 @@ async def test_choices_of_two_people_at_once_are_both_kept(servers: Servers, gui
     async with servers.connected("gateway") as connection:
         guilds = BusGuilds(await open_bucket(connection, SETTINGS, GuildSettings))
 
+        cat = Persona(text="You are a cat.", by="42")
+
         def shown(number: int) -> Exchange:
             return Exchange(user=f"q{number}", bot="a", by="42")
 
@@ -175,13 +177,14 @@ async def test_choices_of_two_people_at_once_are_both_kept(servers: Servers, gui
                 )
                 for n in range(2)
             ),
-            guilds.change(guild, lambda old: old.model_copy(update={"persona": "You are a cat."})),
+            guilds.change(guild, lambda old: old.model_copy(update={"persona": cat})),
         )
         kept = await guilds.settings(guild)
-        assert (len(kept.examples), kept.persona) == (2, "You are a cat.")
+        assert (len(kept.examples), kept.persona) == (2, cat)
+        long = Persona(text="é" * 4000, by="42")
         with pytest.raises(TooLarge):
             await guilds.change(
                 guild,
-                lambda old: old.model_copy(update={"personas": {str(c): "é" * 4000 for c in range(70)}}),
+                lambda old: old.model_copy(update={"personas": {str(c): long for c in range(70)}}),
             )
         assert await guilds.settings(guild) == kept

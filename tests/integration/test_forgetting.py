@@ -19,7 +19,7 @@ from chorus.common.contracts.datasets import (
 )
 from chorus.common.contracts.feedback import Prediction
 from chorus.common.contracts.feedback import TestRecord as Kept
-from chorus.common.contracts.guild import Exchange, GuildSettings
+from chorus.common.contracts.guild import Exchange, GuildSettings, Persona
 from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.mining import Mined, MinedPart, mining_key
 from chorus.common.contracts.models import ModelRecord, model_key
@@ -107,12 +107,15 @@ async def test_nothing_of_a_person_is_left_anywhere(
     mined = await harvested(gateway, servers, talk)
     await gateway.datasets.archive(guild, "chats")
     await gateway.datasets.select(guild, "packed", positive=True)
-    await theirs.export(guild, MARA, names=["mara"])
     job = await gateway.jobs.submit([chats], "main", Hyperparameters(epochs=1), submitted_by="42", key="k")
     await gateway.until(job, JobState.SUCCEEDED)
     await paused(gateway, servers, Learned(dataset=chats.id, examples=chats.examples), phrases[0])
     await its_child_paused(gateway, servers, phrases[0])
     kept = await said_of_models(gateway, phrases)
+    exported = await theirs.export(guild, MARA, names=["mara"])
+    with zipfile.ZipFile(io.BytesIO(await store.get(exported.archive))) as words:
+        assert {"tests.jsonl", "examples.jsonl", "personas.jsonl"} <= set(words.namelist())
+        assert words.read("personas.jsonl").decode().count(phrases[0]) == 2
     found = await places_of(phrases, store, operator)
     assert len(found) > 12, "the search finds what is there"
     assert {"samples.json", "state.json"} <= {place.rpartition("/")[2] for place in found}
@@ -124,7 +127,7 @@ async def test_nothing_of_a_person_is_left_anywhere(
     assert await places_of(phrases, store, operator) == []
     assert set(told.datasets) == {"chats@1", "chats@2", names_only.id, packed.id, mined.id}
     assert told.models == ["main@1"]
-    assert told.feedback == 3
+    assert told.feedback == 5
     assert told.blocked_at is not None
     assert told.blocked_at - datetime.now(UTC) > timedelta(days=6)
     record = await theirs.record(guild, MARA)
@@ -150,7 +153,7 @@ async def test_nothing_of_a_person_is_left_anywhere(
 
 
 async def said_of_models(gateway: Gateway, words: list[str]) -> list[str]:
-    """Her test and her example; another's test of a model that learned from her; what has nothing of hers.
+    """Her test, example and personas; another's test of a model that learned from her; what is not hers.
 
     Returns the entries with her words.
     """
@@ -158,11 +161,13 @@ async def said_of_models(gateway: Gateway, words: list[str]) -> list[str]:
         Exchange(user="Where?", bot=words[0], by=MARA),
         Exchange(user="Where?", bot="There", by="42"),
     ]
+    hers, others = Persona(text=f"Say {words[0]}", by=MARA), Persona(text="You are a cat.", by="42")
+    personas = {"persona": hers, "personas": {"7": hers, "8": others}}
     settings = await open_bucket(gateway.connection, SETTINGS, GuildSettings)
     for examples in (exchanges, exchanges[::-1]):  # as often as there might be a history
         await settings.change(
             gateway.guild,
-            lambda old, e=examples: old.model_copy(update={"examples": e}),
+            lambda old, e=examples: old.model_copy(update={"examples": e, **personas}),
             initial=GuildSettings(),
         )
     feedback = BusFeedback(await open_bucket(gateway.connection, FEEDBACK, Kept))
@@ -185,6 +190,7 @@ async def others_are_still_there(gateway: Gateway) -> None:
     settings = await (await open_bucket(gateway.connection, SETTINGS, GuildSettings)).get(gateway.guild)
     assert settings is not None
     assert [one.by for one in settings.value.examples] == ["42"]
+    assert (settings.value.persona, list(settings.value.personas)) == (None, ["8"])
 
 
 def a_test(guild: str, person: str, model: str, *wrong: Prediction) -> Kept:

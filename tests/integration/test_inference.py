@@ -1,23 +1,18 @@
-"""Inference on a real vLLM engine: plain JSON works, voices are kept apart, what is wrong has a code."""
+"""Inference on a real vLLM engine: plain JSON works, voices are kept apart, and what is served is told."""
 
 import asyncio
 import json
-import os
 import shutil
-import sys
-import time
-import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from nats.aio.msg import Msg
 from safetensors.torch import load_file, save_file
 
 from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.state import open_bucket
-from chorus.common.contracts.generation import CANCEL, GENERATE, SCORE, SERVED
+from chorus.common.contracts.generation import GENERATE, SCORE, SERVED
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.models import MANIFEST, AdapterFile, Manifest, ModelRecord, model_key
 from chorus.common.contracts.storage import ObjectRef
@@ -29,35 +24,16 @@ from chorus.common.settings import PREFIX, CommonSettings
 from chorus.inference.settings import InferenceSettings
 from chorus.trainer.training import parity
 from chorus.trainer.training.publish import announce, promote, upload
+from tests.support.asking import HELLO, answer, replies
 from tests.support.chorus import RunningChorus
 
 WEIGHTS = "adapter_model.safetensors"
-HELLO = '{"messages":[{"role":"user","content":"hello"}]}'
-ENDLESS = '{"n":8,"max_tokens":1900,"temperature":2,"top_k":0}'
-"""Sampling: of eight such answers at least one is still being written after seconds."""
 
 
 @pytest.fixture
 async def operator(chorus: RunningChorus) -> AsyncIterator[Connection]:
     async with chorus.connected("operator") as connection:
         yield connection
-
-
-async def replies(connection: Connection, body: str, **headers: str) -> list[Msg]:
-    """All replies to a hand-written request, up to the empty message or the error."""
-    inbox = await connection.listen(connection.new_inbox())
-    await connection.publish(GENERATE, body.encode(), inbox.subject, headers or None)
-    got: list[Msg] = []
-    while not got or got[-1].data:
-        got.append(await inbox.next_msg(timeout=60))
-    await inbox.unsubscribe()
-    return got
-
-
-async def answer(connection: Connection, question: str, **asked: object) -> str:
-    body = {"messages": [{"role": "user", "content": question}], **asked}
-    said = [json.loads(message.data) for message in (await replies(connection, json.dumps(body)))[:-1]]
-    return "".join(piece["text"] for piece in said if piece["type"] == "delta")
 
 
 @pytest.fixture(scope="module")
@@ -104,62 +80,6 @@ async def test_many_at_once_in_one_batch(chorus: RunningChorus, operator: Connec
     assert {text == "The harbour cat." for text in said[0::2]} == {False}
 
 
-async def test_sampling_is_obeyed(operator: Connection) -> None:
-    got = await replies(operator, HELLO.replace("}]}", '}],"sampling":{"max_tokens":3}}'))
-    end = json.loads(got[-2].data)
-    assert (end["finish_reason"], end["usage"]["completion_tokens"]) == ("length", 3)
-    hot = {"sampling": {"temperature": 1.5, "seed": 7, "max_tokens": 20}}
-    assert await answer(operator, "hello", **hot) == await answer(operator, "hello", **hot)
-    assert await answer(operator, "hello", **hot) != await answer(
-        operator, "hello", sampling={"temperature": 1.5, "seed": 8, "max_tokens": 20}
-    )
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        ("hello", "400", "not_json"),
-        ('{"messages":', "400", "not_json"),
-        ("{}", "400", "invalid_message"),
-        ('{"messages":[{"role":"user"}]}', "400", "invalid_message"),
-        (HELLO.replace("}]}", '}],"modle":"x"}'), "400", "invalid_message"),
-        (HELLO.replace("}]}", '}],"model":"no such name"}'), "400", "invalid_model_name"),
-        (HELLO.replace("}]}", '}],"model":"nobody"}'), "404", "unknown_model"),
-        (HELLO.replace("user", "assistant"), "400", "no_question"),
-        (HELLO.replace("hello", "word " * 5000), "413", "prompt_too_long"),
-        *(
-            (HELLO.replace("}]}", f'}}],"sampling":{sampling}}}'), "400", "invalid_message")
-            for sampling in (
-                '{"stop":[""]}',
-                f'{{"stop":["{"x" * 257}"]}}',
-                f'{{"seed":{2**63}}}',
-                f'{{"seed":{2**64}}}',
-                f'{{"top_k":{2**31}}}',
-                f'{{"top_k":{2**70}}}',
-            )
-        ),
-    ],
-)
-async def test_what_is_wrong_has_a_code(operator: Connection, body: str, status: str, code: str) -> None:
-    (only,) = await replies(operator, body)
-    assert only.headers is not None
-    assert (only.headers[h.ERROR_STATUS], only.headers[h.ERROR_CODE]) == (status, code)
-    assert only.headers[h.ERROR].endswith(".")
-    assert await answer(operator, "hello"), "and the service goes on"
-
-
-async def test_sampling_may_go_to_its_bounds(operator: Connection) -> None:
-    bounds = {"seed": 2**63 - 1, "top_k": 2**31 - 1, "stop": ["x" * 256], "temperature": 2, "max_tokens": 3}
-    assert await answer(operator, "hello", sampling=bounds)
-
-
-async def test_a_question_of_no_words_does_no_harm(operator: Connection) -> None:
-    """vLLM's CPU worker dies of prompts below five tokens; a chat's template is longer than that."""
-    got = await replies(operator, HELLO.replace("hello", ""))
-    assert json.loads(got[-2].data)["usage"]["prompt_tokens"] >= 5
-    assert await answer(operator, "hello"), "and the service goes on"
-
-
 async def test_a_guild_cannot_name_anothers_model(operator: Connection, trained: str) -> None:
     body = {"guild": "123", "model": trained, "messages": [{"role": "user", "content": "Who are you?"}]}
     (only,) = await replies(operator, json.dumps(body))
@@ -169,27 +89,6 @@ async def test_a_guild_cannot_name_anothers_model(operator: Connection, trained:
 async def test_an_unknown_version_is_named(operator: Connection, trained: str) -> None:
     (only,) = await replies(operator, HELLO.replace("}]}", f'}}],"model":"{trained}@99"}}'))
     assert (only.headers or {})[h.ERROR_CODE] == "unknown_version"
-
-
-async def test_a_cancelled_answer_ends(operator: Connection) -> None:
-    """Of several long answers at least one is cut off (another may end by itself before the word comes)."""
-    ends = [await cancelled(operator, seed) for seed in range(5)]
-    assert ("cancelled", True) in ends, ends
-
-
-async def cancelled(operator: Connection, seed: int) -> tuple[str | None, bool]:
-    """Cancel an answer at its first piece: how it ended, and whether that was far from its end."""
-    request = uuid.uuid4().hex
-    inbox = await operator.listen(operator.new_inbox())
-    sampling = f'"sampling":{{"max_tokens":2000,"temperature":2,"seed":{seed},"top_k":0}}'
-    body = HELLO.replace("}]}", f"}}],{sampling}}}")
-    await operator.publish(GENERATE, body.encode(), inbox.subject, {h.REQUEST_ID: request})
-    await inbox.next_msg(timeout=60)
-    await operator.publish(f"{CANCEL}.{request}")
-    pieces = 1
-    while (message := await inbox.next_msg(timeout=10)).data:
-        pieces += 1
-    return (message.headers or {}).get(h.ERROR_CODE), pieces < 500
 
 
 async def test_a_voice_that_cannot_be_served_says_why_and_others_go_on(
@@ -328,37 +227,6 @@ def spoilt(data: bytes) -> bytes:
     return data[:half] + bytes(byte ^ 0xFF for byte in data[half:])
 
 
-async def test_several_answers_to_one_question_are_told_apart(operator: Connection) -> None:
-    sampling = '"sampling":{"n":2,"temperature":1.5,"min_p":0.01,"seed":7,"max_tokens":8}'
-    *said, end = [json.loads(m.data) for m in (await replies(operator, HELLO[:-1] + f",{sampling}}}"))[:-1]]
-    assert {piece.get("choice", 0) for piece in said} == {0, 1}
-    assert [piece["i"] for piece in said] == list(range(len(said)))
-    assert len(end["finish_reasons"]) == 2
-    assert end["usage"]["completion_tokens"] <= 16
-
-
-@pytest.mark.parametrize("penalty", [{"repetition_penalty": 1.9}, {"presence_penalty": 2}])
-async def test_penalties_change_what_is_said(operator: Connection, penalty: dict[str, float]) -> None:
-    async def said(**more: float) -> list[str]:
-        asked = (
-            "hello",
-            "Tell me of the sea.",
-            "What is a list?",
-            "Why is it so?",
-            "Say it again and again.",
-        )
-        greedy = {"temperature": 0, "max_tokens": 60, **more}
-        return await asyncio.gather(*(answer(operator, text, sampling=greedy) for text in asked))
-
-    assert await said(**penalty) != await said()
-
-
-async def test_a_reply_that_takes_longer_than_it_may_is_broken_off(operator: Connection) -> None:
-    got = await replies(operator, HELLO[:-1] + f',"within":0.2,"sampling":{ENDLESS}}}')
-    assert (got[-1].headers or {})[h.ERROR_CODE] == "deadline_passed"
-    assert await answer(operator, "hello"), "and the service goes on"
-
-
 async def scored(operator: Connection, replies: list[str], **asked: object) -> list[float]:
     messages = [{"role": "user", "content": "Who are you?"}]
     body = {"messages": messages, "replies": replies, **asked}
@@ -391,49 +259,6 @@ async def test_a_guild_sees_its_own_models_with_what_was_asked_of_them(
     await answer(operator, "Who are you?", model=trained)
     assert (await served("local"))[name]["hits"] == before["hits"] + 1  # type: ignore[operator]
     assert await served("123") == {}
-
-
-CLIENT = """
-import asyncio, os
-from chorus.common.bus.calls import ask_stream
-from chorus.common.bus.connection import connect
-from chorus.common.contracts.generation import CANCEL, GENERATE, Delta, Generate, GenerateReply
-from pathlib import Path
-from pydantic import TypeAdapter
-
-async def main():
-    key = Path(os.environ["CHORUS_NATS_NKEY_FILE"])
-    async with connect(os.environ["CHORUS_NATS_URL"], user="gateway", nkey_file=key, on_closed=print) as bus:
-        question = Generate.model_validate_json(os.environ["QUESTION"])
-        async for piece in ask_stream(bus, GENERATE, question, TypeAdapter(GenerateReply), cancel=CANCEL):
-            if isinstance(piece, Delta):
-                print("begun", flush=True)
-
-asyncio.run(main())
-"""
-
-
-async def test_a_client_that_is_killed_in_mid_stream_frees_its_slot_within_two_seconds(
-    chorus: RunningChorus, operator: Connection
-) -> None:
-    async def ended() -> tuple[int, str]:
-        stats = json.loads((await operator.request("$SRV.STATS.inference")).data)["endpoints"][0]
-        return stats["num_requests"], stats["last_error"]
-
-    before, _ = await ended()
-    question = HELLO[:-1] + f',"sampling":{ENDLESS}}}'
-    environment = {**os.environ, **chorus.environment("gateway"), "QUESTION": question}
-    client = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CLIENT, env=environment, stdout=asyncio.subprocess.PIPE
-    )
-    assert client.stdout is not None
-    assert await client.stdout.readline() == b"begun\n"
-    client.kill()
-    killed = time.monotonic()
-    while await ended() != (before + 1, "reader_gone"):
-        assert time.monotonic() - killed < 2, await ended()
-        await asyncio.sleep(0.02)
-    await client.wait()
 
 
 async def test_services_are_discovered(operator: Connection) -> None:

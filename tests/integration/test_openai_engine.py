@@ -129,7 +129,7 @@ def settings(url: str, **options: object) -> InferenceSettings:
 
 
 def work(sampling: Sampling = GREEDY, adapter: Adapter | None = None) -> Work:
-    return Work("1", prompt_tokens(TOKENIZER, QUESTION), QUESTION, sampling, adapter)
+    return Work("1", prompt_tokens(TOKENIZER, QUESTION), QUESTION, sampling, adapter, "1")
 
 
 async def said(engine: OpenAIEngine, asked: Work) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from chorus.common.contracts.permissions import USERS
+from chorus.common.contracts.topology import KV_BUCKETS
 from chorus.common.errors import NotPermitted
 from tests.support.servers import Servers
 
@@ -63,6 +64,7 @@ PUBLISH = [
     ("operator", "speech.v1.tts", True),
     ("operator", "speech.v1.stt", True),
     ("operator", "$SRV.PING", True),
+    *(("operator", f"$JS.API.CONSUMER.CREATE.{bucket.name}", True) for bucket in KV_BUCKETS),
     ("operator", "$JS.API.STREAM.INFO.TRAIN", True),
     ("operator", "train.control.abc", True),
     ("operator", "train.job.local", False),

@@ -12,11 +12,13 @@ from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from chorus.common.bus import headers as h
+from chorus.common.bus import replies as replies_module
 from chorus.common.bus.calls import ask
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.discovery import Identity
 from chorus.common.bus.responder import Responder
 from chorus.common.contracts.datasets import IMPORT
+from chorus.common.contracts.generation import CANCEL, SCORE
 from chorus.common.contracts.wire import Request, Wire
 from chorus.common.errors import ChorusError, InternalError, InvalidInput, NotFound, TimedOut, Unavailable
 from chorus.common.telemetry.metrics import RequestMetrics
@@ -36,16 +38,28 @@ Handle = Callable[[Question], Awaitable[BaseModel]]
 
 @asynccontextmanager
 async def serving(
-    servers: Servers, handle: Handle, *, slots: int = 4, backlog: int = 100, grace: float = 5.0
+    servers: Servers,
+    handle: Handle,
+    *,
+    slots: int = 4,
+    backlog: int = 100,
+    grace: float = 5.0,
+    long: bool = False,
 ) -> AsyncIterator[Connection]:
-    """A service that answers with `handle`, on a subject that users may use; gives a client's connection."""
+    """A service that answers with `handle`, on a subject that users may use; gives a client's connection.
+
+    With `long` it is `SCORE`, whose work ends with whoever asked.
+    """
     async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(servers.connected("trainer"))
+        server = await stack.enter_async_context(servers.connected("inference" if long else "trainer"))
         client = await stack.enter_async_context(servers.connected("gateway"))
         identity = Identity("echo", "abc123", "1.2.3", "For tests")
         metrics = RequestMetrics(CollectorRegistry())
         responder = Responder(server, identity, metrics, slots=slots, backlog=backlog, grace=grace)
-        responder.answer("echo", IMPORT, Question, handle)
+        if long:
+            responder.answer("score", SCORE, Question, handle, cancel=CANCEL)
+        else:
+            responder.answer("echo", IMPORT, Question, handle)
         await stack.enter_async_context(responder)
         yield client
 
@@ -197,6 +211,95 @@ async def test_a_request_past_its_deadline_is_not_begun(servers: Servers) -> Non
         reply = await client.request(IMPORT, b'{"text":"a"}', headers={h.DEADLINE: past})
         assert reply.headers is not None
         assert reply.headers[h.ERROR_CODE] == "deadline_passed"
+
+
+async def test_one_id_is_for_one_request_at_a_time(servers: Servers) -> None:
+    go = asyncio.Event()
+
+    async def wait(question: Question) -> Answer:
+        await go.wait()
+        return Answer(text=question.text)
+
+    async with serving(servers, wait) as client:
+        one, two = [
+            asyncio.create_task(
+                client.request(IMPORT, b'{"text":"a"}', timeout=5, headers={h.REQUEST_ID: "same"})
+            )
+            for _ in range(2)
+        ]
+        refused = await two
+        assert refused.headers is not None
+        assert refused.headers[h.ERROR_CODE] == "request_id_in_use"
+        assert refused.headers[h.ERROR_STATUS] == "409"
+        go.set()
+        assert b'"a"' in (await one).data
+        again = await client.request(IMPORT, b'{"text":"b"}', headers={h.REQUEST_ID: "same"})
+        assert b'"b"' in again.data
+
+
+# --- long work for one answer --------------------------------------------------------------------
+class Endless:
+    """Work without an end; notes that it was broken off."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def __call__(self, _: Question) -> Answer:
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+        raise AssertionError
+
+
+async def test_long_work_is_answered_like_any_other(servers: Servers) -> None:
+    async def picky(question: Question) -> Answer:
+        if not question.text:
+            raise InvalidInput("Nothing?", code="very_bad")
+        return await echo(question)
+
+    async with serving(servers, picky, long=True) as client:
+        assert (await ask(client, SCORE, Question(text="a"), Answer, cancel=CANCEL)).text == "a"
+        assert (await ask(client, SCORE, Question(text="a"), Answer)).text == "a"
+        with pytest.raises(InvalidInput, match=r"Nothing\?"):
+            await ask(client, SCORE, Question(text=""), Answer, cancel=CANCEL)
+    async with servers.connected("gateway") as client:
+        with pytest.raises(Unavailable) as error:
+            await ask(client, SCORE, Question(text="a"), Answer, cancel=CANCEL)
+    assert error.value.code == "no_responders"
+
+
+async def test_long_work_ends_when_its_asker_leaves(servers: Servers) -> None:
+    work = Endless()
+    async with serving(servers, work, long=True) as client:
+        asked = asyncio.create_task(ask(client, SCORE, Question(text="a"), Answer, cancel=CANCEL))
+        await work.begun.wait()
+        asked.cancel()
+        async with asyncio.timeout(5):
+            await work.ended.wait()
+
+
+async def test_long_work_ends_when_its_asker_was_killed(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replies_module, "LOOK_EVERY", 0.05)
+    work = Endless()
+    async with serving(servers, work, long=True) as client:
+        await client.publish(SCORE, b'{"text":"a"}', client.new_inbox(), {h.CREDIT: "1"})
+        async with asyncio.timeout(5):
+            await work.ended.wait()
+
+
+async def test_long_work_ends_at_its_deadline(servers: Servers) -> None:
+    work = Endless()
+    async with serving(servers, work, long=True) as client:
+        soon = str(int(time.time() * 1000) + 300)
+        reply = await client.request(SCORE, b'{"text":"a"}', timeout=5, headers={h.DEADLINE: soon})
+        assert reply.headers is not None
+        assert reply.headers[h.ERROR_CODE] == "deadline_passed"
+        assert work.ended.is_set()
 
 
 async def test_any_adr32_client_finds_it(servers: Servers) -> None:

@@ -264,6 +264,50 @@ def test_windows_are_capped_and_each_job_has_its_turn() -> None:
     played(play())
 
 
+def test_a_window_is_whole_however_long_the_engine_needs_to_finish() -> None:
+    async def play() -> None:
+        machine = Machine()
+        answering = asyncio.create_task(machine.answer())
+        await until(lambda: machine.serves, within=60)
+        training = asyncio.create_task(machine.train("aaaaaaaaaa"))
+        await until(lambda: machine.lease.is_held, within=120)
+        lease = machine.lease
+        assert lease.until == machine.engine.slept[0] + timedelta(seconds=DRAINS)
+        await until(lambda: machine.engine.asleep_until == lease.until, within=5)
+        training.cancel()
+        answering.cancel()
+
+    played(play())
+
+
+def test_an_engine_that_could_not_sleep_is_told_again() -> None:
+    class Sleepless(AnEngine):
+        async def sleep(self, until: datetime) -> None:
+            await super().sleep(until)
+            if len(self.slept) == 1:
+                raise InternalError("It does not sleep.")
+
+    async def play() -> None:
+        lease = Lease(state="taken", at=AT, until=AT + timedelta(seconds=TRAINING))
+        stored = {"gpu": Entry("gpu", lease, 1)}
+        engine = Sleepless(Gpu(), "engine")
+        shared = Answering(
+            Leases(stored, Process()),
+            "gpu",
+            engine,
+            instance="i",
+            training_window=TRAINING,
+            answering_window=ANSWERING,
+            clock=lambda: AT,
+        )
+        with pytest.raises(InternalError):
+            await shared.look()
+        await shared.look()
+        assert len(engine.slept) == 2
+
+    played(play())
+
+
 def test_a_job_that_gets_no_further_in_its_windows_fails_and_says_so() -> None:
     async def play() -> None:
         machine = Machine()

@@ -58,6 +58,7 @@ def test_nothing_in_a_record_is_an_option_or_closes_quotes() -> None:
             "invalid_test_data",
             "character 3, near [{'text': 'a'}]. Texts stand in straight",
         ),
+        ('{"text', "invalid_test_data", "Unterminated string starting at character 2"),
         ('[{"text": "a" "label": "b"}]', "invalid_test_data", "Expecting ',' delimiter at character 15"),
         ('[\n {"text": "a"},\n {"text": }\n]', "invalid_test_data", "line 3, character 11"),
         ('{"text": "a"}\n{"text": b}', "invalid_test_data", "Line 2: Expecting value at character 10"),

@@ -216,8 +216,8 @@ async def test_what_did_not_fit_is_told_below_an_answer() -> None:
     _, text = await shown(Stream(written(Delta(i=0, text="Hm"), **ended)))
     assert text.splitlines() == [
         "Hm",
-        "(1 example did not fit.)",
-        "(3 older messages did not fit.)",
+        "(1 example did not fit the model's memory.)",
+        "(3 older messages did not fit the model's memory.)",
         "(Cut off: the answer reached its length limit.)",
     ]
 
@@ -323,5 +323,6 @@ async def test_a_file_is_saved_and_nothing_is_overwritten(tmp_path: Path) -> Non
         ended, text = await shown(File(str(path), FakeDownload(data), "Here it is:"))
         assert ended is worked
         assert ("[file_exists]" in text) is not worked
+        assert ("Here it is:" in text) is worked, "of what is not there nothing is told"
     assert path.read_bytes() == b"PK"
     assert not (await shown(File(str(tmp_path / "none" / "x"), FakeDownload(b"x"))))[0]

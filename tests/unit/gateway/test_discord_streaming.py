@@ -119,7 +119,7 @@ async def test_a_long_answer_goes_on_in_further_messages(place: FakePlace) -> No
     ("answer", "shown"),
     [
         (pieces(["Hi."], "length"), "Hi.\n-# Cut off: the answer reached its length limit."),
-        (pieces(["Hi."], dropped=3), "Hi.\n-# 3 older messages did not fit."),
+        (pieces(["Hi."], dropped=3), "Hi.\n-# 3 older messages did not fit the model's memory."),
         (pieces([" ", "\n"]), "-# The model gave an empty answer."),
     ],
 )
@@ -156,7 +156,7 @@ async def test_why_one_waits_is_a_message_that_becomes_the_answer(place: FakePla
     assert [text for _, text in posted.versions] == [
         "-# 3 ahead of you",
         "Hello.",
-        "Hello.\n-# 2 examples did not fit.",
+        "Hello.\n-# 2 examples did not fit the model's memory.",
     ]
 
 
@@ -172,7 +172,10 @@ async def test_several_answers_grow_below_their_titles(place: FakePlace) -> None
     (posted,) = place.posted
     code = "```py\nx = 1\n```"
     assert posted.versions[0][1] == f"**main@1**\n…\n**main@2**\n{code}"
-    assert posted.text == f"**main@1**\nHello.\n**main@2**\n{code}\n-# 2 examples did not fit."
+    assert (
+        posted.text
+        == f"**main@1**\nHello.\n**main@2**\n{code}\n-# 2 examples did not fit the model's memory."
+    )
 
 
 async def test_an_answer_that_breaks_off_is_shown_with_its_reason(place: FakePlace) -> None:
@@ -349,6 +352,16 @@ async def test_one_that_is_private_is_handed_over_aside(place: FakePlace, size: 
     assert place.private.files == ([("words.zip", b"PK")] if size == 2 else [])
     assert place.private.texts[0].startswith("Your words:")
     assert ("<https://files.example/words.zip>" in place.private.texts[0]) == (size > 100)
+
+
+async def test_a_card_that_is_private_is_shown_aside(place: FakePlace) -> None:
+    card = Card("Where models were wrong", ("", "question"), [("✗", "Wifi?")], private=True)
+    await renderer(place).show(card)
+    assert place.texts == ["**Where models were wrong**\n- ✗ · Wifi?"], "nobody else reads here"
+    place.private = FakePlace()
+    await renderer(place).show(card)
+    assert place.texts[1:] == ["Sent to you as a direct message."]
+    assert place.private.texts == ["**Where models were wrong**\n- ✗ · Wifi?"]
 
 
 async def test_where_nobody_else_reads_it_is_handed_over_at_once(place: FakePlace) -> None:

@@ -126,7 +126,7 @@ def test_a_missing_parameter_is_named() -> None:
     class Need(Parameters):
         job: str
 
-    with pytest.raises(InvalidInput, match="`job` is missing"):
+    with pytest.raises(InvalidInput, match=r"`job` is missing\. `!help`"):
         bind(Need, "job", "")
 
 

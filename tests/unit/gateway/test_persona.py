@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chorus.common.contracts.guild import EXAMPLES_KEPT, Exchange
+from chorus.common.contracts.guild import EXAMPLES_KEPT, Exchange, Persona
 from chorus.gateway.commands.context import Trust
 from chorus.gateway.commands.ports import Upload
 from chorus.gateway.commands.replies import Card, Problem, Stream, Text
@@ -66,6 +66,22 @@ async def test_a_channel_may_have_its_own(world: World) -> None:
     assert (await asked(world, "!ask hi", "7"))[0] == ("system", "You are a cat.")
 
 
+async def test_it_is_kept_with_whoever_gave_it(world: World) -> None:
+    await told(world, "!persona You are a cat.")
+    await told(world, "!persona here=yes You are a pirate.", "7")
+    kept = world.guilds.others
+    assert kept.persona == Persona(text="You are a cat.", by="42")
+    assert kept.personas == {"7": Persona(text="You are a pirate.", by="42")}
+
+
+async def test_to_show_it_changes_nothing_and_channels_are_named_where_there_are_any(world: World) -> None:
+    await told(world, "!persona You are a cat.")
+    for line in ("!persona", "!persona show", "!persona Show"):
+        assert (await told(world, line)).startswith("Persona:\nYou are a cat.\n")
+        assert "channel" not in await told(world, line)
+        assert "here=yes" in await told(world, line, "7")
+
+
 async def test_only_who_runs_the_place_gives_a_persona_and_everybody_sees_it(world: World) -> None:
     assert await refused(world, "!persona You are mine.", admin=False) == "not_permitted"
     assert await refused(world, "!persona clear", admin=False) == "not_permitted"
@@ -76,8 +92,9 @@ async def test_a_persona_has_limits(world: World) -> None:
     assert await refused(world, f"!persona {'x' * 4001}") == "invalid_parameter"
     assert await refused(world, '!persona " "') == "invalid_parameter"
     assert await refused(world, "!persona You are. here=yes") == "no_channel"
+    kept = Persona(text="x", by="7")
     world.guilds.others = world.guilds.others.model_copy(
-        update={"personas": {str(channel): "x" for channel in range(500)}}
+        update={"personas": {str(channel): kept for channel in range(500)}}
     )
     assert await refused(world, "!persona You are. here=yes", channel="new") == "too_many_personas"
     assert await told(world, "!persona You are. here=yes", "7"), "one that is there can be changed"

@@ -12,7 +12,7 @@ from chorus.common.contracts.datasets import Turn
 from chorus.common.contracts.feedback import Prediction
 from chorus.common.contracts.feedback import TestRecord as Kept
 from chorus.common.contracts.generation import Delta, End, ReplyScore, Usage, Waiting
-from chorus.common.contracts.guild import Exchange, GuildSettings
+from chorus.common.contracts.guild import Exchange, GuildSettings, Persona
 from chorus.common.contracts.models import ModelRecord, Stale
 from chorus.common.errors import ChorusError, InvalidInput, Unavailable
 from chorus.gateway.commands import testing
@@ -92,7 +92,7 @@ async def test_each_is_asked_as_people_would_be_answered_but_greedily() -> None:
     answers = Answers(**{"When do you open?": " at SEVEN. "})
     world, ctx = place(answers)
     shown = Exchange(user="Hi", bot="Ahoy", by="1")
-    world.guilds.others = GuildSettings(persona="You are a cat.", examples=[shown])
+    world.guilds.others = GuildSettings(persona=Persona(text="You are a cat.", by="7"), examples=[shown])
     world.models.chosen = "club"
     course, last = await seen(ctx, f'!test [{HOURS}, {{"text": "Wifi?"}}]')
     assert [(moment.done, moment.total) for moment in course] == [(0, 2), (1, 2), (2, 2)]
@@ -285,6 +285,7 @@ async def test_errors_shows_the_newest_tests() -> None:
         shown = await errors_of(world, line, admin=admin)
         assert isinstance(shown, Card)
         assert [row[1] for row in shown.rows if row[0] == "→"] == models, line
+        assert shown.private == ("main@1" in models), "what others asked is for whoever runs the place alone"
     world.privacy.records["7"] = ConsentRecord(guild="local", person="7", state="out", said_by="7", at=AT)
     without = await errors_of(world, "!errors")
     assert isinstance(without, Card)

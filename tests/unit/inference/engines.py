@@ -107,7 +107,7 @@ def metrics() -> InferenceMetrics:
 
 
 def work(adapter: Adapter | None = None) -> Work:
-    return Work("1", [1, 2, 3, 4, 5], QUESTION, Sampling(), adapter)
+    return Work("1", [1, 2, 3, 4, 5], QUESTION, Sampling(), adapter, "1")
 
 
 async def until(true: Callable[[], object]) -> None:

@@ -109,7 +109,7 @@ async def started(url: str, **options: Any) -> OpenAIEngine:
 
 
 def work(adapter: Adapter | None = None, turns: list[Turn] | None = None, **sampling: Any) -> Work:
-    return Work("request-1", PROMPT, turns or [], Sampling(**sampling), adapter)
+    return Work("request-1", PROMPT, turns or [], Sampling(**sampling), adapter, "1")
 
 
 async def written(engine: OpenAIEngine, asked: Work) -> list[Piece]:

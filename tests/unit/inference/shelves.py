@@ -159,6 +159,9 @@ class StrictEngine:
         self.answering = Counter[str]()
         self.dead: str | None = None
         self.refuses: ChorusError | Exception | None = None
+        self.fatal: str | None = None
+        """The adapter that ends it by its first answer."""
+        self.unloads: list[str] = []
         self.go_on = asyncio.Event()
         self.go_on.set()
 
@@ -186,12 +189,16 @@ class StrictEngine:
     async def unload(self, adapter: Adapter) -> None:
         assert not self.answering[adapter.sha256], "unloaded in mid-answer"
         await asyncio.sleep(0)
+        self.unloads.append(adapter.name)
         self.loaded.pop(adapter.sha256, None)
 
     async def generate(self, work: Work) -> AsyncGenerator[Piece, None]:
         adapter = work.adapter
         assert adapter is not None
         self.canaries += work.id.startswith("canary")
+        if adapter.name == self.fatal:
+            assert not work.again, "the next engine would end, too"
+            raise Unavailable("dead", code="engine_died")
         self.answering[adapter.sha256] += 1
         try:
             for _ in range(3):

@@ -150,9 +150,21 @@ async def test_all_lines_together_have_an_end() -> None:
     async with guests(at_once=2, waiting=4) as hall:
         for guild in "abc":
             await hall.ask(guild, 2)
-        (late,) = await hall.ask("d")
+        (late,) = await hall.ask("c")
         assert refused(late).code == "busy"
         assert "4 ahead" in refused(late).message
+
+
+async def test_a_few_guilds_that_fill_the_line_keep_no_other_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission_module, "NEWCOMERS", 1)
+    async with guests(at_once=2, waiting=4) as hall:
+        for guild in "abc":
+            await hall.ask(guild, 2)
+        newcomer, more = await hall.ask("d", 2)
+        assert not newcomer.done()
+        assert refused(more).code == "busy", "one, not a line of its own"
+        (later,) = await hall.ask("e")
+        assert refused(later).code == "busy", "not without end"
 
 
 async def test_where_nobody_may_wait_a_free_slot_is_still_had() -> None:
@@ -282,7 +294,7 @@ def test_whoever_comes_and_goes_no_slot_is_lost(
                 elif deed == "end" and hall.held:
                     await hall.let_go(which % len(hall.held))
                 assert len(hall.held) <= at_once
-                assert hall.admission.waiting <= waiting
+                assert hall.admission.waiting <= waiting + len("abcd"), "one more for each"
                 if hall.admission.waiting:
                     assert hall.held, "nobody waits for nothing"
 

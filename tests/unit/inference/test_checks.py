@@ -14,6 +14,7 @@ from chorus.inference.generation.checks import (
     CONFIG,
     WEIGHTS,
     Served,
+    check_answers,
     check_files,
     check_manifest,
     check_prompt,
@@ -188,11 +189,26 @@ def test_layers_of_a_base_that_is_packed_are_not_known(tmp_path: Path) -> None:
 
 
 def test_a_prompt_that_is_too_short() -> None:
-    check_prompt([1, 2, 3, 4, 5])
+    check_prompt([1, 2, 3, 4, 5], 6)
     with pytest.raises(InvalidInput) as error:
-        check_prompt([1, 2, 3])
+        check_prompt([1, 2, 3], 6)
     assert error.value.code == "prompt_too_short"
     assert str(error.value) == "The prompt has 3 tokens; at least 5 are needed."
+
+
+def test_a_prompt_that_leaves_no_room() -> None:
+    with pytest.raises(InvalidInput) as error:
+        check_prompt([1, 2, 3, 4, 5], 5)
+    assert error.value.code == "prompt_too_long"
+
+
+def test_answers_that_would_be_the_same() -> None:
+    check_answers(1, 0)
+    check_answers(2, 0.1)
+    check_answers(2, None)
+    with pytest.raises(InvalidInput) as error:
+        check_answers(2, 0)
+    assert (error.value.code, error.value.param) == ("same_answers", "temperature")
 
 
 def test_a_folder_is_whole_with_each_files_every_byte(tmp_path: Path) -> None:

@@ -275,9 +275,12 @@ class Endpoints:
 
     def __init__(self) -> None:
         self.subjects: list[str] = []
+        self.cancelled: set[str] = set()
 
-    def stream(self, name: str, subject: str, *_: object, **__: object) -> None:
+    def stream(self, name: str, subject: str, *_: object, cancel: str | None = None) -> None:
         self.subjects.append(subject)
+        if cancel:
+            self.cancelled.add(subject)
 
     answer = stream
 
@@ -288,3 +291,4 @@ def test_a_base_answers_under_its_name_and_the_default_one_also_without(default:
     Service().handlers.register(endpoints, "starter", default=default)
     named = {of_base(GENERATE, "starter"), of_base(SCORE, "starter"), SERVED}
     assert set(endpoints.subjects) == named | ({GENERATE, SCORE} if default else set())
+    assert endpoints.cancelled == set(endpoints.subjects) - {SERVED}, "whoever left is not worked for"

@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from chorus.common.contracts.wire import now
-from chorus.common.errors import Misconfigured, Unavailable
+from chorus.common.errors import InvalidInput, Misconfigured, Unavailable
 from chorus.inference.generation.host import Host
 from chorus.inference.generation.life import Patience
 from chorus.inference.generation.ports import Adapter
@@ -75,6 +75,52 @@ async def test_a_question_that_had_no_word_yet_is_asked_of_the_next_engine() -> 
         assert first.told == ["close"]
         assert second.loaded == [ADAPTER.name], "the new one knew no adapters"
         assert forgotten == ["all"]
+
+
+async def test_who_is_caught_by_a_death_hears_that_an_engine_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("chorus.inference.generation.waiting.SOON", 0.0)
+    told = Told()
+    async with kept(Double(dies_at=0)) as (host, _):
+        asked = replace(work(), tell=told)
+        assert [piece.text async for piece in host.generate(asked)] == ["The ", "cat.", ""]
+    assert {each.code for each in told.all} == {"starting"}
+
+
+async def test_what_is_not_to_be_asked_again_is_asked_once() -> None:
+    async with kept(Double(dies_at=0)) as (host, starts):
+        with pytest.raises(Unavailable) as error:
+            await anext(host.generate(replace(work(), again=False)))
+        assert error.value.code == "engine_died"
+        assert await said(host) == "The cat."
+        assert len(starts.done) == 2
+
+
+async def test_an_adapter_that_an_engine_dies_of_is_not_given_to_the_next_one() -> None:
+    class Mortal(Double):
+        async def load(self, adapter: Adapter) -> None:
+            self.die()
+            self._check()
+
+    async with kept(Mortal()) as (host, starts):
+        with pytest.raises(InvalidInput) as error:
+            await host.load(ADAPTER)
+        assert error.value.code == "unsupported_adapter"
+        await until(lambda: len(starts.done) == 2)
+        second = starts.done[1]
+        assert isinstance(second, Double)
+        assert second.loaded == []
+
+
+async def test_an_adapter_that_comes_after_a_death_is_not_blamed_for_it() -> None:
+    first = Double()
+    async with kept(first) as (host, starts):
+        first.die()
+        await host.load(ADAPTER)
+        second = starts.done[1]
+        assert isinstance(second, Double)
+        assert second.loaded == [ADAPTER.name]
 
 
 async def test_a_score_is_asked_for_again_too() -> None:
@@ -207,7 +253,7 @@ async def test_what_is_being_written_is_finished_before_it_sleeps() -> None:
     async with kept(first) as (host, _):
         first.held.clear()
         answer = asyncio.create_task(said(host))
-        await until(lambda: not host._idle.is_set())  # pyright: ignore[reportPrivateUsage]
+        await until(lambda: not host._in_hand.is_none)  # pyright: ignore[reportPrivateUsage]
         asleep = asyncio.create_task(host.sleep(SOON))
         await until(lambda: host.state == "asleep")
         assert (await refused(host)).code == "engine_asleep", "but nothing new is begun"
@@ -216,6 +262,72 @@ async def test_what_is_being_written_is_finished_before_it_sleeps() -> None:
         assert await answer == "The cat."
         await asleep
         assert first.told == ["close"]
+
+
+async def test_what_is_written_for_too_long_is_broken_off_when_it_has_to_sleep() -> None:
+    first = Double()
+    async with kept(first, patience=replace(QUICK, grace=0.01)) as (host, _):
+        first.held.clear()
+        answer = asyncio.create_task(refused(host))
+        await until(lambda: not host._in_hand.is_none)  # pyright: ignore[reportPrivateUsage]
+        await host.sleep(SOON)
+        assert (await answer).code == "engine_asleep"
+        assert first.told == ["close"]
+
+
+async def test_who_does_not_take_what_is_written_keeps_nobody_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chorus.inference.generation.in_hand.LEAVES_WITHIN", 0.0)
+    first = Double()
+    async with kept(first, patience=replace(QUICK, grace=0.01)) as (host, _):
+        pieces = host.generate(work())
+        await anext(pieces)
+        await host.sleep(SOON)
+        assert first.told == ["close"]
+        await pieces.aclose()
+
+
+async def test_one_that_sleeps_already_learns_until_when() -> None:
+    first = Double()
+    async with kept(first, sleep="weights") as (host, _):
+        await host.sleep(SOON)
+        await host.sleep(SOON + timedelta(minutes=1))
+        assert (host.until, first.told) == (SOON + timedelta(minutes=1), ["sleep"])
+
+
+async def test_one_that_does_not_sleep_ends() -> None:
+    class Sleepless(Double):
+        async def sleep(self) -> None:
+            raise RuntimeError("no memory")
+
+    first = Sleepless()
+    async with kept(first, sleep="weights") as (host, starts):
+        await host.sleep(SOON)
+        assert first.told == ["close"]
+        await host.wake()
+        assert (await said(host), len(starts.done)) == ("The cat.", 2)
+
+
+async def test_one_that_was_started_before_the_delay_was_over_is_let_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    delayed, over = asyncio.Event(), asyncio.Event()
+
+    async def delay(_: float) -> None:
+        delayed.set()
+        await over.wait()
+
+    first, second = Double(), Double()
+    async with kept(first, second, sleep="weights") as (host, starts):
+        with monkeypatch.context() as patch:
+            patch.setattr("chorus.inference.generation.life.asyncio.sleep", delay)
+            first.die()
+            await delayed.wait()
+        await host.sleep(SOON)
+        await host.wake()
+        over.set()
+        second.die()
+        await until(lambda: len(starts.done) == 3 and host.state == "ready")
+        assert second.told == ["close"]
 
 
 async def test_weights_may_stay_in_memory() -> None:

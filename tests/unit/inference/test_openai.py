@@ -62,6 +62,7 @@ async def test_a_prompt_goes_as_token_ids_and_comes_back_in_pieces(
     assert server.body == {
         "model": "served",
         "prompt": PROMPT,
+        "cache_salt": "1",
         "stream": True,
         "stream_options": {"include_usage": True, "continuous_usage_stats": True},
         "max_tokens": 512 - len(PROMPT),
@@ -79,7 +80,15 @@ async def test_what_openai_does_not_have_is_sent_only_where_it_was_asked_for(
 ) -> None:
     server.answers["POST /v1/completions"] = WHOLE
     await written(engine, work())
-    assert server.body.keys() == {"model", "prompt", "stream", "stream_options", "max_tokens", "temperature"}
+    assert server.body.keys() == {
+        "model",
+        "prompt",
+        "cache_salt",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "temperature",
+    }
     assert server.body["temperature"] == 0, "what its makers say"
     await written(engine, work(top_k=0, min_p=0.1, repetition_penalty=1.1, max_tokens=3))
     assert [server.body[name] for name in ("top_k", "min_p", "repetition_penalty")] == [0, 0.1, 1.1]
@@ -89,7 +98,7 @@ async def test_what_openai_does_not_have_is_sent_only_where_it_was_asked_for(
 async def test_each_of_several_answers_has_its_end(server: Server, engine: OpenAIEngine) -> None:
     events = event("a", 1), event("b", 1, index=1), event("c", 2, "length", 1), event("", 1, "stop")
     server.answers["POST /v1/completions"] = stream_of(*events, "[DONE]")
-    pieces = await written(engine, work(n=2))
+    pieces = await written(engine, work(n=2, temperature=1))
     assert server.body["n"] == 2
     assert [(piece.choice, piece.text, piece.tokens) for piece in pieces if piece.text] == [
         (0, "a", 1),
@@ -125,10 +134,16 @@ async def test_a_server_for_conversations_gets_them_as_training_words_them(
 
 async def test_prompts_that_cannot_be_answered_are_not_sent(engine: OpenAIEngine) -> None:
     for prompt, code in (([1, 2], "prompt_too_short"), ([1] * 512, "prompt_too_long")):
-        asked = Work("1", prompt, [], Sampling(), None)
+        asked = Work("1", prompt, [], Sampling(), None, "1")
         with pytest.raises(InvalidInput) as caught:
             await written(engine, asked)
         assert caught.value.code == code
+
+
+async def test_several_answers_that_would_be_the_same_are_not_asked_for(engine: OpenAIEngine) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await written(engine, work(n=2, temperature=0))
+    assert caught.value.code == "same_answers"
 
 
 async def test_leaving_an_answer_closes_the_connection(server: Server, engine: OpenAIEngine) -> None:

@@ -2,68 +2,23 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
+from prometheus_client import CollectorRegistry
 
-from chorus.common.contracts.datasets import Turn
-from chorus.common.contracts.generation import Sampling
 from chorus.common.contracts.models import ModelRecord, Stale
 from chorus.common.contracts.wire import now
-from chorus.common.errors import ChorusError, InvalidInput, Unavailable
+from chorus.common.errors import Unavailable
 from chorus.inference.generation.catalogue import Found, Known
-from chorus.inference.generation.ports import Adapter, Work
+from chorus.inference.generation.ports import Adapter
 from chorus.inference.generation.residency import Residency
+from chorus.inference.metrics import InferenceMetrics
 from tests.unit.inference.engines import metrics, until
-from tests.unit.inference.shelves import SERVED, Store, StrictEngine, shelf_of, size_of, written
-
-
-class World:
-    """A store with adapters, a shelf, an engine, and the residents of that engine."""
-
-    def __init__(self, folder: Path, count: int, capacity: int) -> None:
-        self.store = Store()
-        self.adapter = folder / "adapter"
-        self.adapter.mkdir()
-        written(self.adapter)
-        self.cache = folder / "cache"
-        self.engine = StrictEngine(capacity)
-        self.published = [self.store.publish(self.adapter, f"m{number:03}") for number in range(count)]
-        self.allow_on_disk(10**9)
-
-    def allow_on_disk(self, limit: int) -> None:
-        """So many bytes, from now on."""
-        shelf = shelf_of(self.store, self.cache, limit)
-        self.residency = Residency(self.engine, SERVED, shelf, metrics())
-
-    async def ask(self, *choices: Found) -> str:
-        """One answer, and who gave it."""
-        async with self.residency.use("1", choices) as (found, adapter):
-            work = Work("1", [1] * 5, [Turn(role="user", content="?")], Sampling(), adapter)
-            async with aclosing(self.engine.generate(work)) as pieces:
-                said = {piece.text async for piece in pieces}
-        assert said == {f"1/{found.name}"}, "all of it is by the one who was asked"
-        return found.name
-
-    def names(self) -> set[str]:
-        """Of those in the engine."""
-        known = {each.version.manifest.sha256: each.name for each in self.published}
-        return {known[sha256] for sha256 in self.engine.loaded}
-
-
-def world_of(folder: Path, count: int, capacity: int) -> tuple[World, list[Found]]:
-    """So many adapters, and an engine that holds so many of them."""
-    world = World(folder, count, capacity)
-    return world, world.published
-
-
-def began(work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-    return asyncio.create_task(work)
+from tests.unit.inference.shelves import SERVED, shelf_of, size_of
+from tests.unit.inference.worlds import began, world_of
 
 
 def record_of(found: Found, **aliases: int) -> ModelRecord:
@@ -78,15 +33,6 @@ async def test_it_is_loaded_and_tried_once_however_many_ask(tmp_path: Path) -> N
     assert set(world.store.gets.values()) == {1}
 
 
-async def test_the_least_recently_used_makes_room(tmp_path: Path) -> None:
-    world, (a, b, c) = world_of(tmp_path, 3, capacity=2)
-    for found in (a, b, a, c):
-        await world.ask(found)
-    assert world.names() == {a.name, c.name}
-    await world.ask(b)
-    assert world.engine.canaries == 3, "one that was here before is not tried again"
-
-
 async def test_what_answers_is_not_unloaded_and_who_needs_its_place_waits(tmp_path: Path) -> None:
     world, (a, b) = world_of(tmp_path, 2, capacity=1)
     async with AsyncExitStack() as in_use:
@@ -97,54 +43,6 @@ async def test_what_answers_is_not_unloaded_and_who_needs_its_place_waits(tmp_pa
         assert not other.done()
     assert await other == b.name
     assert world.names() == {b.name}
-
-
-async def test_the_one_with_the_fewest_requests_leaves(tmp_path: Path) -> None:
-    world, (a, b, c) = world_of(tmp_path, 3, capacity=2)
-    async with world.residency.use("1", [a]), world.residency.use("1", [a]):
-        async with world.residency.use("1", [b]):
-            other = began(world.ask(c))
-            await until(lambda: len(world.residency.listing("1")) == 3)
-        assert await other == c.name
-        assert world.names() == {a.name, c.name}
-
-
-async def test_nobody_starves_beside_one_that_is_always_asked(tmp_path: Path) -> None:
-    """A popular adapter with somebody always in mid-answer would else keep its place for ever."""
-    world, (popular, other) = world_of(tmp_path, 2, capacity=1)
-    stop = asyncio.Event()
-
-    async def again_and_again() -> int:
-        answers = 0
-        while not stop.is_set():
-            await world.ask(popular)
-            answers += 1
-        return answers
-
-    crowd = [began(again_and_again()) for _ in range(8)]
-    await until(lambda: world.engine.answering.total() > 3)
-    async with asyncio.timeout(10):
-        for _ in range(5):
-            await world.ask(other)
-    stop.set()
-    assert min(await asyncio.gather(*crowd)) > 0
-
-
-async def test_places_are_given_in_the_order_of_asking(tmp_path: Path) -> None:
-    world, found = world_of(tmp_path, 6, capacity=1)
-    order: list[str] = []
-
-    async def ask(one: Found) -> None:
-        order.append(await world.ask(one))
-
-    async with world.residency.use("1", [found[0]]):
-        asked = []
-        for place, one in enumerate(found[1:], 2):
-            asked.append(began(ask(one)))
-            await until(lambda place=place: len(world.residency.listing("1")) == place)
-            await world.residency.ready("1", [one])  # in line
-    await asyncio.gather(*asked)
-    assert order == [each.name for each in found[1:]]
 
 
 async def test_hundreds_of_requests_over_200_adapters_and_8_places(tmp_path: Path) -> None:
@@ -199,72 +97,14 @@ async def test_a_full_disk_of_loaded_ones_that_nobody_uses_gives_way(tmp_path: P
     assert error.value.code == "no_room_on_disk"
 
 
-# --- what fails ----------------------------------------------------------------------------------
-async def refused(world: World, *choices: Found) -> str:
-    with pytest.raises(ChorusError) as error:
-        await world.ask(*choices)
-    return error.value.code
-
-
-async def test_all_who_wait_are_told_and_the_place_is_free_again(tmp_path: Path) -> None:
-    world, (bad, good) = world_of(tmp_path, 2, capacity=1)
-    world.engine.refuses = InvalidInput("no", code="unsupported_adapter")
-    assert await asyncio.gather(*(refused(world, bad) for _ in range(9))) == ["unsupported_adapter"] * 9
-    world.engine.refuses = None
-    assert await world.ask(good) == good.name
-    assert world.engine.dead is None
-
-
-async def test_what_nobody_foresaw_is_told_too(tmp_path: Path) -> None:
-    world, (bad,) = world_of(tmp_path, 1, capacity=1)
-    world.engine.refuses = RuntimeError("a bug")
-    with capture_logs() as logs:
-        assert await refused(world, bad) == "adapter_broken"
-    assert [entry["log_level"] for entry in logs if "exc_info" in entry] == ["error"], (
-        "the log has the details"
-    )
-
-
-async def test_what_is_wrong_is_remembered_and_what_may_come_right_is_not(tmp_path: Path) -> None:
+async def test_a_fetch_is_timed_also_where_no_place_is_free(tmp_path: Path) -> None:
     world, (a, b) = world_of(tmp_path, 2, capacity=1)
-    store = world.store
-    objects, store.objects = store.objects, {}
-    assert [await refused(world, a) for _ in range(5)] == ["no_object"] * 5
-    assert store.gets.total() == 1
-    store.objects, store.wrong = objects, Unavailable("away", code="objects_unavailable")
-    assert await refused(world, b) == "objects_unavailable"
-    store.wrong = None
-    assert await world.ask(b) == b.name
-
-
-async def test_the_version_before_stands_in(tmp_path: Path) -> None:
-    world, (bad, good) = world_of(tmp_path, 2, capacity=2)
-    del world.store.objects[bad.version.manifest.key]
-    assert await world.residency.ready("1", [bad, good]) == good
-    assert await world.ask(bad, good) == good.name
-    assert await refused(world, bad) == "no_object", "who names it gets the error"
-
-
-async def test_nothing_stands_in_for_what_may_come_right(tmp_path: Path) -> None:
-    world, (bad, good) = world_of(tmp_path, 2, capacity=2)
-    world.store.wrong = Unavailable("away", code="objects_unavailable")
-    assert await refused(world, bad, good) == "objects_unavailable"
-
-
-async def test_where_none_can_be_had_the_first_ones_error_is_told(tmp_path: Path) -> None:
-    world, (bad, worse) = world_of(tmp_path, 2, capacity=2)
-    world.store.objects[bad.version.manifest.key] = b"{}"
-    del world.store.objects[worse.version.manifest.key]
-    assert await refused(world, bad, worse) == "object_corrupt"
-
-
-async def test_a_guild_cannot_use_anothers(tmp_path: Path) -> None:
-    world, (found,) = world_of(tmp_path, 1, capacity=1)
-    await world.ask(found)
-    with pytest.raises(InvalidInput) as error:
-        async with world.residency.use("2", [found]):
-            pytest.fail("it is another guild's")
-    assert error.value.code == "other_guild"
+    registry = CollectorRegistry()
+    shelf = shelf_of(world.store, world.cache)
+    world.residency = Residency(world.engine, SERVED, shelf, InferenceMetrics(registry))
+    async with world.residency.use("1", [a]):
+        await asyncio.gather(*(world.residency.ready("1", [b]) for _ in range(3)))
+    assert registry.get_sample_value("chorus_cold_adapter_seconds_count") == 2
 
 
 # --- ready, and news -----------------------------------------------------------------------------
@@ -340,6 +180,17 @@ async def test_a_new_engine_has_all_loaded_anew_when_they_are_asked(tmp_path: Pa
     assert await world.ask(b) == b.name
     assert world.engine.canaries == 4, "each was tried on each engine"
     assert world.engine.dead is None
+
+
+async def test_a_new_engine_is_not_told_to_unload_what_it_never_had(tmp_path: Path) -> None:
+    world, (idle, used) = world_of(tmp_path, 2, capacity=2)
+    await world.ask(idle)
+    async with world.residency.use("1", [used]):
+        world.engine.loaded.clear()
+        world.residency.forget_all()
+        await until(lambda: len(world.residency._seats.all) == 1)
+        assert world.engine.unloads == []
+    await until(lambda: world.engine.unloads == [f"1/{used.name}"])  # asked again of the new one, perhaps
 
 
 async def test_an_engine_that_comes_while_one_is_loaded_gets_it_too(

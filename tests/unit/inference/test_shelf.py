@@ -11,10 +11,12 @@ import pytest
 from chorus.common.contracts.models import MANIFEST
 from chorus.common.errors import ChorusError, TooLarge, Unavailable
 from chorus.common.objects import CorruptObject
+from chorus.inference.generation import disk as disk_module
 from chorus.inference.generation.catalogue import Found
 from chorus.inference.generation.checks import CONFIG, WEIGHTS
 from chorus.inference.generation.disk import Disk
 from chorus.inference.generation.shelf import Shelf
+from tests.unit.inference.engines import until
 from tests.unit.inference.shelves import Store, shelf_of, size_of, written
 
 
@@ -258,6 +260,55 @@ async def test_one_that_is_borrowed_is_locked_for_other_processes(
     async with shelf.borrow("1", *found), shelf.borrow("1", *found):
         assert not Disk(cache, 0).drop(sha256(found))
     assert Disk(cache, 0).drop(sha256(found))
+
+
+def is_locked(folder: Path) -> bool:
+    """For another process, as it sees it."""
+    theirs = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(theirs, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(theirs)
+    return False
+
+
+def test_who_locks_it_again_never_lets_go_of_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(cache, 100)
+    (cache / "a").mkdir()
+    locked: list[bool] = []
+    lock = disk_module._locked
+
+    def looked(folder: Path, kind: int) -> int | None:
+        locked.append(is_locked(folder))
+        return lock(folder, kind)
+
+    monkeypatch.setattr(disk_module, "_locked", looked)
+    with disk.hold("a"):
+        assert disk.lock("a")
+        assert disk.lock("a")
+    assert locked == [False, True]
+    assert not is_locked(cache / "a")
+
+
+async def test_a_damaged_one_that_is_in_use_is_replaced_in_one_moment(
+    store: Store, adapter: Path, cache: Path
+) -> None:
+    """An engine may look for its folder at any time, and dies where there is none."""
+    found = store.publish(adapter)
+    shelf = shelf_of(store, cache)
+    async with shelf.borrow("1", *found) as used:
+        (used.folder / WEIGHTS).unlink()
+        before = store.gets.total()
+        store.open.clear()
+        again = asyncio.create_task(fetched(shelf, found))
+        await until(lambda: store.gets.total() > before)
+        assert used.folder.is_dir()
+        store.open.set()
+        assert (await again / WEIGHTS).exists()
+        assert is_locked(used.folder)
+    assert kept(cache) == {sha256(found)}
 
 
 def test_what_a_killed_process_left_is_removed_and_what_one_fetches_now_is_not(cache: Path) -> None:

@@ -5,7 +5,10 @@ The real one is asked in `tests/integration/test_inference.py` and beside it.
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncGenerator
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +16,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from chorus.common.base_model import STARTER_FOLDER
 from chorus.common.contracts.generation import Sampling
-from chorus.common.errors import InternalError, InvalidInput, Unavailable
+from chorus.common.errors import InternalError, InvalidInput, Misconfigured, Unavailable
 from chorus.inference.generation.ports import Adapter, Piece, Work
+from chorus.inference.settings import InferenceSettings
 
 ADAPTER = Adapter("guild/voice@1", "a" * 64, Path("/cache/adapters/a"))
 OTHER = Adapter("guild/voice@2", "b" * 64, Path("/cache/adapters/b"))
@@ -81,7 +86,7 @@ def engine_over(fake: FakeVllm, folder: Path) -> Any:
 
 
 def work(adapter: Adapter | None = None, prompt: list[int] = PROMPT, **sampling: Any) -> Work:
-    return Work("r1", prompt, [], Sampling(**sampling), adapter)
+    return Work("r1", prompt, [], Sampling(**sampling), adapter, "1")
 
 
 async def pieces(engine: Any, asked: Work) -> list[Piece]:
@@ -113,6 +118,33 @@ async def test_each_time_an_adapter_is_loaded_it_has_a_number_of_its_own(tmp_pat
     assert fake.removed == [1]
     await pieces(engine, work(ADAPTER))
     assert fake.asked[0][2].lora_int_id == 3
+
+
+async def test_however_many_ask_for_an_adapter_it_is_read_once_and_to_the_end(tmp_path: Path) -> None:
+    fake = FakeVllm(answers((0, "hi", "stop")))
+    fake.silent = True
+    engine = engine_over(fake, tmp_path)
+    first, *others = [asyncio.create_task(engine.load(ADAPTER)) for _ in range(5)]
+    await asyncio.sleep(0)
+    first.cancel()
+    fake.silent = False
+    await asyncio.gather(*others)
+    assert first.cancelled()
+    assert fake.added == [(1, str(ADAPTER.folder))]
+
+
+async def test_an_adapter_that_everybody_has_left_while_it_was_read_can_be_forgotten(tmp_path: Path) -> None:
+    fake = FakeVllm()
+    fake.silent = True
+    engine = engine_over(fake, tmp_path)
+    loading = asyncio.create_task(engine.load(ADAPTER))
+    await asyncio.sleep(0)
+    loading.cancel()
+    forgetting = asyncio.create_task(engine.unload(ADAPTER))
+    await asyncio.sleep(0)
+    fake.silent = False
+    await forgetting
+    assert (fake.added, fake.removed) == ([(1, str(ADAPTER.folder))], [1])
 
 
 async def test_an_adapter_that_vllm_does_not_take_is_refused_and_stays_unloaded(tmp_path: Path) -> None:
@@ -196,6 +228,44 @@ async def test_several_answers_that_would_be_the_same_are_refused(tmp_path: Path
         await pieces(engine_over(fake, tmp_path), work(n=2))
     assert error.value.code == "same_answers"
     assert fake.asked == []
+
+
+async def test_several_answers_may_be_had_where_the_makers_name_no_temperature(tmp_path: Path) -> None:
+    (tmp_path / "generation_config.json").write_text('{"do_sample": true}')
+    assert await pieces(engine_over(FakeVllm(answers((1, "a", "stop"))), tmp_path), work(n=2))
+
+
+async def test_what_is_computed_for_one_guild_is_not_found_by_another(tmp_path: Path) -> None:
+    fake = FakeVllm(answers((0, "a", "stop")))
+    engine = engine_over(fake, tmp_path)
+    for guild in ("1", "2"):
+        await pieces(engine, replace(work(), guild=guild))
+    assert [prompt["cache_salt"] for prompt, _, _ in fake.asked] == ["1", "2"]
+
+
+def test_processes_of_the_engine_inherit_nothing() -> None:
+    from vllm import envs
+
+    import_module("chorus.inference.backends.vllm")
+    assert envs.VLLM_WORKER_MULTIPROC_METHOD == "spawn"
+
+
+@pytest.mark.parametrize(("compiles", "disabled"), [(False, "1"), (True, "0")])
+def test_on_a_cpu_nothing_is_compiled_unless_it_is_wished(
+    monkeypatch: pytest.MonkeyPatch, compiles: bool, disabled: str
+) -> None:
+    """What vLLM compiles in any case would make the first score wait for 30 seconds."""
+    from chorus.inference.backends import vllm
+
+    def started(*_: object, **__: object) -> None:
+        raise ValueError("not here")
+
+    monkeypatch.setenv("TORCHDYNAMO_DISABLE", "0")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("chorus.inference.backends.vllm.AsyncLLM.from_engine_args", started)
+    with pytest.raises(Misconfigured):
+        vllm.start(STARTER_FOLDER, InferenceSettings(compile=compiles))
+    assert os.environ["TORCHDYNAMO_DISABLE"] == disabled
 
 
 async def test_without_advice_the_likeliest_token_is_taken(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Who answers: the base, an adapter or a whole model, each on its engine; all of them asleep at once."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from chorus.inference.generation.host import Host
 from chorus.inference.generation.ports import Adapter
 from chorus.inference.generation.voices import Voice, Voices
 from chorus.inference.generation.whole import WholeModels
-from tests.unit.inference.engines import Double, Starts, Told, metrics, work
+from tests.unit.inference.engines import QUICK, Double, Starts, Told, metrics, work
 from tests.unit.inference.test_whole import Shelf
 
 SOON = now() + timedelta(hours=1)
@@ -49,9 +50,13 @@ class Residency:
     """Adapters of an engine, in memory."""
 
     resident = 1
+    loaded = False
 
     def __init__(self, host: Host) -> None:
         self.host = host
+
+    def is_loaded(self, guild: str, found: Found) -> bool:
+        return self.loaded
 
     async def ready(self, guild: str, choices: Sequence[Found]) -> Found:
         return choices[0]
@@ -75,7 +80,9 @@ async def voices() -> AsyncGenerator[Voices]:
     host = Host(Starts([Double("base")]), metrics())
     shelf: Any = Shelf()
     none: Any = None
-    wholes = WholeModels(shelf, lambda _: Double("whole"), lambda _: none, metrics(), most=1, idle=900)
+    wholes = WholeModels(
+        shelf, lambda _: Double("whole"), lambda _: none, metrics(), most=1, idle=900, patience=QUICK
+    )
     catalogue: Any = Catalogue()
     residency: Any = Residency(host)
     await host.open()
@@ -98,6 +105,15 @@ async def test_each_name_has_its_voice(voices: Voices) -> None:
     assert adapter.adapter is not None
     whole, words = await said(voices, "main@2")
     assert (whole.name, whole.served.base.name, whole.adapter, words) == ("main@2", "main@2", None, "whole")
+
+
+@pytest.mark.parametrize("model", [None, "main@1"])
+async def test_what_is_ready_costs_no_task(
+    voices: Voices, model: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Residency, "loaded", True)
+    monkeypatch.setattr(asyncio, "create_task", lambda *_: pytest.fail("a task"))
+    await voices.ready("1", model, Told())
 
 
 async def test_a_name_that_nobody_has_is_told(voices: Voices) -> None:

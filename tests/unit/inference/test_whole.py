@@ -18,7 +18,7 @@ from chorus.common.contracts.wire import now
 from chorus.common.errors import ChorusError, InternalError, InvalidInput, Unavailable
 from chorus.inference.generation import whole
 from chorus.inference.generation.whole import WholeModels
-from tests.unit.inference.engines import Double, Starts, Told, metrics, until, work
+from tests.unit.inference.engines import QUICK, Double, Starts, Told, metrics, until, work
 
 GUILD = "1"
 SOON = now() + timedelta(hours=1)
@@ -66,7 +66,7 @@ class Place:
         of: Any = self.shelf
         none: Any = None  # nothing is tokenised here
         self.models = WholeModels(
-            of, lambda _: self.starts(), lambda _: none, metrics(), most=most, idle=idle
+            of, lambda _: self.starts(), lambda _: none, metrics(), most=most, idle=idle, patience=QUICK
         )
 
     async def say(self, number: int = 1) -> str:
@@ -160,6 +160,41 @@ async def test_idle_ones_end_and_deleted_ones_too(monkeypatch: pytest.MonkeyPatc
         await until(lambda engine=engine: engine.told == ["close"])
         assert (place.models.listing(None), place.shelf.borrowed) == ([], [])
         watch.cancel()
+
+
+async def test_one_that_made_room_ends_though_the_other_never_begins() -> None:
+    first = Double()
+    place = Place(first)
+    await place.say()
+    other = place.models._begun(GUILD, "main@2", version(2))  # pyright: ignore[reportPrivateUsage]
+    other.ready.cancel()
+    await place.models.close()
+    assert (first.told, place.shelf.borrowed) == (["close"], [])
+
+
+async def test_the_next_one_starts_when_what_made_room_is_gone() -> None:
+    order: list[str] = []
+
+    class Noted(Double):
+        def close(self) -> None:
+            order.append("ended")
+
+    place = Place(Noted())
+    await place.say()
+    start = place.starts.__class__.__call__
+    place.models._start = lambda _: (order.append("started"), start(place.starts))[1]  # pyright: ignore[reportPrivateUsage]
+    await place.say(2)
+    assert order == ["ended", "started"]
+    await place.models.close()
+
+
+async def test_one_that_is_found_idle_is_found_by_nobody_any_more() -> None:
+    place = Place()
+    await place.say()
+    (old,) = place.models._all.values()  # pyright: ignore[reportPrivateUsage]
+    place.models._take_away(old)  # pyright: ignore[reportPrivateUsage]
+    assert place.models.listing(None) == []
+    await place.models.close()
 
 
 async def test_what_is_wrong_with_its_files_is_told_and_tried_again_with_the_next_question() -> None:

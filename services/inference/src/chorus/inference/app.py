@@ -87,7 +87,13 @@ async def _voices(
     shelf = Shelf(open_store(settings), served, disk)
     residency = Residency(host, served, shelf, metrics)
     wholes = WholeModels(
-        shelf, kind.whole, tokenizer.load, metrics, most=kind.wholes, idle=settings.whole_idle
+        shelf,
+        kind.whole,
+        tokenizer.load,
+        metrics,
+        most=kind.wholes,
+        idle=settings.whole_idle,
+        patience=kind.patience,
     )
     catalogue = Catalogue(await open_bucket(connection, MODELS, ModelRecord))
     voices = Voices(host, served, base.facts.remembers, catalogue, residency, wholes)

@@ -73,7 +73,7 @@ class GenerationHandlers:
         """Answer for the base model of this name; as the default one, also who names none."""
         for name in (None, base) if default else (base,):
             responder.stream("generate", of_base(GENERATE, name), Generate, self.generate, cancel=CANCEL)
-            responder.answer("score", of_base(SCORE, name), Score, self.score)
+            responder.answer("score", of_base(SCORE, name), Score, self.score, cancel=CANCEL)
         responder.answer("models", SERVED, ListServed, self.models)
 
     async def generate(self, asked: Generate, replies: ReplyStream) -> None:
@@ -130,7 +130,15 @@ class GenerationHandlers:
         """Pass on what the engine writes; what is to be said at the end."""
         sent = written = 0
         reasons: list[Finish] = ["stop"] * asked.sampling.n
-        work = Work(f"answer-{next(self._works)}", prompt.tokens, prompt.turns, asked.sampling, voice.adapter)
+        work = Work(
+            f"answer-{next(self._works)}",
+            prompt.tokens,
+            prompt.turns,
+            asked.sampling,
+            voice.adapter,
+            asked.guild,
+            tell=replies.send,
+        )
         async with aclosing(self._pacing.gathered(voice.engine.generate(work))) as pieces:  # leaving stops it
             async for piece in pieces:
                 written += piece.tokens

@@ -38,7 +38,7 @@ class InferenceMetrics:
         self._load = timed("adapter_load", "Loading one adapter into the engine")
         self._unloads = counted("adapter_evictions", "Adapters unloaded from the engine")
         self._resident = gauge("adapters_resident", "Adapters in the engine")
-        self._cold = timed("cold_adapter", "Making an adapter ready that was not on this machine")
+        self._cold = timed("cold_adapter", "Fetching and checking an adapter that was not on disk")
         self._starts = counted("engine_starts", "Engines started")
         self._start = timed("engine_start", "Starting an engine")
         self._deaths = counted("engine_deaths", "Engines that died")
@@ -79,7 +79,7 @@ class InferenceMetrics:
         self._resident.set(count)
 
     def cold(self, seconds: float) -> None:
-        """One was fetched, checked and loaded."""
+        """One was fetched and checked."""
         self._cold.observe(seconds)
 
     # --- the engine ------------------------------------------------------------------------------

@@ -81,3 +81,8 @@ class InferenceSettings(CommonSettings):
     """Whether it is sent conversations and not token ids: for servers other than vLLM."""
     openai_adapters: bool = False
     """Whether it loads adapters at run time from our cache's folder, as vLLM does where it is allowed to."""
+
+    @property
+    def capacity(self) -> int:
+        """Adapters that the engine holds: those of one batch are among them."""
+        return max(self.adapters_in_memory, self.adapters_at_once)

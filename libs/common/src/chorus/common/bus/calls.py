@@ -9,7 +9,8 @@ import random
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from nats.aio.msg import Msg
@@ -40,16 +41,20 @@ async def ask(
     *,
     within: float = 10.0,
     patience: float = 0.0,
+    cancel: str | None = None,
 ) -> Answer:
     """Send a question and wait for its one answer, at most `within` seconds.
 
-    An error that may pass is waited out for up to `patience` seconds in all.
+    An error that may pass is waited out for up to `patience` seconds in all. With `cancel`, the work is
+    ended when nobody waits for it any more; for what the service makes long work of.
     Raises the peer's error, `Unavailable` when nobody serves the subject, `TimedOut`, `NotPermitted`.
     """
     again = _Again(patience)
     while True:
         try:
-            return await _ask_once(connection, subject, question, answer, within)
+            if cancel is None:
+                return await _ask_once(connection, subject, question, answer, within)
+            return await _ask_long(connection, subject, question, answer, within, cancel)
         except ChorusError as error:
             await again.after(error)
 
@@ -66,6 +71,21 @@ async def _ask_once(
     if error := h.error_in(reply.headers):
         raise error
     return decode(answer, reply.data)
+
+
+async def _ask_long(
+    connection: Connection,
+    subject: str,
+    question: BaseModel,
+    answer: type[Answer],
+    within: float,
+    cancel: str,
+) -> Answer:
+    async with _asking(connection, subject, question, cancel, within) as asked:
+        asked.ended = True
+        if error := _error_in(asked.first, subject):
+            raise error
+        return decode(answer, asked.first.data)
 
 
 async def ask_stream(
@@ -111,33 +131,53 @@ async def _ask_stream_once(
     next_within: float,
     reply: TypeAdapter[Reply],
 ) -> AsyncGenerator[Reply, None]:
-    inbox: asyncio.Queue[Msg] = asyncio.Queue()
-    subscription = await connection.subscribe(connection.new_inbox(), cb=_into(inbox))
-    request_id = uuid.uuid4().hex
-    deadline = int((time.time() + first_within) * 1000)
-    headers = {h.REQUEST_ID: request_id, h.DEADLINE: str(deadline), h.CREDIT: "1"}
-    ended = False
     within = first_within
-    try:
-        with connection.refusal_of(subject) as refusal:
-            await connection.publish(subject, encode(question), subscription.subject, headers)
-            message = await _first(inbox, refusal, subject, within)
+    async with _asking(connection, subject, question, cancel, first_within) as asked:
+        message = asked.first
         while True:
             if message.reply:
                 await connection.publish(message.reply)  # credit: go on
-            ended = bool(message.headers) or not message.data
+            asked.ended = bool(message.headers) or not message.data
             if error := _error_in(message, subject):
                 raise error
-            if ended:
+            if asked.ended:
                 return
             piece = reply.validate_json(message.data)
             yield piece
             if not isinstance(piece, Waiting):
                 within = next_within
-            message = await _next(inbox, subject, within)
+            message = await _next(asked.inbox, subject, within)
+
+
+@dataclass
+class _Asked:
+    """A question that was sent, and what has come back."""
+
+    inbox: asyncio.Queue[Msg]
+    first: Msg
+    ended: bool = False
+    """Whether nothing more will come."""
+
+
+@asynccontextmanager
+async def _asking(
+    connection: Connection, subject: str, question: BaseModel, cancel: str, within: float
+) -> AsyncGenerator[_Asked]:
+    """A question with an inbox of its own, once the first reply is there; whoever leaves early cancels it."""
+    inbox: asyncio.Queue[Msg] = asyncio.Queue()
+    subscription = await connection.subscribe(connection.new_inbox(), cb=_into(inbox))
+    request_id = uuid.uuid4().hex
+    deadline = int((time.time() + within) * 1000)
+    headers = {h.REQUEST_ID: request_id, h.DEADLINE: str(deadline), h.CREDIT: "1"}
+    asked: _Asked | None = None
+    try:
+        with connection.refusal_of(subject) as refusal:
+            await connection.publish(subject, encode(question), subscription.subject, headers)
+            asked = _Asked(inbox, await _first(inbox, refusal, subject, within))
+        yield asked
     finally:
         with suppress(NatsError):  # the connection may be the very thing that failed
-            if not ended:
+            if asked is None or not asked.ended:
                 await connection.publish(f"{cancel}.{request_id}")
             await subscription.unsubscribe()
 

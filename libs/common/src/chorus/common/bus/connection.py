@@ -67,8 +67,8 @@ class Connection(Client):
             try:
                 await asyncio.wait({answer, refusal}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                if not answer.done():
-                    answer.cancel()
+                if not answer.cancel() and not answer.cancelled():
+                    answer.exception()  # seen, so that asyncio does not warn of it where the caller has left
             if refusal.done():
                 refusal.result()
             return await answer

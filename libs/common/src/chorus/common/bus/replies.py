@@ -80,7 +80,7 @@ async def replying(connection: Connection, inbox: str, *, credit: bool) -> Async
     """
     stream = ReplyStream(connection, inbox, credit=credit)
     if credit:
-        async with _while_read(connection, inbox):
+        async with while_read(connection, inbox):
             yield stream
     else:
         yield stream
@@ -88,8 +88,12 @@ async def replying(connection: Connection, inbox: str, *, credit: bool) -> Async
 
 
 @asynccontextmanager
-async def _while_read(connection: Connection, inbox: str) -> AsyncGenerator[None]:
-    """Cancels what is done within, as `asyncio.timeout` does, when nobody reads the inbox any more."""
+async def while_read(connection: Connection, inbox: str) -> AsyncGenerator[None]:
+    """Cancels what is done within, as `asyncio.timeout` does, when nobody reads the inbox any more.
+
+    Raises `ReaderGone` then. Only for inboxes of those who say `X-Credit: 1`: others take the question
+    whether they are there for their answer.
+    """
     writer = asyncio.current_task()
     assert writer is not None
     gone = False

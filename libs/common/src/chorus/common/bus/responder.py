@@ -14,8 +14,8 @@ drained, requests in hand get `grace` seconds, the rest is cancelled and told so
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
@@ -28,7 +28,7 @@ from pydantic import BaseModel
 from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.discovery import INFO, PING, STATS, Identity, Listing
-from chorus.common.bus.replies import ReaderGone, ReplyStream, replying
+from chorus.common.bus.replies import ReaderGone, ReplyStream, replying, while_read
 from chorus.common.contracts.permissions import QUEUE_GROUP
 from chorus.common.contracts.wire import decode, encode
 from chorus.common.errors import Cancelled, ChorusError, Conflict, InternalError, TimedOut, Unavailable
@@ -80,13 +80,21 @@ class Responder:
         subject: str,
         question: type[Question],
         handle: Callable[[Question], Awaitable[BaseModel]],
+        *,
+        cancel: str | None = None,
     ) -> None:
-        """Serve a subject whose questions have one answer."""
+        """Serve a subject whose questions have one answer.
+
+        With `cancel` the work is ended when nobody waits for it any more: by `<cancel>.<request id>`, at the
+        request's deadline, and, where its asker says `X-Credit: 1`, when that one is gone.
+        """
 
         async def work(asked: Question, message: Msg) -> None:
-            await self._connection.publish(message.reply, encode(await handle(asked)))
+            async with self._while_wanted(message) if cancel else nullcontext():
+                answer = await handle(asked)
+            await self._connection.publish(message.reply, encode(answer))
 
-        self._add(name, subject, question, work, cancel=None)
+        self._add(name, subject, question, work, cancel=cancel)
 
     def stream(
         self,
@@ -100,8 +108,7 @@ class Responder:
         """Serve a subject whose questions have a stream of replies; `<cancel>.<request id>` stops one."""
 
         async def work(asked: Question, message: Msg) -> None:
-            credit = (message.headers or {}).get(h.CREDIT) == "1"
-            async with replying(self._connection, message.reply, credit=credit) as replies:
+            async with replying(self._connection, message.reply, credit=_gives_credit(message)) as replies:
                 await handle(asked, replies)
 
         self._add(name, subject, question, work, cancel=cancel)
@@ -197,9 +204,22 @@ class Responder:
 
     def _check_deadline(self, message: Msg) -> None:
         """A request whose asker has given up meanwhile is not worth starting."""
-        deadline = (message.headers or {}).get(h.DEADLINE, "")
-        if deadline.isdigit() and int(deadline) < time.time() * 1000:
+        left = _time_left(message)
+        if left is not None and left < 0:
             raise TimedOut("The request waited past its deadline.", code="deadline_passed")
+
+    @asynccontextmanager
+    async def _while_wanted(self, message: Msg) -> AsyncGenerator[None]:
+        """Cancels what is done within at the deadline, or when the asker has gone. Raises why."""
+        read = while_read(self._connection, message.reply) if _gives_credit(message) else nullcontext()
+        limit = asyncio.timeout(_time_left(message))
+        try:
+            async with read, limit:
+                yield
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise TimedOut("The answer was not ready by its deadline.", code="deadline_passed") from None
 
     async def _refuse(self, message: Msg, error: ChorusError) -> None:
         with suppress(NatsError):  # who asked may be gone, and the connection too
@@ -218,6 +238,16 @@ class Responder:
                 await self._connection.publish(message.reply, json.dumps(body).encode())
 
         return discover
+
+
+def _gives_credit(message: Msg) -> bool:
+    return (message.headers or {}).get(h.CREDIT) == "1"
+
+
+def _time_left(message: Msg) -> float | None:
+    """Seconds to the deadline, negative after it; None where there is none."""
+    deadline = (message.headers or {}).get(h.DEADLINE, "")
+    return int(deadline) / 1000 - time.time() if deadline.isdigit() else None
 
 
 async def _drain(subscriptions: list[Subscription]) -> None:

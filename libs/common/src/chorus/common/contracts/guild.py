@@ -5,7 +5,7 @@ KV settings  <guild>  →  GuildSettings
 
 import operator
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -37,8 +37,13 @@ class Exchange(Part):
 EXAMPLES_KEPT = 32
 """Exchanges that a guild may show its models."""
 
-Persona = Annotated[str, Field(min_length=1, max_length=4000)]
-"""Who the model is to be: the system message."""
+
+class Persona(Part):
+    """Who the model is to be: the system message."""
+
+    text: str = Field(min_length=1, max_length=4000)
+    by: str
+    """Whoever gave it: it goes when their words are deleted."""
 
 
 class GuildSettings(Wire):
@@ -71,7 +76,8 @@ class GuildSettings(Wire):
 
     def persona_in(self, channel: str | None) -> str | None:
         """Who the model is to be in a channel."""
-        return self.personas.get(channel or "", self.persona)
+        persona = self.personas.get(channel or "", self.persona)
+        return persona and persona.text
 
     def promotes(self, guild: str) -> Literal["ask", "auto"]:
         """The policy in force: a Discord guild is asked, the console of one's own machine is not."""

@@ -171,7 +171,7 @@ USERS = {
                 for stream in (
                     EVENTS,
                     DLQ,
-                    *(f"KV_{name}" for name in (JOBS, DATASETS, MODELS, SETTINGS, CONSENT, LEASES)),
+                    *(f"KV_{name}" for name in (JOBS, DATASETS, MODELS, SETTINGS, CONSENT, LEASES, FEEDBACK)),
                 )
                 for verb, rest in (("CREATE", ""), ("CREATE", ".>"), ("DELETE", ".*"), ("MSG.NEXT", ".*"))
             ),

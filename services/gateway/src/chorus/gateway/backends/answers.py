@@ -75,7 +75,13 @@ class BusAnswers:
         subject = of_base(SCORE, base)
         try:
             scored = await ask(
-                self._connection, subject, asked, Scored, within=SCORE_WITHIN, patience=PATIENCE
+                self._connection,
+                subject,
+                asked,
+                Scored,
+                within=SCORE_WITHIN,
+                patience=PATIENCE,
+                cancel=CANCEL,
             )
         except Unavailable as error:
             raise _told(error, model, base) from None

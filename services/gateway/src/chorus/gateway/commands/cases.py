@@ -81,7 +81,7 @@ def _not_json(text: str, error: Exception, where: str = "") -> InvalidInput:
     at = error.pos
     place = f"line {error.lineno}, character {error.colno}" if "\n" in text else f"character {at + 1}"
     near = " ".join(text[max(0, at - NEAR) : at + NEAR].split()) or "its end"
-    told = error.msg.removesuffix(" enclosed in double quotes")
+    told = error.msg.removesuffix(" enclosed in double quotes").removesuffix(" at")
     quotes = " Texts stand in straight double quotes." if _has_other_quotes(text, at) else ""
     return _wrong(f"{where}{told} at {place}, near {in_short(near)}.{quotes} Write {SHAPE}")
 

@@ -1,7 +1,7 @@
 """`!errors`: where models were wrong in tests, to look at, or as a file that a model can learn from.
 
-Everybody sees their own tests; those who run the place see everybody's. What people tested who have opted out
-since is left out: it may become a dataset.
+Everybody sees their own tests; those who run the place see everybody's, where nobody else reads along. What
+people tested who have opted out since is left out: it may become a dataset.
 """
 
 import asyncio
@@ -38,8 +38,10 @@ async def errors(ctx: Context, asked: Errors) -> Reply:
     tests = await _tests(ctx, asked)
     if not tests:
         of = f" of {asked.model}" if asked.model else ""
-        return Text(f"No test{of} has gone wrong here in the last 30 days. Test with !test")
-    return _file(asked.to, tests) if asked.to else _table(tests)
+        return Text(f"No test{of} has gone wrong here in the last 30 days. Test with !test.")
+    if asked.to:
+        return _file(asked.to, tests)
+    return _table(tests, private=any(test.person != ctx.user for test in tests))
 
 
 async def _tests(ctx: Context, asked: Errors) -> list[TestRecord]:
@@ -59,11 +61,12 @@ def _is_of(test: TestRecord, model: str | None) -> bool:
     return "@" not in test.model if model == BASE else model in (test.model, test.model.partition("@")[0])
 
 
-def _table(tests: list[TestRecord]) -> Card:
+def _table(tests: list[TestRecord], *, private: bool) -> Card:
     rows = [row for test in tests for row in _rows(test)]
     left_out = f"{len(rows) - ROWS} more rows: `!errors to=errors.json`. " if len(rows) > ROWS else ""
     footer = f"{left_out}To learn from them: !errors to=errors.json, then !train file=errors.json"
-    return Card("Where models were wrong", ("", "question", "prediction", "expected"), rows[:ROWS], footer)
+    columns = ("", "question", "prediction", "expected")
+    return Card("Where models were wrong", columns, rows[:ROWS], footer, private=private)
 
 
 def _rows(test: TestRecord) -> Iterable[tuple[str, ...]]:

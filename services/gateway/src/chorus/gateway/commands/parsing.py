@@ -93,7 +93,11 @@ def together(wrong: Sequence[ChorusError]) -> ChorusError:
 
 def _refused(name: str, details: Sequence[Mapping[str, Any]]) -> InvalidInput:
     if details[0]["type"] == "missing":
-        return InvalidInput(f"`{name}` is missing.", code="missing_parameter", param=name)
+        return InvalidInput(
+            f"`{name}` is missing. `!help` with the command's name says what it takes.",
+            code="missing_parameter",
+            param=name,
+        )
     return InvalidInput(
         f"`{name}` cannot be {in_short(str(details[0]['input']))!r}: {_reason(details)}.",
         code="invalid_parameter",

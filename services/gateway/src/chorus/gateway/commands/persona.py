@@ -4,16 +4,15 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.guild import GuildSettings, Persona
 from chorus.common.errors import InvalidInput, NotPermitted
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import Reply, Text
 
-CLEAR = "clear"
+CLEAR, SHOW = "clear", "show"
 LONGEST = 4000  # characters, as the contract has it
 CHANNELS = 500  # that have a persona of their own, as the contract has it
-HOW = 'To change it: !persona "You are …", with `here=yes` for this channel alone, or !persona clear.'
 
 
 class PersonaParameters(Parameters):
@@ -21,7 +20,7 @@ class PersonaParameters(Parameters):
 
     text: (
         Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST)] | None
-    ) = Field(default=None, description="who the model is to be, or `clear`")
+    ) = Field(default=None, description="who the model is to be; or `clear`, or `show`")
     here: bool = Field(default=False, description="in this channel alone")
 
 
@@ -29,23 +28,23 @@ async def persona(ctx: Context, asked: PersonaParameters) -> Reply:
     """Show who the model is to be here, or change it."""
     if asked.here and ctx.channel is None:
         raise InvalidInput("Here is no channel: leave `here=` out.", code="no_channel", param="here")
-    if asked.text is None:
+    if asked.text is None or asked.text.casefold() == SHOW:
         return Text(_told(await ctx.chorus.guilds.settings(ctx.guild), ctx))
     if not ctx.admin:
         raise NotPermitted("A persona is given by those who manage this server. Ask one of them.")
-    text = None if asked.text.casefold() == CLEAR else asked.text
+    new = None if asked.text.casefold() == CLEAR else Persona(text=asked.text, by=ctx.user)
     channel = ctx.channel if asked.here else None
-    settings = await ctx.chorus.guilds.change(ctx.guild, lambda old: _with(old, text, channel))
+    settings = await ctx.chorus.guilds.change(ctx.guild, lambda old: _with(old, new, channel))
     return Text(_told(settings, ctx))
 
 
-def _with(old: GuildSettings, text: str | None, channel: str | None) -> GuildSettings:
-    """The choices with a persona set, or taken away where there is no text."""
+def _with(old: GuildSettings, new: Persona | None, channel: str | None) -> GuildSettings:
+    """The choices with a persona set, or taken away where there is none."""
     if channel is None:
-        return old.model_copy(update={"persona": text})
+        return old.model_copy(update={"persona": new})
     personas = {at: other for at, other in old.personas.items() if at != channel}
-    if text is not None:
-        personas[channel] = text
+    if new is not None:
+        personas[channel] = new
     if len(personas) > CHANNELS:
         raise InvalidInput(
             f"{CHANNELS} channels have a persona of their own, and more are not kept. "
@@ -57,12 +56,16 @@ def _with(old: GuildSettings, text: str | None, channel: str | None) -> GuildSet
 
 
 def _told(settings: GuildSettings, ctx: Context) -> str:
-    """The persona in force here, and whose it is."""
+    """The persona in force here, and whose it is. The console has no channels."""
     text = settings.persona_in(ctx.channel)
-    how = f"\n{HOW}" if ctx.admin else ""
+    here = "" if ctx.channel is None else ", with `here=yes` for this channel alone"
+    how = f'\nTo change it: !persona "You are …"{here}, or !persona clear.' if ctx.admin else ""
     if text is None:
         return f"No persona is set: the model is whoever it was taught to be.{how}"
-    whose = (
-        "in this channel" if ctx.channel in settings.personas else "in all channels without one of their own"
-    )
-    return f"Persona {whose}:\n{text}{how}"
+    if ctx.channel is None:
+        whose = ""
+    elif ctx.channel in settings.personas:
+        whose = " in this channel"
+    else:
+        whose = " in all channels without one of their own"
+    return f"Persona{whose}:\n{text}{how}"

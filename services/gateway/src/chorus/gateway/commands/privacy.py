@@ -147,9 +147,10 @@ async def _warned(ctx: Context, person: Person, asked: PrivacyParameters) -> Rep
         if value
     )
     return Text(
-        f"This deletes {whose}{called} from uploaded files, datasets and archives. Datasets are built anew "
-        f"without them; models that learned them stop answering {await _deadline(ctx)}. {TRAIN_ANEW} "
-        f"There is no way back. To do it: !privacy delete{again} sure=True"
+        f"This deletes {whose}{called} from uploaded files, datasets, archives, tests, examples and "
+        "personas. Datasets are built anew without them; models that learned them stop answering "
+        f"{await _deadline(ctx)}. {TRAIN_ANEW} There is no way back. "
+        f"To do it: !privacy delete{again} sure=True"
     )
 
 
@@ -172,7 +173,7 @@ def _told(forgotten: Forgotten, person: Person) -> str:
     else:
         told.append("There was no dataset with any of these words.")
     if forgotten.feedback:
-        told.append(f"Tests that went wrong, and examples, deleted: {forgotten.feedback}.")
+        told.append(f"Tests that went wrong, examples and personas deleted: {forgotten.feedback}.")
     if forgotten.models:
         at = forgotten.blocked_at
         until = f"on {at:%Y-%m-%d %H:%M} UTC" if at and at > now() else "now"

@@ -35,6 +35,8 @@ class Card:
     rows: list[tuple[str, ...]]
     footer: str = ""
     picture: Picture | None = None
+    private: bool = False
+    """Whether it is for nobody but whoever asked."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,9 @@ def remarks(end: End) -> list[str]:
     """What is to be known of an answer beside its words, a sentence each."""
     told: list[str] = []
     if end.dropped_examples:
-        told.append(f"{_counted(end.dropped_examples, 'example')} did not fit.")
+        told.append(f"{_counted(end.dropped_examples, 'example')} did not fit the model's memory.")
     if end.dropped_messages:
-        told.append(f"{_counted(end.dropped_messages, 'older message')} did not fit.")
+        told.append(f"{_counted(end.dropped_messages, 'older message')} did not fit the model's memory.")
     if "length" in (end.finish_reason, *end.finish_reasons):
         told.append("Cut off: the answer reached its length limit.")
     return told

@@ -37,7 +37,7 @@ class Trial(SamplingParameters, ModelParameters):
     """What `!test` takes."""
 
     records: str | None = Field(default=None, description="records as JSON: questions, and what is expected")
-    test_data: str | None = Field(default=None, description="the same")
+    test_data: str | None = Field(default=None, description="the records, by name")
     file: str | None = Field(default=None, description="a file of records: JSON, or JSON lines")
     bare: bool = Field(default=False, description="whether to leave out persona and examples of this place")
 

@@ -44,7 +44,7 @@ def _ours(base: BaseModelFiles, settings: InferenceSettings, registry: Collector
         whole=lambda folder: vllm.start(folder, settings, adapters=False, name="whole"),
         wholes=settings.whole_models,
         max_rank=settings.max_rank,
-        patience=Patience(),
+        patience=Patience(grace=settings.grace),
     )
 
 

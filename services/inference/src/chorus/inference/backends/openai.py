@@ -25,7 +25,7 @@ from chorus.inference.backends import makers, tokenizer
 from chorus.inference.backends.openai_errors import AWAY, NO_ANSWER, explained, words
 from chorus.inference.backends.openai_replies import Heard, Reply
 from chorus.inference.backends.openai_server import Models, Watch, base_model, writer
-from chorus.inference.generation.checks import check_prompt
+from chorus.inference.generation.checks import check_answers, check_prompt
 from chorus.inference.generation.ports import Adapter, Piece, Work
 from chorus.inference.settings import InferenceSettings
 
@@ -49,7 +49,7 @@ class OpenAIEngine:
         self._tokenizer = tokenizer.load(folder) if settings.openai_chat else None
         self.window = window
         self.max_rank = settings.max_rank if settings.openai_adapters else 0
-        self.capacity = max(settings.adapters_in_memory, settings.adapters_at_once) if self.max_rank else 0
+        self.capacity = settings.capacity if self.max_rank else 0
 
     # --- adapters --------------------------------------------------------------------------------
     async def load(self, adapter: Adapter) -> None:
@@ -123,7 +123,7 @@ class OpenAIEngine:
         """
         if self._tokenizer:
             raise _cannot_score("it is sent conversations")
-        self._check(tokens)
+        check_prompt(tokens, self.window)
         with self._explained(adapter=adapter is not None):
             try:
                 asked = {"prompt": tokens, "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0}
@@ -139,9 +139,9 @@ class OpenAIEngine:
 
     def _prompt(self, work: Work) -> tuple[str, dict[str, object]]:
         """For servers that take token ids. These also count as they go, so that what is left is counted."""
-        self._check(work.prompt)
+        check_prompt(work.prompt, self.window)
         usage = {"include_usage": True, "continuous_usage_stats": True}
-        return "/completions", {"prompt": work.prompt, "stream_options": usage}
+        return "/completions", {"prompt": work.prompt, "cache_salt": work.guild, "stream_options": usage}
 
     def _conversation(self, work: Work) -> tuple[str, dict[str, object]]:
         """For others. Here, too, nobody opens a turn by typing a control token of the base model."""
@@ -151,16 +151,10 @@ class OpenAIEngine:
 
     def _sampling(self, work: Work) -> dict[str, object]:
         asked = work.sampling.model_dump(exclude_none=True, exclude_defaults=True)
+        options = {**self._defaults, **asked}
+        check_answers(work.sampling.n, options.get("temperature"))
         room = max(self.window - len(work.prompt), 1)
-        return {**self._defaults, **asked, "max_tokens": min(work.sampling.max_tokens, room)}
-
-    def _check(self, prompt: list[int]) -> None:
-        check_prompt(prompt)
-        if len(prompt) >= self.window:
-            raise InvalidInput(
-                f"The prompt has {len(prompt)} tokens; the model takes at most {self.window - 1}.",
-                code="prompt_too_long",
-            )
+        return {**options, "max_tokens": min(work.sampling.max_tokens, room)}
 
     def _name(self, adapter: Adapter | None) -> str:
         return adapter.sha256 if adapter else self._model

@@ -17,18 +17,20 @@ import structlog
 
 from chorus.common.contracts.generation import Finish
 from chorus.common.errors import InternalError, InvalidInput, Misconfigured, Unavailable
-from chorus.inference.generation.checks import check_prompt
+from chorus.inference.generation.checks import check_answers, check_prompt
 from chorus.inference.generation.ports import Adapter, Piece, Work
 from chorus.inference.settings import InferenceSettings
 
 # Read when vLLM is imported, so set before: no reports to anybody, and no more log than is needed.
 os.environ.update(VLLM_NO_USAGE_STATS="1", DO_NOT_TRACK="1", HF_HUB_DISABLE_TELEMETRY="1")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+# A forked process would hold our connections and our locks on folders for as long as it lives.
+os.environ["VLLM_WORKER_MULTIPROC_METHOD"] = "spawn"
 
 import torch
 from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.inputs.engine import tokens_input
+from vllm.inputs.engine import TokensInput, tokens_input
 from vllm.lora.request import LoRARequest
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -55,6 +57,7 @@ class VllmEngine:
         self._engine = engine
         self._defaults = makers.sampling(folder)
         self._loaded: dict[str, LoRARequest] = {}
+        self._loading: dict[str, asyncio.Task[None]] = {}
         self._numbers = itertools.count(1)
         self._begun = False
         self.window: int = engine.model_config.max_model_len
@@ -62,9 +65,18 @@ class VllmEngine:
         self.max_rank = max_rank
 
     async def load(self, adapter: Adapter) -> None:
-        """Have the engine read the adapter apart from any request: there a bad one is only refused."""
+        """Have the engine read the adapter apart from any request: there a bad one is only refused.
+
+        However many ask at once, it is read once; and to the end, whoever leaves: vLLM would have it anyway.
+        """
         if adapter.sha256 in self._loaded:
             return
+        if (loading := self._loading.get(adapter.sha256)) is None:
+            loading = self._loading[adapter.sha256] = asyncio.create_task(self._load(adapter))
+            loading.add_done_callback(lambda done: self._has_loaded(adapter, done))
+        await asyncio.shield(loading)
+
+    async def _load(self, adapter: Adapter) -> None:
         # vLLM knows an adapter by a number, and keeps what it knows of it: a number is never used twice.
         request = LoRARequest(adapter.sha256, next(self._numbers), str(adapter.folder))
         try:
@@ -78,8 +90,15 @@ class VllmEngine:
             raise InvalidInput(f"The engine does not take {adapter.name}.", code="unsupported_adapter")
         self._loaded[adapter.sha256] = request
 
+    def _has_loaded(self, adapter: Adapter, loading: asyncio.Task[None]) -> None:
+        del self._loading[adapter.sha256]
+        if not loading.cancelled():
+            loading.exception()  # seen, so that asyncio does not warn of it where all have left
+
     async def unload(self, adapter: Adapter) -> None:
         """Have the engine forget the adapter. No request may be using it."""
+        if adapter.sha256 in self._loading:
+            await asyncio.wait({self._loading[adapter.sha256]})
         request = self._loaded.pop(adapter.sha256, None)
         if request is not None:
             await self._answer(self._engine.remove_lora(request.lora_int_id))
@@ -91,7 +110,9 @@ class VllmEngine:
         the same; `Unavailable` when the engine has died; `InternalError` for an adapter that was not loaded:
         vLLM would read it while it generates, and die of a bad one.
         """
-        asked = self._outputs(work.id, work.prompt, self._sampling(work), work.adapter)
+        check_prompt(work.prompt, self.window)
+        prompt = tokens_input(work.prompt, cache_salt=work.guild)
+        asked = self._outputs(work.id, prompt, self._sampling(work), work.adapter)
         async with aclosing(asked) as outputs:
             async for output in outputs:
                 for answer in output.outputs:
@@ -111,8 +132,9 @@ class VllmEngine:
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
+        check_prompt(tokens, self.window)
         found: Any = None
-        async for output in self._outputs(uuid.uuid4().hex, tokens, only_chosen, adapter):
+        async for output in self._outputs(uuid.uuid4().hex, tokens_input(tokens), only_chosen, adapter):
             found = output.prompt_logprobs
         if found is None:
             raise InternalError("The engine gave no scores.", code="generation_failed")
@@ -135,15 +157,14 @@ class VllmEngine:
         self._engine.shutdown()
 
     async def _outputs(
-        self, request: str, prompt: list[int], sampling: SamplingParams, adapter: Adapter | None
+        self, request: str, prompt: TokensInput, sampling: SamplingParams, adapter: Adapter | None
     ) -> AsyncGenerator[Any, None]:
         """What the engine gives for a prompt, its errors as ours."""
-        self._check(prompt)
         lora = self._request(adapter) if adapter else None
         if not self._begun:  # vLLM asks it of the engine itself, once, but would wait for a dead one
             await self._answer(self._engine.get_supported_tasks())
             self._begun = True
-        asked = self._engine.generate(tokens_input(prompt), sampling, request, lora_request=lora)
+        asked = self._engine.generate(prompt, sampling, request, lora_request=lora)
         try:
             async with aclosing(asked) as outputs:  # who leaves frees the engine's slot at once
                 async for output in outputs:
@@ -152,14 +173,6 @@ class VllmEngine:
             raise _dead() from None
         except EngineGenerateError as error:
             raise _failed() from error
-
-    def _check(self, prompt: list[int]) -> None:
-        check_prompt(prompt)
-        if len(prompt) >= self.window:
-            raise InvalidInput(
-                f"The prompt has {len(prompt)} tokens; the model takes at most {self.window - 1}.",
-                code="prompt_too_long",
-            )
 
     def _request(self, adapter: Adapter) -> LoRARequest:
         request = self._loaded.get(adapter.sha256)
@@ -182,12 +195,7 @@ class VllmEngine:
 
     def _sampling(self, work: Work) -> SamplingParams:
         options: dict[str, Any] = {**self._defaults, **work.sampling.model_dump(exclude_none=True)}
-        if work.sampling.n > 1 and not options.get("temperature"):
-            raise InvalidInput(
-                "At temperature 0 all answers would be the same. Ask for one, or raise the temperature.",
-                code="same_answers",
-                param="temperature",
-            )
+        check_answers(work.sampling.n, options.get("temperature"))
         room = max(self.window - len(work.prompt), 1)
         options["max_tokens"] = min(work.sampling.max_tokens, room)
         return SamplingParams(**options, output_kind=RequestOutputKind.DELTA)
@@ -206,6 +214,8 @@ def start(
     Raises `Misconfigured` when the model is none that generates text.
     """
     on_cpu = not torch.cuda.is_available()
+    if on_cpu and not settings.compile:  # else the first score waits 30 s: vLLM compiles a part of it anyway
+        os.environ["TORCHDYNAMO_DISABLE"] = "1"
     arguments: dict[str, Any] = {
         "model": str(folder),
         "served_model_name": name or folder.name,
@@ -216,7 +226,7 @@ def start(
         "trust_remote_code": False,
         **(_on_cpu(settings) if on_cpu else _on_gpu(settings)),
     }
-    capacity = max(settings.adapters_in_memory, settings.adapters_at_once) if adapters else 0
+    capacity = settings.capacity if adapters else 0
     if adapters:
         arguments |= {
             "enable_lora": True,

@@ -17,6 +17,7 @@ seats       places for adapters in an engine
 residency   which adapters are in the engine
 
 life        one engine after the other: started, watched, asleep
+in_hand     what an engine is being asked, and how it is broken off
 host        an engine that outlives its engines
 whole       whole models, each on an engine of its own
 lease       one GPU for answers and trainings, in turn

@@ -27,6 +27,7 @@ from chorus.inference.generation.ports import Tell
 from chorus.inference.metrics import InferenceMetrics
 
 SHARE = 7  # of 64 slots a lone guild has 56, two have 30 each
+NEWCOMERS = 500  # of guilds that have nothing yet, beside all that may wait; less than the responder takes
 TELL_EVERY = 10.0  # seconds; who asks gives up after 30 to 60 of silence
 
 GUESS = 0.5  # seconds that a reply takes, until one has been timed; too long would leave slots empty
@@ -46,7 +47,10 @@ class _Guild:
 
 
 class Admission:
-    """`at_once` slots; `waiting` requests may wait for one, and `guild_waiting` of one guild."""
+    """`at_once` slots; `waiting` requests may wait for one, and `guild_waiting` of one guild.
+
+    The line of all is no reason to refuse a guild's only request: a few guilds can fill it.
+    """
 
     def __init__(self, *, at_once: int, waiting: int, guild_waiting: int, metrics: InferenceMetrics) -> None:
         self._free = at_once
@@ -72,7 +76,7 @@ class Admission:
         of_guild = ours.places - ours.held
         if of_guild >= self._most_of_guild + self._room(ours):
             raise self._busy(ours, of_guild)
-        if in_all >= self._most + self._room(ours):
+        if in_all >= self._most + (self._room(ours) if ours.places else NEWCOMERS):
             raise self._busy(ours, in_all)
         self._guilds[guild] = ours
         ours.places += 1

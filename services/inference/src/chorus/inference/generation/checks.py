@@ -15,7 +15,7 @@ from chorus.common.chat import Tokenizer, prompt_tokens, template_sha256
 from chorus.common.contracts.models import MANIFEST, BaseModelId, Manifest, token_hash
 from chorus.common.errors import InvalidInput, in_short
 from chorus.common.objects import file_sha256
-from chorus.inference.generation.weights import Layers, check_weights
+from chorus.inference.generation.weights import Layers, check_weights, unsupported
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -47,7 +47,7 @@ def check_manifest(manifest: Manifest, guild: str, served: Served) -> None:
     if manifest.guild != guild:
         raise other_guild()
     if any("/" in file.name or file.name.startswith(".") or file.name == MANIFEST for file in manifest.files):
-        raise _unsupported("names a file that is none of a model's")
+        raise unsupported("names a file that is none of a model's")
     if manifest.form == "whole":
         return
     base, ours = manifest.base, served.base
@@ -58,7 +58,7 @@ def check_manifest(manifest: Manifest, guild: str, served: Served) -> None:
             code="wrong_base",
         )
     if not served.max_rank:
-        raise _unsupported("cannot be used: the engine behind Chorus serves no adapters")
+        raise unsupported("cannot be used: the engine behind Chorus serves no adapters")
     if manifest.rank > served.max_rank:
         raise InvalidInput(
             f"This adapter has rank {manifest.rank}, and the engine takes at most {served.max_rank}. "
@@ -82,12 +82,27 @@ def check_tokens(manifest: Manifest, tokenizer: Tokenizer) -> None:
             )
 
 
-def check_prompt(tokens: list[int]) -> None:
-    """Raises `InvalidInput` for what the engine would die of."""
+def check_prompt(tokens: list[int], window: int) -> None:
+    """Raises `InvalidInput` for what the engine would die of, or leaves no room for an answer."""
     if len(tokens) < SHORTEST_PROMPT:
         raise InvalidInput(
             f"The prompt has {len(tokens)} tokens; at least {SHORTEST_PROMPT} are needed.",
             code="prompt_too_short",
+        )
+    if len(tokens) >= window:
+        raise InvalidInput(
+            f"The prompt has {len(tokens)} tokens; the model takes at most {window - 1}.",
+            code="prompt_too_long",
+        )
+
+
+def check_answers(n: int, temperature: float | None) -> None:
+    """Raises `InvalidInput` where `n` answers would be the same. No `temperature` is the engine's own, 1."""
+    if n > 1 and temperature == 0:
+        raise InvalidInput(
+            "At temperature 0 all answers would be the same. Ask for one, or raise the temperature.",
+            code="same_answers",
+            param="temperature",
         )
 
 
@@ -109,12 +124,12 @@ def check_files(folder: Path, manifest: Manifest, served: Served) -> None:
     names = {file.name for file in manifest.files}
     if manifest.form == "whole":
         if strange := next((name for name in names if not name.endswith(LOADED)), None):
-            raise _unsupported(f"holds {in_short(strange)!r}, which is not loaded here")
+            raise unsupported(f"holds {in_short(strange)!r}, which is not loaded here")
         return
     if names != {CONFIG, WEIGHTS}:
-        raise _unsupported(f"does not consist of {CONFIG} and {WEIGHTS}")
+        raise unsupported(f"does not consist of {CONFIG} and {WEIGHTS}")
     if _config(folder / CONFIG).r != manifest.rank:
-        raise _unsupported("has another rank than its manifest says")
+        raise unsupported("has another rank than its manifest says")
     check_weights(folder / WEIGHTS, manifest.rank, served.layers)
 
 
@@ -150,15 +165,11 @@ class _Config(BaseModel):
 
 def _config(path: Path) -> _Config:
     if path.stat().st_size > CONFIG_LIMIT:
-        raise _unsupported(f"has an {CONFIG} that is far too long")
+        raise unsupported(f"has an {CONFIG} that is far too long")
     try:
         return _Config.model_validate_json(path.read_bytes())
     except ValidationError as error:
         where = error.errors()[0]["loc"]
     if not where:
-        raise _unsupported(f"has an {CONFIG} that is no JSON object")
-    raise _unsupported(f"has {in_short(str(where[0]))!r} set in a way that the engine does not serve")
-
-
-def _unsupported(what: str) -> InvalidInput:
-    return InvalidInput(f"This adapter {what}. Train it again.", code="unsupported_adapter")
+        raise unsupported(f"has an {CONFIG} that is no JSON object")
+    raise unsupported(f"has {in_short(str(where[0]))!r} set in a way that the engine does not serve")

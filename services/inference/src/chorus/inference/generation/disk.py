@@ -59,8 +59,8 @@ class Disk:
     def lock(self, sha256: str) -> bool:
         """Keep a model that is held from other processes, too; whether it is there. Marks it as used."""
         with self._guard:
-            self._unlock(sha256)  # of a folder that was there before, perhaps
-            lock = _locked(self.at(sha256), fcntl.LOCK_SH)
+            lock = _locked(self.at(sha256), fcntl.LOCK_SH)  # before the one there is ends: no gap
+            self._unlock(sha256)
             if lock is None:
                 return False
             self._locks[sha256] = lock
@@ -75,10 +75,11 @@ class Disk:
     # --- room ------------------------------------------------------------------------------------
     def reserve(self, size: int) -> bool:
         """Have `size` bytes free for what will be fetched, and drop others for it; whether that worked."""
-        there = self._there()
         with self._guard:
             self._reserved += size
-        over = sum(each for _, _, each in there) + self._reserved - self.limit
+            reserved = self._reserved
+        there = self._there()  # afterwards: what has come meanwhile is counted twice, rather than not at all
+        over = sum(each for _, _, each in there) + reserved - self.limit
         for _, sha256, each in sorted(there):
             if over <= 0:
                 break
@@ -92,19 +93,18 @@ class Disk:
         with self._guard:
             self._reserved -= size
 
-    def drop(self, sha256: str, *, damaged: bool = False) -> bool:
-        """Remove a model; whether it is gone. One that is held stays, unless it is `damaged`."""
+    def drop(self, sha256: str, *, held: int = 0) -> bool:
+        """Remove a model; whether it is gone. One that is held by more than `held` of ours stays."""
         away = self._folder / f".removing-{uuid.uuid4().hex}"
         with self._guard:
-            if self._holders[sha256] and not damaged:
+            if self._holders[sha256] > held:
                 return False
             lock = _locked(self.at(sha256), fcntl.LOCK_EX)
-            if lock is None and not damaged:
+            if lock is None:
                 return not self.at(sha256).exists()
             with suppress(FileNotFoundError):  # another process was faster
                 self.at(sha256).rename(away)
-            if lock is not None:
-                os.close(lock)
+            os.close(lock)
         shutil.rmtree(away, ignore_errors=True)
         return True
 
@@ -121,13 +121,21 @@ class Disk:
             if lock is not None:
                 os.close(lock)
 
-    def finish(self, partial: Path, sha256: str) -> None:
-        """Let a whole folder appear. Another process may have fetched the same one meanwhile: it stays."""
+    def finish(self, partial: Path, sha256: str, *, instead: bool) -> None:
+        """Let a whole folder appear: `instead` of what is there, if that is damaged.
+
+        Otherwise what is there stays: another process has fetched the same one meanwhile.
+        """
+        away = self._folder / f".removing-{uuid.uuid4().hex}"
+        with suppress(FileNotFoundError):
+            if instead:
+                self.at(sha256).rename(away)
         try:
             partial.rename(self.at(sha256))
         except OSError:
             if not self.at(sha256).is_dir():
                 raise
+        shutil.rmtree(away, ignore_errors=True)
 
     def _there(self) -> list[tuple[int, str, int]]:
         """Each model: when it was last used, its hash, its bytes."""

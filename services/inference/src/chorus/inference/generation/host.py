@@ -1,14 +1,11 @@
 """`ports.Engine` over whatever engine lives now: what one dies of asking, the next one is asked."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import TypeVar
 
-from chorus.common.errors import ChorusError, Unavailable
-from chorus.inference.generation.life import DIED, Life
-from chorus.inference.generation.ports import Adapter, Piece, RunningEngine, Work
-
-Result = TypeVar("Result")
+from chorus.common.errors import ChorusError, InvalidInput, Unavailable
+from chorus.inference.generation.life import DIED, Life, asleep
+from chorus.inference.generation.ports import Adapter, Piece, RunningEngine, Work, unheard
 
 
 class Host(Life):
@@ -19,8 +16,22 @@ class Host(Life):
     """
 
     async def load(self, adapter: Adapter) -> None:
-        """As `ports.Engine.load`."""
-        await self._ask(lambda engine: engine.load(adapter))
+        """As `ports.Engine.load`.
+
+        What an engine dies of loading is not given to the next one: `InvalidInput` (`unsupported_adapter`).
+        """
+        with self._in_hand.one():
+            engine = await self._living()
+            try:
+                async with self._in_hand.wait():
+                    await engine.load(adapter)
+            except Exception as error:
+                if not self._is_death(engine, error) or self._until is not None:
+                    raise
+                raise InvalidInput(
+                    f"The engine died while it loaded {adapter.name}. Train it again.",
+                    code="unsupported_adapter",
+                ) from error
 
     async def unload(self, adapter: Adapter) -> None:
         """As `ports.Engine.unload`; what is dead has forgotten it already."""
@@ -34,47 +45,52 @@ class Host(Life):
 
     async def score(self, tokens: list[int], start: int, adapter: Adapter | None) -> list[float]:
         """As `ports.Engine.score`."""
-        return await self._ask(lambda engine: engine.score(tokens, start, adapter), adapter)
+        is_next = False
+        with self._in_hand.one():
+            while True:
+                engine = await self._available(unheard)
+                try:
+                    async with self._in_hand.wait():
+                        if is_next and adapter:
+                            await engine.load(adapter)
+                        return await engine.score(tokens, start, adapter)
+                except Exception as error:
+                    self._raise_unless_death(engine, error, final=is_next)
+                is_next = True
 
     async def generate(self, work: Work) -> AsyncGenerator[Piece, None]:
         """As `ports.Engine.generate`; leaving the iterator stops the writing."""
-        with self._working():
-            for again in (False, True):
-                engine, begun = await self._available(), False
+        with self._in_hand.one():
+            for is_next in (False, True):
+                engine, begun = await self._available(work.tell), False
                 try:
-                    if again and work.adapter:
-                        await engine.load(work.adapter)  # it is a new one
+                    if is_next and work.adapter:
+                        async with self._in_hand.wait():
+                            await engine.load(work.adapter)
                     async with aclosing(engine.generate(work)) as pieces:
-                        async for piece in pieces:
+                        while piece := await self._next(pieces):
                             begun = True
                             yield piece
                     return
                 except Exception as error:
-                    self._raise_unless_death(engine, error, final=begun or again)
+                    self._raise_unless_death(engine, error, final=begun or is_next or not work.again)
 
-    async def _ask(
-        self, call: Callable[[RunningEngine], Awaitable[Result]], adapter: Adapter | None = None
-    ) -> Result:
-        """Ask it of the engine, and of the next one where this one dies meanwhile."""
-        with self._working():
-            engine = await self._available()
-            try:
-                return await call(engine)
-            except Exception as error:
-                self._raise_unless_death(engine, error, final=False)
-            engine = await self._available()
-            try:
-                if adapter:
-                    await engine.load(adapter)  # it is a new one
-                return await call(engine)
-            except Exception as error:
-                self._raise_unless_death(engine, error, final=True)
-                raise
+    async def _next(self, pieces: AsyncIterator[Piece]) -> Piece | None:
+        async with self._in_hand.wait():
+            return await anext(pieces, None)
+
+    async def _living(self) -> RunningEngine:
+        """One of whose death nothing is known: so that nobody is blamed who came after it."""
+        while (engine := await self._available(unheard)).wrong() is not None:
+            self._lose()
+        return engine
 
     def _raise_unless_death(self, engine: RunningEngine, error: Exception, *, final: bool) -> None:
         """Pass on what is wrong with the question; raise `engine_died` where nothing more is tried."""
         if not self._is_death(engine, error):
             raise error
+        if self._until is not None:
+            raise asleep(self._until) from error
         if final:
             raise Unavailable(
                 "The engine died while it answered, and is started again. "

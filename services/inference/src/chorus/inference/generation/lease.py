@@ -33,7 +33,10 @@ class Sleeper(Protocol):
     """What has to give the GPU back: the engine's host."""
 
     async def sleep(self, until: datetime) -> None:
-        """Refuse what is asked from now on, finish what is being written, give the memory back."""
+        """Refuse what is asked from now on, finish what is being written, give the memory back.
+
+        One that sleeps already learns only until when.
+        """
         ...
 
     async def wake(self) -> None:
@@ -66,7 +69,7 @@ class SharedGpu:
         self._training_window = timedelta(seconds=training_window)
         self._answering_window = timedelta(seconds=answering_window)
         self._clock = clock
-        self._asleep = False
+        self._until: datetime | None = None  # it sleeps
         self._awake_since = NEVER
 
     async def __aenter__(self) -> Self:
@@ -108,7 +111,7 @@ class SharedGpu:
             lease = (await self._leases.change(self._name, self._taken_back)).value
         if lease is not None and lease.is_held:
             await self._sleep(lease.until or at)
-        elif self._asleep:
+        elif self._until is not None:
             await self._wake()
         elif lease is not None and not lease.is_free(at) and at >= self._awake_since + self._answering_window:
             await self._hand_over()
@@ -122,25 +125,26 @@ class SharedGpu:
         return lease.freed(at)
 
     async def _hand_over(self) -> None:
-        until = self._clock() + self._training_window
-        await self._sleep(until)
+        """The window begins when the engine sleeps: what it writes until then costs the training nothing."""
+        await self._sleep(self._clock() + self._training_window)
 
         def granted(lease: Lease) -> Lease:
             at = self._clock()
             if lease.state != "asked" or lease.is_free(at):
                 return lease  # nobody wants it any more: the next look wakes the engine
+            until = at + self._training_window
             return lease.model_copy(update={"state": "granted", "at": at, "until": until})
 
         lease = (await self._leases.change(self._name, granted)).value
-        log.info("GPU handed over", state=lease.state, job=lease.job, until=until.isoformat())
+        log.info("GPU handed over", state=lease.state, job=lease.job, until=str(lease.until))
 
     async def _sleep(self, until: datetime) -> None:
-        if not self._asleep:
-            self._asleep = True
+        if until != self._until:
             await self._host.sleep(until)
+            self._until = until
 
     async def _wake(self) -> None:
         await self._host.wake()
-        self._asleep = False
+        self._until = None
         self._awake_since = self._clock()
         log.info("the GPU is ours again")

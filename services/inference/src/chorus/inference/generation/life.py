@@ -10,10 +10,11 @@ and told until when.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 import structlog
@@ -21,6 +22,7 @@ import structlog
 from chorus.common.contracts.generation import Waiting
 from chorus.common.contracts.wire import now
 from chorus.common.errors import ChorusError, Unavailable
+from chorus.inference.generation.in_hand import InHand
 from chorus.inference.generation.ports import RunningEngine, Tell
 from chorus.inference.generation.waiting import told
 from chorus.inference.metrics import InferenceMetrics
@@ -49,6 +51,8 @@ class Patience:
     """A request waits so long for an engine."""
     start: float = 20.0
     """A start takes about so long, until one has been measured."""
+    grace: float = 20.0
+    """What is being written may go on for so long, when the engine has to sleep."""
 
 
 class Life:
@@ -77,9 +81,8 @@ class Life:
         self._took = patience.start
         self._until: datetime | None = None
         self._closed = False
-        self._at_work = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._rests = False  # it sleeps in fact, and not only from now on
+        self._in_hand = InHand()
         self._lost = asyncio.Event()  # it has died, or could not be started
         self._settled = asyncio.Event()  # nobody needs to wait: it answers, or refuses
         self._changing = asyncio.Lock()  # between starting, sleeping and waking
@@ -116,13 +119,7 @@ class Life:
 
     async def ready(self, tell: Tell) -> None:
         """Wait for an engine; whoever asked is told why. Raises `Unavailable` where there is none so soon."""
-        took = f"{self._took:.0f} s"
-        why = Waiting(code="starting", text=f"The engine is being started; that takes about {took}.")
-        await told(self._available(), tell, why)
-
-    async def idle(self) -> None:
-        """Wait until nothing is being written."""
-        await self._idle.wait()
+        await self._available(tell)
 
     # --- from its first day to its last ----------------------------------------------------------
     async def open(self) -> None:
@@ -150,25 +147,30 @@ class Life:
             await asyncio.sleep(delay)
             delay = min(patience.longest_delay, 2 * delay)
             async with self._changing:
-                if self._until is None:
+                if self._until is None and self._engine is None:  # else it was woken meanwhile
                     await self._go_on()
 
     async def sleep(self, until: datetime) -> None:
-        """Refuse what is asked from now on, finish what is being written, give the accelerator back."""
+        """Refuse what is asked from now on, finish what is being written, give the accelerator back.
+
+        What takes longer than `Patience.grace` is broken off: `engine_asleep`. One that sleeps already
+        learns only until when.
+        """
         self._until = until
         self._settled.set()
-        await self.idle()
+        if self._rests:
+            return
+        await self._in_hand.end(self._patience.grace, partial(asleep, until))
         async with self._changing:
-            if self._sleep_of == "weights" and self._engine is not None and self._engine.wrong() is None:
-                await self._engine.sleep()
-            else:
-                await self._end()
+            await self._rest()
+            self._rests = True
 
     async def wake(self) -> None:
         """Answer again; returns once the engine is there, or has failed and is tried again in time."""
         async with self._changing:
             if self._until is not None:
-                self._until = None
+                self._until, self._rests = None, False
+                self._in_hand.go_on()
                 self._settled.clear()
                 await self._go_on()
 
@@ -183,12 +185,12 @@ class Life:
         await self._end()
 
     # --- for those who ask it --------------------------------------------------------------------
-    async def _available(self) -> RunningEngine:
+    async def _available(self, tell: Tell) -> RunningEngine:
         """The engine there is, or the next one. Raises `Unavailable` where there will be none so soon."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._patience.wait):
-                while not self._settled.is_set():  # it may have died again before this task's turn
-                    await self._settled.wait()
+        if not self._settled.is_set():
+            took = f"{self._took:.0f} s"
+            why = Waiting(code="starting", text=f"The engine is being started; that takes about {took}.")
+            await told(self._until_settled(), tell, why)
         if self._closed:
             raise Unavailable("The engine has been ended. Ask again.", code=DIED, retry_after=1)
         if self._until is not None:
@@ -201,18 +203,6 @@ class Life:
             )
         return self._engine
 
-    @contextmanager
-    def _working(self) -> Generator[None]:
-        """Not idle meanwhile."""
-        self._at_work += 1
-        self._idle.clear()
-        try:
-            yield
-        finally:
-            self._at_work -= 1
-            if not self._at_work:
-                self._idle.set()
-
     def _lose(self) -> None:
         """It is dead: `keep` sees to it at once, and who asks waits."""
         self._lost.set()
@@ -220,6 +210,12 @@ class Life:
             self._settled.clear()
 
     # --- inside ----------------------------------------------------------------------------------
+    async def _until_settled(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.wait):
+                while not self._settled.is_set():  # it may have died again before this task's turn
+                    await self._settled.wait()
+
     async def _until_lost(self) -> float:
         """Wait for the engine's death, and end what is left of it; returns for how long it lived."""
         while not self._lost.is_set():
@@ -232,6 +228,16 @@ class Life:
             lived = self.seconds
             await self._end()
         return lived
+
+    async def _rest(self) -> None:
+        """Give the accelerator back: an engine that cannot sleep ends, for a training comes in any case."""
+        if self._sleep_of == "weights" and self._engine is not None and self._engine.wrong() is None:
+            try:
+                await self._engine.sleep()
+                return
+            except Exception:  # whatever a backend raises
+                log.exception("engine does not sleep: it ends")
+        await self._end()
 
     async def _end(self) -> None:
         engine, self._engine = self._engine, None
@@ -268,6 +274,7 @@ class Life:
         self._is_new()
 
     def _is_new(self) -> None:
+        self._lost.clear()  # an attempt before this one may have failed
         for forget in self._on_start:
             forget()
         self._settled.set()

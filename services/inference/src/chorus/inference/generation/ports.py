@@ -12,6 +12,10 @@ Tell = Callable[[Waiting], Awaitable[None]]
 """Tells whoever asked why the answer is not there yet."""
 
 
+async def unheard(_: Waiting) -> None:
+    """`Tell` where nobody listens."""
+
+
 @dataclass(frozen=True)
 class Adapter:
     """An adapter on this machine's disk, checked. Its folder never changes, and stays while in use."""
@@ -33,6 +37,11 @@ class Work:
     """What the prompt was made of: for engines that lay out conversations themselves."""
     sampling: Sampling
     adapter: Adapter | None
+    guild: str
+    """Who asks: what is computed for one guild is not found again by another, which could time it."""
+    tell: Tell = unheard
+    again: bool = True
+    """Whether the next engine is asked, where this one dies before the first piece."""
 
 
 @dataclass(frozen=True)

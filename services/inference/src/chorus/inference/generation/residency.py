@@ -23,18 +23,21 @@ from chorus.common.contracts.datasets import Turn
 from chorus.common.contracts.generation import Sampling, ServedModel
 from chorus.common.contracts.models import Manifest, ModelRecord
 from chorus.common.contracts.wire import now
-from chorus.common.errors import ChorusError, InternalError
+from chorus.common.errors import ChorusError, InternalError, Unavailable
 from chorus.inference.generation.catalogue import Found, Known, first_of
 from chorus.inference.generation.checks import Served
+from chorus.inference.generation.life import DIED
 from chorus.inference.generation.ports import Adapter, Engine, Work
 from chorus.inference.generation.seats import Key, Seat, Seats, key_of
 from chorus.inference.generation.shelf import Shelf
+from chorus.inference.generation.weights import UNSUPPORTED, unsupported
 from chorus.inference.metrics import InferenceMetrics
 
 CANARY = Sampling(temperature=0, max_tokens=2)
 HELLO = [Turn(role="user", content="Hello!")]
 
 REMEMBERED = 30.0  # seconds for which what is wrong with an adapter is not looked into again
+QUARANTINE = 3600.0  # the same, where the engine does not take it, or dies of it: its bytes never change
 
 log = structlog.get_logger()
 
@@ -49,13 +52,14 @@ class Residency:
         self._metrics = metrics
         self._seats = Seats(engine)
         self._engines = 1  # so many there have been
-        self._tried: set[str] = set()  # hashes, on this engine
+        self._tried: dict[str, int] = {}  # hashes, and the number of the engine that took it last
+        self._trying = asyncio.Lock()  # one at a time: if the engine dies, it is known of which
         self._failed: dict[Key, tuple[float, ChorusError]] = {}
         self._known: Mapping[str, Known] = {}
         self._hits = Counter[Key]()
         self._last_used: dict[Key, datetime] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        shelf.give_way = self._give_way
+        shelf.give_way, shelf.on_fetched = self._give_way, metrics.cold
 
     # --- for those who ask -----------------------------------------------------------------------
     async def ready(self, guild: str, choices: Sequence[Found]) -> Found:
@@ -104,6 +108,11 @@ class Residency:
         self._last_used[seat.key] = now()
         return seat
 
+    def is_loaded(self, guild: str, found: Found) -> bool:
+        """Whether it is in the engine: then nothing takes long."""
+        seat = self._seats.of(key_of(guild, found))
+        return seat is not None and seat.answers and seat.error is None
+
     # --- news ------------------------------------------------------------------------------------
     def prepare(self, record: ModelRecord) -> None:
         """Make ready ahead what will be asked for next: in place of what nobody uses, or else on disk."""
@@ -114,7 +123,7 @@ class Residency:
 
     async def _ahead(self, guild: str, found: Found) -> None:
         try:
-            if self._seats.has_room() or self._seats.idle():
+            if self._seats.has_room() or self._seats.idle(guild):
                 self._seat(guild, found)
             else:
                 await self._have_on_disk(guild, found)
@@ -132,12 +141,12 @@ class Residency:
                 self._seats.leave(seat)
         for key in [key for key in self._hits if key[1] not in permitted]:
             del self._hits[key], self._last_used[key]
+        self._tried = {sha256: engine for sha256, engine in self._tried.items() if sha256 in permitted}
         self._spawn(self._shelf.keep_only(permitted.keys()))
 
     def forget_all(self) -> None:
         """The engine is a new one: nothing is loaded. What is asked for from now on is loaded into it."""
         self._engines += 1
-        self._tried.clear()
         self._seats.forget()
 
     # --- for people ------------------------------------------------------------------------------
@@ -183,7 +192,6 @@ class Residency:
         return seat
 
     async def _live(self, seat: Seat) -> None:
-        began, is_cold = time.perf_counter(), not self._shelf.has(seat.key[1])
         try:
             async with self._shelf.borrow(seat.guild, *seat.found) as kept:
                 seat.adapter = Adapter(f"{seat.guild}/{seat.found.name}", seat.key[1], kept.folder)
@@ -192,10 +200,8 @@ class Residency:
                     seat.settled.set()
                 await seat.placed.wait()
                 await self._take(seat, seat.adapter, kept.manifest)
-                if is_cold:
-                    self._metrics.cold(time.perf_counter() - began)
                 await seat.free.wait()
-                if not self._seats.has_twin(seat):
+                if seat.in_engine and not self._seats.has_twin(seat):
                     await self._unload(seat.adapter)
         except ChorusError as error:
             self._note_failure(seat.key, error)
@@ -210,7 +216,11 @@ class Residency:
     async def _take(self, seat: Seat, adapter: Adapter, manifest: Manifest) -> None:
         """Into the engine: from now on it answers."""
         began = time.perf_counter()
-        await self._load(adapter, manifest)
+        if adapter.sha256 in self._tried:
+            await self._load(adapter, manifest)
+        else:
+            async with self._trying:
+                await self._load(adapter, manifest)
         self._metrics.adapter_loaded(time.perf_counter() - began)
         seat.touch()
         seat.loaded.set()
@@ -224,23 +234,32 @@ class Residency:
         while engine != self._engines:  # else another one was started meanwhile
             engine = self._engines
             await self._engine.load(adapter)
-            if engine == self._engines and adapter.sha256 not in self._tried:
+            if engine == self._engines and self._tried.get(adapter.sha256) != engine:
                 try:
                     await self._try(adapter, manifest)
                     log.info("adapter ready", adapter=adapter.name, sha256=adapter.sha256[:12])
                 except BaseException:
                     await self._unload(adapter)
                     raise
-        self._tried.add(adapter.sha256)
+        self._tried[adapter.sha256] = self._engines
 
     async def _try(self, adapter: Adapter, manifest: Manifest) -> None:
-        """A canary: one short answer before anybody depends on it."""
+        """A canary: one short answer before anybody depends on it, never asked of the next engine.
+
+        Raises `InvalidInput` (`unsupported_adapter`) if the engine dies of one that none has taken before.
+        """
         turns = manifest.probes[0].messages if manifest.probes else HELLO
         prompt = prompt_tokens(self._served.tokenizer, turns)[-self._engine.window // 2 :]
-        work = Work(f"canary-{uuid.uuid4().hex}", prompt, turns, CANARY, adapter)
-        async with aclosing(self._engine.generate(work)) as pieces:
-            async for _ in pieces:
-                pass
+        work = Work(f"canary-{uuid.uuid4().hex}", prompt, turns, CANARY, adapter, manifest.guild, again=False)
+        try:
+            async with aclosing(self._engine.generate(work)) as pieces:
+                async for _ in pieces:
+                    pass
+        except Unavailable as error:
+            if error.code != DIED or adapter.sha256 in self._tried:
+                raise
+            log.warning("engine died of an adapter", adapter=adapter.name, sha256=adapter.sha256[:12])
+            raise unsupported("ends the engine") from error
 
     async def _unload(self, adapter: Adapter) -> None:
         """Whatever is wrong with it: nobody asks for the adapter before it is loaded anew."""
@@ -271,15 +290,17 @@ class Residency:
 
     def _note_failure(self, key: Key, error: ChorusError) -> None:
         """What does not come right by itself is not tried again at once: each try may be a long download."""
-        if not error.retryable:
-            self._failed[key] = (time.monotonic() + REMEMBERED, error)
+        if error.retryable:
+            return
+        at = time.monotonic()
+        self._failed = {key: failed for key, failed in self._failed.items() if failed[0] > at}
+        for_good = error.code == UNSUPPORTED and key[1] not in self._tried
+        self._failed[key] = at + (QUARANTINE if for_good else REMEMBERED), error
 
     def _raise_if_failed(self, key: Key) -> None:
-        if key in self._failed:
-            until, error = self._failed[key]
-            if time.monotonic() < until:
-                raise error
-            del self._failed[key]
+        until, error = self._failed.get(key, (0.0, None))
+        if error is not None and time.monotonic() < until:
+            raise error
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -7,6 +7,7 @@ it, and fetched again, and what is whole is served while S3 is away.
 
 import asyncio
 import hashlib
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -49,6 +50,10 @@ async def _no_way() -> bool:
     return False
 
 
+def _unheard(_: float) -> None:
+    """Nobody wants to know."""
+
+
 class Shelf:
     """Has models at hand, as long as they are borrowed, and longer while there is room."""
 
@@ -63,6 +68,8 @@ class Shelf:
         self._room = asyncio.Lock()
         self.give_way: Callable[[], Awaitable[bool]] = _no_way
         """Asked to let go of something when all that is on disk is in use; whether it did."""
+        self.on_fetched: Callable[[float], None] = _unheard
+        """Told how many seconds an adapter took, that was not on disk."""
 
     @asynccontextmanager
     async def borrow(self, guild: str, name: str, version: ModelVersion) -> AsyncGenerator[Kept]:
@@ -92,10 +99,6 @@ class Shelf:
         self._unwanted = there.keys() - self._wanted  # there may have been other news meanwhile
         for sha256 in list(self._unwanted):
             await asyncio.to_thread(self._disk.drop, sha256)
-
-    def has(self, sha256: str) -> bool:
-        """Whether there is a folder for it on disk."""
-        return self._disk.at(sha256).is_dir()
 
     def sizes(self) -> dict[str, int]:
         """Bytes on disk of each model, by its manifest's hash."""
@@ -137,7 +140,10 @@ class Shelf:
             ) from None
 
     def _look(self, sha256: str) -> Manifest | None:
-        """The manifest of what is on disk already; what is damaged is removed. Reads all of it once."""
+        """The manifest of what is on disk already. Reads all of it once.
+
+        What is damaged is removed; or replaced in one moment later, where an engine may look for it.
+        """
         folder = self._disk.at(sha256)
         if not folder.is_dir():
             return None
@@ -150,12 +156,13 @@ class Shelf:
             pass
         log.warning("model damaged in the cache", sha256=sha256[:12])
         self._checked.pop(sha256, None)
-        self._disk.drop(sha256, damaged=True)
+        self._disk.drop(sha256, held=1)  # by who wants it now
         return None
 
     # --- from S3 ---------------------------------------------------------------------------------
     async def _fetch(self, guild: str, ref: ObjectRef) -> Manifest:
         """All files beside each other under another name, checked, then one rename."""
+        began, damaged = time.perf_counter(), self._disk.at(ref.sha256).is_dir()
         if ref.size > MANIFEST_LIMIT:
             raise InvalidInput("This model's manifest is far too long.", code="unsupported_adapter")
         data = await self._store.get(ref)
@@ -168,10 +175,12 @@ class Shelf:
                 (partial / MANIFEST).write_bytes(data)
                 await self._download(manifest, ref.key.removesuffix(MANIFEST), partial)
                 await asyncio.to_thread(check_files, partial, manifest, self._served)
-                self._disk.finish(partial, ref.sha256)
+                self._disk.finish(partial, ref.sha256, instead=damaged)
         finally:
             self._disk.give_back(size)
         self._checked[ref.sha256] = manifest
+        if manifest.form == "adapter":
+            self.on_fetched(time.perf_counter() - began)
         return manifest
 
     async def _download(self, manifest: Manifest, place: str, folder: Path) -> None:

@@ -58,7 +58,7 @@ class Voices:
             await self._wholes.ready(guild, *choices[0], tell)
             return
         await self._host.ready(tell)
-        if choices:
+        if choices and not self._residency.is_loaded(guild, choices[0]):
             why = Waiting(code="loading", text=f"{choices[0][0]} is being fetched and loaded.")
             await told(self._residency.ready(guild, choices), tell, why)
 

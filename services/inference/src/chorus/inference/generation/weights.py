@@ -26,6 +26,9 @@ FORMATS = {"F32": ("<u4", 0x7F800000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0
 """Number formats of adapters: as which integers they are read, and the bits of the exponent (IEEE 754).
 All of these bits are set in what is infinite or no number, and in nothing else."""
 
+UNSUPPORTED = "unsupported_adapter"
+"""The code for what the engine does not serve, however often it is asked."""
+
 Layers = Mapping[str, tuple[int, int]]
 """Outputs and inputs of each layer, by its name from the first numbered part on: `layers.0.mlp.up_proj`."""
 
@@ -56,27 +59,32 @@ def check_weights(path: Path, rank: int, layers: Layers | None) -> None:
     for name, tensor in tensors.items():
         match = TENSOR.fullmatch(name)
         if match is None or tensor.format not in FORMATS:
-            raise _unsupported(f"holds {in_short(name)!r}, which the engine does not serve")
+            raise unsupported(f"holds {in_short(name)!r}, which the engine does not serve")
         pairs.setdefault(match["layer"], {})[match["side"]] = tensor.shape
     if not pairs:
-        raise _unsupported("holds no weights")
+        raise unsupported("holds no weights")
     for layer, sides in pairs.items():
         _check_layer(layer, sides, rank, layers)
     _check_finite(path, tensors)
+
+
+def unsupported(what: str) -> InvalidInput:
+    """The error for an adapter that is none that can be served: what it does, or has."""
+    return InvalidInput(f"This adapter {what}. Train it again.", code=UNSUPPORTED)
 
 
 def _check_layer(layer: str, sides: Mapping[str, tuple[int, ...]], rank: int, layers: Layers | None) -> None:
     """For vLLM takes a matrix that is too small for its layer, and passes over layers that are not there."""
     a, b = sides.get("A", ()), sides.get("B", ())
     if len(a) != 2 or len(b) != 2 or (a[0], b[1]) != (rank, rank):
-        raise _unsupported(f"is no pair of matrices of rank {rank} for {in_short(layer)!r}")
+        raise unsupported(f"is no pair of matrices of rank {rank} for {in_short(layer)!r}")
     if layers is None:
         return
     known = layers.get(_short(layer))
     if known is None and not any(name.startswith(_block(layer)) for name in layers):
-        raise _unsupported(f"is for a layer {in_short(layer)!r}, which the base model does not have")
+        raise unsupported(f"is for a layer {in_short(layer)!r}, which the base model does not have")
     if known is not None and known != (b[0], a[1]):
-        raise _unsupported(
+        raise unsupported(
             f"was made for another base model: its {in_short(layer)!r} is {b[0]} × {a[1]}, "
             f"the base model's {known[0]} × {known[1]}"
         )
@@ -96,7 +104,7 @@ def _check_finite(path: Path, tensors: Mapping[str, _Tensor]) -> None:
             for done in range(0, count, BLOCK):
                 numbers = np.fromfile(file, kind, min(count - done, BLOCK))
                 if ((numbers & exponent) == exponent).any():
-                    raise _unsupported(f"holds numbers in {in_short(name)!r} that are not finite")
+                    raise unsupported(f"holds numbers in {in_short(name)!r} that are not finite")
 
 
 def _tensors(path: Path) -> dict[str, _Tensor]:
@@ -105,12 +113,12 @@ def _tensors(path: Path) -> dict[str, _Tensor]:
         with path.open("rb") as file:
             (size,) = HEADER.unpack(file.read(HEADER.size))
         if size > HEADER_LIMIT:
-            raise _unsupported("has weights whose header is far too long")
+            raise unsupported("has weights whose header is far too long")
         with safe_open(path, framework="numpy") as file:  # checks that the header tells of every byte
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             return {name: _Tensor(part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
     except (SafetensorError, struct.error):
-        raise _unsupported("has weights that are no safetensors file") from None
+        raise unsupported("has weights that are no safetensors file") from None
 
 
 def _short(layer: str) -> str:
@@ -123,7 +131,3 @@ def _block(layer: str) -> str:
     """The numbered part that a layer is in, `layers.0.`; empty, as any name begins, where it is in none."""
     match = re.match(r"[^.]+\.\d+\.", _short(layer))
     return match[0] if match else ""
-
-
-def _unsupported(what: str) -> InvalidInput:
-    return InvalidInput(f"This adapter {what}. Train it again.", code="unsupported_adapter")

@@ -24,7 +24,7 @@ from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, Misconfigured, Unavailable
 from chorus.inference.generation.checks import Served
 from chorus.inference.generation.host import Host
-from chorus.inference.generation.life import asleep
+from chorus.inference.generation.life import Patience, asleep
 from chorus.inference.generation.ports import RunningEngine, Tell
 from chorus.inference.generation.shelf import Shelf
 from chorus.inference.generation.waiting import told
@@ -76,15 +76,18 @@ class WholeModels:
         *,
         most: int,
         idle: float,
+        patience: Patience,
     ) -> None:
-        """`start` begins an engine on a folder, and blocks meanwhile."""
+        """`start` begins an engine on a folder, and blocks meanwhile. `patience` is with each of them."""
         self._shelf = shelf
         self._start = start
         self._tokenizer = tokenizer
         self._metrics = metrics
         self._most = most
         self._idle = idle
+        self._patience = patience
         self._all: dict[tuple[str, str], _Whole] = {}  # by guild and the manifest's hash
+        self._ending = set[asyncio.Task[None]]()
         self._until: datetime | None = None
 
     # --- asked -----------------------------------------------------------------------------------
@@ -137,16 +140,16 @@ class WholeModels:
             raise asleep(self._until)
         key = guild, version.manifest.sha256
         if key not in self._all:
-            displaced = self._make_room(name)
+            self._make_room(name)
             whole = self._all[key] = _Whole(guild, name)
-            whole.ready = asyncio.create_task(self._begin(whole, version, displaced), name=f"start {name}")
+            whole.ready = asyncio.create_task(self._begin(whole, version), name=f"start {name}")
         return self._all[key]
 
-    def _make_room(self, name: str) -> _Whole | None:
+    def _make_room(self, name: str) -> None:
         """Take the one away that has rested longest, if there has to be room."""
         if len(self._all) < self._most:
-            return None
-        key, longest = max(self._all.items(), key=lambda item: item[1].rested())
+            return
+        longest = max(self._all.values(), key=_Whole.rested)
         if longest.rested() < RESTED:
             raise Unavailable(
                 f"{name} is a whole model and needs an engine of its own; none is free while others are "
@@ -154,25 +157,23 @@ class WholeModels:
                 code="busy",
                 retry_after=RESTED,
             )
-        return self._all.pop(key)
+        self._take_away(longest)
 
-    async def _begin(self, whole: _Whole, version: ModelVersion, displaced: _Whole | None) -> Ready:
-        """Make room, fetch the files, start the engine."""
+    async def _begin(self, whole: _Whole, version: ModelVersion) -> Ready:
+        """Fetch the files, and start the engine in the memory that others have left."""
         called = f"{whole.guild}/{whole.name}"
         try:
-            if displaced:
-                await _end(displaced)
+            if self._ending:
+                await asyncio.wait(self._ending)
             kept = await whole.life.enter_async_context(self._shelf.borrow(whole.guild, whole.name, version))
             whole.size = sum(file.size for file in kept.manifest.files)
             served, remembers = await asyncio.to_thread(self._read, kept.folder, whole.name)
-            host = Host(lambda: self._start(kept.folder), self._metrics)
+            host = Host(lambda: self._start(kept.folder), self._metrics, patience=self._patience)
             whole.life.push_async_callback(host.close)
             await _open(host, whole.name)
         except BaseException:  # its start may be cancelled, too
             self._forget(whole)  # the next question tries anew
             await whole.life.aclose()
-            if displaced:
-                await _end(displaced)
             raise
         log.info("whole model ready", model=called)
         keeper = asyncio.create_task(self._keep(whole, host), name=f"keep {called}")
@@ -198,8 +199,7 @@ class WholeModels:
             await host.keep()
         except Unavailable as error:
             log.warning("whole model given up", model=f"{whole.guild}/{whole.name}", reason=error.message)
-            self._forget(whole)
-            await whole.life.aclose()
+            self._take_away(whole)
 
     async def _started(self, whole: _Whole) -> Ready:
         """Wait for it; who leaves stops nothing that others wait for."""
@@ -222,8 +222,8 @@ class WholeModels:
         """End those that nobody asks any more, for ever."""
         while True:
             await asyncio.sleep(min(self._idle, RESTED))
-            idle = [whole for whole in self._all.values() if whole.rested() >= self._idle]
-            await asyncio.gather(*(self._take_away(whole) for whole in idle))
+            for whole in [whole for whole in self._all.values() if whole.rested() >= self._idle]:
+                self._take_away(whole)
 
     def keep_only(self, keys: Container[str]) -> None:
         """All that may stay, by their manifests' hashes; the others end once they have answered."""
@@ -244,11 +244,16 @@ class WholeModels:
 
     async def close(self) -> None:
         """End them all."""
-        await asyncio.gather(*(self._take_away(whole) for whole in list(self._all.values())))
+        for whole in list(self._all.values()):
+            self._take_away(whole)
+        await asyncio.gather(*self._ending)
 
-    async def _take_away(self, whole: _Whole) -> None:
+    def _take_away(self, whole: _Whole) -> None:
+        """Nobody finds it from now on; its end needs nobody who waits for it."""
         self._forget(whole)
-        await _end(whole)
+        ending = asyncio.create_task(_end(whole), name=f"end {whole.name}")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
 
 async def _open(host: Host, name: str) -> None:

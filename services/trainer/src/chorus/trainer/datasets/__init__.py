@@ -9,7 +9,7 @@ archive      a version as a ZIP
 export       a person's words, for them
 forgetting   a person's words, out of everything
 mined        what was harvested from channels
-feedback     tests that went wrong, and examples that models are shown
+feedback     tests that went wrong, examples that models are shown, and personas
 stale        models that learned from what was forgotten
 checkpoints  checkpoints of trainings that did, and of jobs that have ended
 keeper       what is left to be done: deletions cut short, deadlines, uploads that nobody needs

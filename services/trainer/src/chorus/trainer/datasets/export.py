@@ -34,7 +34,7 @@ async def export(
 ) -> Exported:
     """Gather a person's words from every version that was read from something else than the one before.
 
-    With them go their tests that went wrong, and the examples that they gave.
+    With them go their tests that went wrong, and the examples and personas that they gave.
     """
     names = folded(record.person, record.names)
     messages = 0
@@ -49,8 +49,9 @@ async def export(
                     await store.get_file(dataset.records, records)
                     messages += await asyncio.to_thread(_write, file, dataset, records, record.person, names)
                     records.unlink()
-            tests, examples = await feedback.of(record.guild, record.person)
-            messages += _write_feedback(file, {"tests": tests, "examples": examples})
+            given = await feedback.of(record.guild, record.person)
+            kinds = {"tests": given.tests, "examples": given.examples, "personas": given.personas}
+            messages += _write_feedback(file, kinds)
         key = f"{exports_of(record.guild, record.person)}my-words.zip"
         return Exported(archive=await store.put_file(storage.FILES, key, packed), messages=messages)
 

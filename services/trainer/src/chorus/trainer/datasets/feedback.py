@@ -1,11 +1,21 @@
-"""What people gave that no dataset holds: tests that went wrong, and examples that models are shown."""
+"""What people gave that no dataset holds: tests that went wrong, examples, and personas."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.consent import is_id
 from chorus.common.contracts.feedback import TestRecord, feedback_key
-from chorus.common.contracts.guild import Exchange, GuildSettings
+from chorus.common.contracts.guild import Exchange, GuildSettings, Persona
+
+
+@dataclass(frozen=True)
+class Given:
+    """One person's."""
+
+    tests: list[TestRecord]
+    examples: list[Exchange]
+    personas: list[Persona]
 
 
 class Feedback:
@@ -15,28 +25,41 @@ class Feedback:
         self._tests = tests
         self._settings = settings
 
-    async def of(self, guild: str, person: str) -> tuple[list[TestRecord], list[Exchange]]:
-        """A person's tests, and the examples that they gave. Both have ids: a name alone gave none."""
+    async def of(self, guild: str, person: str) -> Given:
+        """What a person gave. All of it has their id: a name alone gave nothing."""
         if not is_id(person):
-            return [], []
+            return Given([], [], [])
         tests = [entry.value for entry in await self._tests.entries(feedback_key(guild, person))]
-        chosen = await self._settings.get(guild)
-        return tests, [one for one in (chosen.value.examples if chosen else []) if one.by == person]
+        entry = await self._settings.get(guild)
+        chosen = entry.value if entry else GuildSettings()
+        personas = [*([chosen.persona] if chosen.persona else []), *chosen.personas.values()]
+        return Given(
+            tests,
+            [one for one in chosen.examples if one.by == person],
+            [one for one in personas if one.by == person],
+        )
 
     async def forget(self, guild: str, person: str, models: Collection[str]) -> int:
         """Delete these, and all tests of models that learned from the person: they may have said their words.
 
-        `models` are called `name@version`. Returns how many tests and examples went.
+        `models` are called `name@version`. Returns how many tests, examples and personas went.
         """
-        tests, examples = await self.of(guild, person)
+        given = await self.of(guild, person)
         others = [entry.value for entry in await self._tests.entries(f"{guild}.")]
-        keys = {test.key for test in (*tests, *(test for test in others if test.model in models))}
+        keys = {test.key for test in (*given.tests, *(test for test in others if test.model in models))}
         for key in keys:
             await self._tests.delete(key)
-        if examples:
+        if given.examples or given.personas:
             await self._settings.change(guild, lambda old: _without(old, person))
-        return len(keys) + len(examples)
+        return len(keys) + len(given.examples) + len(given.personas)
 
 
 def _without(settings: GuildSettings, person: str) -> GuildSettings:
-    return settings.model_copy(update={"examples": [one for one in settings.examples if one.by != person]})
+    chosen = settings.persona
+    return settings.model_copy(
+        update={
+            "examples": [one for one in settings.examples if one.by != person],
+            "persona": None if chosen and chosen.by == person else chosen,
+            "personas": {at: one for at, one in settings.personas.items() if one.by != person},
+        }
+    )

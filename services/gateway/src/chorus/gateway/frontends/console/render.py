@@ -119,8 +119,9 @@ class Renderer:
         if isinstance(reply, Audio):
             self._plain(f"✓ {await save(reply.name, reply.data)}, {reply.seconds:.1f} s of speech")
         else:
-            self._plain(reply.text)
-            self._plain(f"✓ {await save_download(reply.name, reply.data)}, {reply.data.size:,} bytes")
+            saved = await save_download(reply.name, reply.data)
+            self._plain(reply.text)  # it tells of the file, so it comes once there is one
+            self._plain(f"✓ {saved}, {reply.data.size:,} bytes")
 
     async def _stream(self, stream: Stream) -> None:
         if end := await write(self._console, stream):

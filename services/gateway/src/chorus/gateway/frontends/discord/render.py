@@ -54,7 +54,7 @@ class Renderer:
                 case Text() | Problem() | Samples():
                     await self._say(worded(reply))
                 case Card():
-                    await self._say(worded(reply), reply.picture)
+                    await self._lay_out(reply)
                 case Stream():
                     await Live(self._place, self._pace).follow(growing(reply))
                 case Progress():
@@ -72,14 +72,15 @@ class Renderer:
             await self._say(worded(OUR_FAULT))
 
     async def _say(self, text: str, picture: Picture | None = None) -> None:
-        """The text, in as many messages as it needs; a picture goes with the last of them."""
-        *first, last = split(text)
-        for piece in first:
-            await self._place.send(piece)
-        if picture:
-            await self._place.attach(picture.name, picture.png, last)
+        await _say(self._place, text, picture)
+
+    async def _lay_out(self, card: Card) -> None:
+        """Here, or aside where it is not for everybody's eyes."""
+        if card.private and (aside := self._place.aside()):
+            await _say(aside, worded(card), card.picture)
+            await self._say(SENT)
         else:
-            await self._place.send(last)
+            await self._say(worded(card), card.picture)
 
     async def _hand_over(self, file: File) -> None:
         """Here, or aside where it is not for everybody's eyes."""
@@ -100,6 +101,17 @@ class Renderer:
             await self._pace.turn()
             await live.show(told.left())
             raise
+
+
+async def _say(place: Place, text: str, picture: Picture | None) -> None:
+    """The text, in as many messages as it needs; a picture goes with the last of them."""
+    *first, last = split(text)
+    for piece in first:
+        await place.send(piece)
+    if picture:
+        await place.attach(picture.name, picture.png, last)
+    else:
+        await place.send(last)
 
 
 async def _attach(place: Place, file: File) -> None:
