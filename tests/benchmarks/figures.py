@@ -22,6 +22,7 @@ class Report:
         """One figure, how it reads, and what its peer did."""
         self.figures[key] = round(value, 3)
         self.rows.append((key, told, peer))
+        PEOPLE.print(f"[dim]{key}  {told}  {peer}[/dim]")  # at once: the whole takes minutes
 
     def show(self) -> None:
         """The table, on standard error."""

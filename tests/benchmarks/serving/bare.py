@@ -66,7 +66,8 @@ class Bare:
         async for output in self._engine.generate(
             tokens_input(prompt), sampling, uuid.uuid4().hex, lora_request=lora
         ):
-            first = first or time.perf_counter() - began
+            if output.outputs[0].text:  # half a letter is none: what a client sees is text
+                first = first or time.perf_counter() - began
             tokens += len(output.outputs[0].token_ids)
         return Reply(tokens, first)
 
