@@ -17,7 +17,7 @@ def said(chorus: RunningChorus, line: str) -> str:
 
 
 def test_what_is_chosen_for_a_question_reaches_the_engine(chorus: RunningChorus) -> None:
-    hello = said(chorus, f"!ask {SHORT} temperature=0 hello")
+    hello = said(chorus, f"!ask model=base {SHORT} temperature=0 hello")
     assert hello
     several = said(chorus, f"!ask {SHORT} n=2 hello")
     assert several.startswith("--- 1 ---\n")

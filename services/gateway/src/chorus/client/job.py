@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Generator
 
 from chorus.common.contracts.training import JobRecord, JobResult
-from chorus.common.errors import ChorusError
+from chorus.common.errors import InternalError
 from chorus.gateway.commands.ports import Jobs
 from chorus.gateway.commands.replies import Moment, Problem
 
 
-class Failed(ChorusError):
+class Failed(InternalError):
     """A training did not work; `code` says how, as at the console."""
 
     default_code = "training_failed"

@@ -198,7 +198,7 @@ class VllmEngine:
         check_answers(work.sampling.n, options.get("temperature"))
         room = max(self.window - len(work.prompt), 1)
         options["max_tokens"] = min(work.sampling.max_tokens, room)
-        return SamplingParams(**options, output_kind=RequestOutputKind.DELTA)
+        return SamplingParams(**options, output_kind=RequestOutputKind.DELTA, stream_interval=work.interval)
 
 
 def start(
