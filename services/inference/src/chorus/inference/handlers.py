@@ -30,13 +30,12 @@ from chorus.common.contracts.generation import (
     Scored,
     Served,
     Usage,
-    Waiting,
     of_base,
 )
 from chorus.common.errors import Cancelled, ChorusError, TimedOut
 from chorus.inference.generation.admission import Admission
 from chorus.inference.generation.pacing import Pacing
-from chorus.inference.generation.ports import Tell, Work
+from chorus.inference.generation.ports import Tell, Work, unheard
 from chorus.inference.generation.prompt import Prompt, compose
 from chorus.inference.generation.scoring import lessons, score
 from chorus.inference.generation.voices import Voice, Voices
@@ -96,7 +95,7 @@ class GenerationHandlers:
 
     async def score(self, asked: Score) -> Scored:
         """The likelihood of each reply, one after the other: a request has one slot of the engine."""
-        async with self._counted(), self._turn(asked.guild, asked.model, _unheard) as voice:
+        async with self._counted(), self._turn(asked.guild, asked.model, unheard) as voice:
             prompt, made = await _laid_out(
                 [
                     *asked.messages * len(asked.replies),
@@ -197,7 +196,3 @@ async def _laid_out(
     if sum(PER_TURN + len(turn.content) for turn in turns) < LONG:
         return lay_out(*arguments, **options)
     return await asyncio.to_thread(lay_out, *arguments, **options)
-
-
-async def _unheard(_: Waiting) -> None:
-    """There is nobody to tell: a question with one answer gets only that."""
