@@ -1,5 +1,6 @@
 """What a benchmark reports: figures for machines, a table for people."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -33,9 +34,8 @@ class Report:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value below which `share` of the values lie."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    """The smallest of the values that `share` of them do not exceed (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 def paired_ratio(ours: Sequence[float], peers: Sequence[float]) -> float:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import sys
-import time
 import uuid
 from collections.abc import AsyncIterator
 
@@ -151,7 +150,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_client_that_is_killed_in_mid_stream_frees_its_slot_within_two_seconds(
+async def test_a_client_that_is_killed_in_mid_stream_frees_its_slot(
     chorus: RunningChorus, operator: Connection
 ) -> None:
     async def ended() -> tuple[int, str]:
@@ -167,8 +166,7 @@ async def test_a_client_that_is_killed_in_mid_stream_frees_its_slot_within_two_s
     assert client.stdout is not None
     assert await client.stdout.readline() == b"begun\n"
     client.kill()
-    killed = time.monotonic()
-    while await ended() != (before + 1, "reader_gone"):
-        assert time.monotonic() - killed < 2, await ended()
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(20):  # how soon is for the benchmark to say: `slot_free_s`
+        while await ended() != (before + 1, "reader_gone"):
+            await asyncio.sleep(0.02)
     await client.wait()

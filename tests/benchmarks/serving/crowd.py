@@ -1,6 +1,7 @@
 """A guild that asks very many questions at once, as a program of its own; told to try again, it does."""
 
 import asyncio
+import random
 from collections import Counter
 from typing import Any
 
@@ -21,7 +22,11 @@ async def main() -> None:
 
         async def burst(order: Order) -> dict[str, Any]:
             texts = questions(order["count"], seed=8)
-            asked = [Question(text, order["tokens"], order["model"], order["guild"]) for text in texts]
+            lengths = random.Random(8).choices(range(*order["tokens"]), k=order["count"])
+            asked = [
+                Question(text, tokens, order["model"], order["guild"])
+                for text, tokens in zip(texts, lengths, strict=True)
+            ]
             heard = await closed_loop(connection, asked, at_once=order["count"], patience=order["patience"])
             errors = Counter(answer.error for answer in heard if answer.error)
             return {"served": len(heard) - errors.total(), "errors": dict(errors)}

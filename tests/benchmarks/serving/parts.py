@@ -7,7 +7,7 @@ from chorus.common.bus.state import open_bucket
 from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.topology import MODELS
 from tests.benchmarks.figures import PEOPLE, Report
-from tests.benchmarks.serving import neighbours, residency, rolling, speed, swapping
+from tests.benchmarks.serving import leaving, neighbours, residency, rolling, speed, swapping
 from tests.benchmarks.serving.bench import CPU_CACHE, Bench, Voices
 from tests.benchmarks.serving.models import write_100m, write_starter
 from tests.benchmarks.serving.service import a_service
@@ -40,4 +40,5 @@ async def under_load(bench: Bench, starter: Voices, report: Report) -> None:
     async with a_service(bench.servers, bench.folder, "first", settings) as first:
         await swapping.measure(bench, starter.base, report)
         await neighbours.measure(bench, starter.base, report)
+        await leaving.measure(bench, starter, report)
         await rolling.measure(bench, starter, first, settings, report)

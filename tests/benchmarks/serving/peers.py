@@ -3,9 +3,10 @@
 import asyncio
 import json
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,15 @@ class Peer:
         await self._child.stdin.drain()
         return await self.hear()
 
-    def kill(self) -> None:
+    @property
+    def session(self) -> int:
+        """Its process group: itself, and what it has started."""
+        return self._child.pid
+
+    async def kill(self) -> None:
         """End it without a word."""
         self._child.kill()
+        await self._child.wait()
 
     async def hear(self) -> Order:
         """The next line."""
@@ -61,6 +68,7 @@ async def a_peer(
             cwd=ROOT,
             env={**bare_environment(), **(environment or {})},
             limit=LONGEST_LINE,
+            start_new_session=True,
             preexec_fn=die_with_parent(os.getpid()),
         )
     try:
@@ -71,6 +79,18 @@ async def a_peer(
         assert child.stdin is not None
         child.stdin.close()
         await child.wait()
+
+
+@contextmanager
+def paused(*sessions: int) -> Iterator[None]:
+    """Stop these process groups meanwhile: an engine that has nothing to do polls, a tenth of a core."""
+    for session in sessions:
+        os.killpg(session, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for session in sessions:
+            os.killpg(session, signal.SIGCONT)
 
 
 # --- in the program itself -----------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Two replicas, each stopped and started again while people ask: nobody must notice."""
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 
 from chorus.common.local.process import Process
 from tests.benchmarks.figures import Report
@@ -11,15 +11,17 @@ from tests.benchmarks.serving.bench import Bench, Voices
 from tests.benchmarks.serving.load import Heard, hear, longest_gap
 from tests.benchmarks.serving.service import GRACE, a_service
 
-EVERY = 0.2  # seconds between two questions: the engines are busy, and a starting one gets along
+EVERY = 0.5  # seconds between two questions: the engines are busy, and a starting one gets along
+LAST_CORE = {"VLLM_CPU_OMP_THREADS_BIND": str((os.cpu_count() or 1) - 1)}
+"""By itself each engine takes the first cores, and a second one would wait for the first."""
 
 
 async def measure(
     bench: Bench, voices: Voices, first: Process, settings: dict[str, str], report: Report
 ) -> None:
     """`first` runs already; a second one joins it."""
-    async with AsyncExitStack() as stack:
-        second = await stack.enter_async_context(a_service(bench.servers, bench.folder, "second", settings))
+    apart = {**settings, **LAST_CORE}
+    async with a_service(bench.servers, bench.folder, "second", apart) as second:
         heard = await rolling_restart(bench, voices, [first, second])
     failed = Counter(answer.error for answer in heard if answer.error)
     bench.lost += failed.elements()

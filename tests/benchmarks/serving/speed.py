@@ -3,14 +3,14 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 from statistics import median
 
+from chorus.common.local.process import Process
 from tests.benchmarks.figures import Report, paired_ratio
 from tests.benchmarks.serving.bench import AT_ONCE, CPU_CACHE, VOICES, Bench, Voices
 from tests.benchmarks.serving.load import Question, Round, closed_loop, summed_up
-from tests.benchmarks.serving.peers import Peer, a_peer
+from tests.benchmarks.serving.peers import Peer, a_peer, paused
 from tests.benchmarks.serving.service import a_service
 
 STOCK = {"VLLM_PLUGINS": ""}
@@ -47,13 +47,14 @@ class Contest:
         async with AsyncExitStack() as stack:
             folder, settings = self._bench.folder, self._settings()
             name = f"speed{self._size.ending}"
-            await stack.enter_async_context(a_service(self._bench.servers, folder, name, settings))
+            service = await stack.enter_async_context(a_service(self._bench.servers, folder, name, settings))
             async with self._engine("bare", {}) as bare:
-                await self._beside_bare(bare)
+                await self._beside_bare(service, bare)
                 if self._size.stock_rounds:
-                    async with self._engine("stock", STOCK) as stock:
-                        await self._beside_stock(bare, stock)
-            await self._beside_transformers()
+                    with paused(service.child.pid):
+                        async with self._engine("stock", STOCK) as stock:
+                            await self._beside_stock(bare, stock)
+            await self._beside_transformers(service)
 
     def _settings(self) -> dict[str, str]:
         return {"CHORUS_BASE_MODEL": str(self._voices.base), **CPU_CACHE}
@@ -69,13 +70,26 @@ class Contest:
     async def _peers(self, peer: Peer, asked: Sequence[Question]) -> Round:
         return Round(**await peer.ask(**self._voices.order(asked)))
 
+    def _sides(
+        self, service: Process, peer: Peer, asked: Sequence[Question], of_peer: Sequence[Question]
+    ) -> tuple[Go, Go]:
+        """The service, and the peer; who is not asked does not run."""
+
+        async def ours() -> Round:
+            with paused(peer.session):
+                return await self._ours(asked)
+
+        async def theirs() -> Round:
+            with paused(service.child.pid):
+                return await self._peers(peer, of_peer)
+
+        return ours, theirs
+
     # --- who is beside whom ----------------------------------------------------------------------
-    async def _beside_bare(self, bare: Peer) -> None:
+    async def _beside_bare(self, service: Process, bare: Peer) -> None:
         size = self._size
         asked = self._voices.questions(size.questions, seed=1)
-        ours, peers = await in_turn(
-            partial(self._ours, asked), partial(self._peers, bare, asked), size.rounds
-        )
+        ours, peers = await in_turn(*self._sides(service, bare, asked, asked), size.rounds)
         assert {r.tokens for r in chain(ours, peers)} == {sum(question.tokens for question in asked)}
         ratio = paired_ratio(speeds(ours), speeds(peers))
         over = median(
@@ -93,8 +107,7 @@ class Contest:
         size, ratios = self._size, list[float]()
         for adapters in (1, VOICES):
             asked = self._voices.questions(AT_ONCE, seed=2, adapters=adapters)
-            sides = (partial(self._peers, peer, asked) for peer in (bare, stock))
-            ours, peers = await in_turn(*sides, size.stock_rounds)
+            ours, peers = await in_turn(*self._engines(bare, stock, asked), size.stock_rounds)
             ratios.append(paired_ratio(speeds(ours), speeds(peers)))
             told = (
                 f"{ratios[-1]:.2f} × (at least 2): {median(speeds(ours)):,.0f} tokens/s, adapters: {adapters}"
@@ -108,15 +121,25 @@ class Contest:
         )
         self._report.add("logprob_difference", difference, f"{difference:.3f} nats at most", "stock vLLM")
 
-    async def _beside_transformers(self) -> None:
+    def _engines(self, bare: Peer, stock: Peer, asked: Sequence[Question]) -> tuple[Go, Go]:
+        async def grouped() -> Round:
+            with paused(stock.session):
+                return await self._peers(bare, asked)
+
+        async def as_it_comes() -> Round:
+            with paused(bare.session):
+                return await self._peers(stock, asked)
+
+        return grouped, as_it_comes
+
+    async def _beside_transformers(self, service: Process) -> None:
         """With one adapter; the peer answers a few of the questions, one after the other."""
         size, ending = self._size, self._size.ending
         asked = self._voices.questions(size.questions, seed=4, adapters=1)
         log, adapter = self._bench.folder / f"plain{ending}.log", str(self._voices.adapters[0])
         async with a_peer("plain", str(self._voices.base), adapter, log=log) as plain:
-            ours, peers = await in_turn(
-                partial(self._ours, asked), partial(self._peers, plain, asked[: size.alone]), size.rounds
-            )
+            sides = self._sides(service, plain, asked, asked[: size.alone])
+            ours, peers = await in_turn(*sides, size.rounds)
         ratio = paired_ratio(speeds(ours), speeds(peers))
         told = f"{ratio:.1f} × (at least 4): {median(speeds(ours)):,.0f} tokens/s"
         beside = f"transformers.generate {median(speeds(peers)):,.0f} tokens/s, one at a time"

@@ -102,13 +102,3 @@ async def test_each_of_several_answers_keeps_its_own_text(said: list[tuple[int, 
             t for c, t in said if c == choice
         )
     assert sum(piece.tokens for piece in got) == len(said)
-
-
-async def test_the_engine_holds_back_as_much_as_the_bus_should_not_carry(clock: Clock) -> None:
-    pacing = Pacing(pieces=50)
-    assert pacing.interval() == 1, "nothing is written yet"
-    async for _ in pacing.gathered(clock.write(*words(2000))):
-        pass
-    assert pacing.interval() == 3, "a token each 6 ms is 167 a second"
-    clock.now += 60
-    assert pacing.interval() == 1, "and a minute later nothing is"

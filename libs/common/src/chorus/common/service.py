@@ -9,6 +9,7 @@ grace for the work in hand, then aborts the rest in a way that lets another work
 """
 
 import asyncio
+import gc
 import os
 import secrets
 import signal
@@ -87,6 +88,8 @@ async def serve(name: str, settings: Settings, build: Build[Settings]) -> int:
         # Only now: until here a signal ends the process at once, for there is nothing to drain yet.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, service.stopping.set)
+        # What was imported stays: looking through it for garbage stops inference for 0.4 s at a time.
+        gc.freeze()
         service.health.ready = True
         log.info("ready", instance=service.instance, health=f"http://{host}:{port}")
         await service.stopping.wait()

@@ -46,7 +46,7 @@ async def build(service: Service, settings: InferenceSettings) -> None:
     metrics = InferenceMetrics(service.registry)
     voices = await _voices(service, settings, base, kind, connection, metrics)
     admission = Admission(
-        at_once=settings.requests_at_once,
+        at_once=kind.at_once,
         waiting=settings.requests_waiting,
         guild_waiting=settings.guild_waiting,
         metrics=metrics,
@@ -61,7 +61,7 @@ async def build(service: Service, settings: InferenceSettings) -> None:
         connection,
         Identity("inference", service.id, service.version, f"Answers with {base.label}"),
         RequestMetrics(service.registry),
-        slots=settings.requests_at_once + settings.requests_waiting + SPARE,
+        slots=kind.at_once + settings.requests_waiting + SPARE,
         backlog=SPARE,
         grace=settings.grace,
     )

@@ -137,7 +137,6 @@ class GenerationHandlers:
             voice.adapter,
             asked.guild,
             tell=replies.send,
-            interval=self._pacing.interval(),
         )
         async with aclosing(self._pacing.gathered(voice.engine.generate(work))) as pieces:  # leaving stops it
             async for piece in pieces:

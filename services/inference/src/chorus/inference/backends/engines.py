@@ -12,6 +12,8 @@ from chorus.inference.generation.life import Patience
 from chorus.inference.generation.ports import RunningEngine
 from chorus.inference.settings import InferenceSettings
 
+AT_ONCE, ON_CPU = 64, 32  # requests in the engine; two cores write no more with 64, and each waits longer
+
 
 @dataclass(frozen=True)
 class Engines:
@@ -25,6 +27,8 @@ class Engines:
     """Whole models at a time."""
     max_rank: int
     """Of the base's adapters; 0 where it takes none."""
+    at_once: int
+    """Requests in the base's engine."""
     patience: Patience
     """With the base's engine, when it dies."""
 
@@ -44,6 +48,7 @@ def _ours(base: BaseModelFiles, settings: InferenceSettings, registry: Collector
         whole=lambda folder: vllm.start(folder, settings, adapters=False, name="whole"),
         wholes=settings.whole_models,
         max_rank=settings.max_rank,
+        at_once=settings.requests_at_once or (ON_CPU if vllm.on_cpu() else AT_ONCE),
         patience=Patience(grace=settings.grace),
     )
 
@@ -56,6 +61,7 @@ def _server(base: BaseModelFiles, settings: InferenceSettings) -> Engines:
         whole=_not_here,
         wholes=0,
         max_rank=settings.max_rank if settings.openai_adapters else 0,
+        at_once=settings.requests_at_once or AT_ONCE,
         patience=Patience(within=0),  # it is started by others, and comes back when it does
     )
 

@@ -198,7 +198,7 @@ class VllmEngine:
         check_answers(work.sampling.n, options.get("temperature"))
         room = max(self.window - len(work.prompt), 1)
         options["max_tokens"] = min(work.sampling.max_tokens, room)
-        return SamplingParams(**options, output_kind=RequestOutputKind.DELTA, stream_interval=work.interval)
+        return SamplingParams(**options, output_kind=RequestOutputKind.DELTA)
 
 
 def start(
@@ -213,8 +213,9 @@ def start(
 
     Raises `Misconfigured` when the model is none that generates text.
     """
-    on_cpu = not torch.cuda.is_available()
-    if on_cpu and not settings.compile:  # else the first score waits 30 s: vLLM compiles a part of it anyway
+    if (
+        on_cpu() and not settings.compile
+    ):  # else the first score waits 30 s: vLLM compiles a part of it anyway
         os.environ["TORCHDYNAMO_DISABLE"] = "1"
     arguments: dict[str, Any] = {
         "model": str(folder),
@@ -224,7 +225,7 @@ def start(
         "quantization": settings.quantization,
         "enable_prefix_caching": settings.prefix_caching,
         "trust_remote_code": False,
-        **(_on_cpu(settings) if on_cpu else _on_gpu(settings)),
+        **(_on_cpu(settings) if on_cpu() else _on_gpu(settings)),
     }
     capacity = settings.capacity if adapters else 0
     if adapters:
@@ -240,6 +241,11 @@ def start(
     except (ValueError, OSError) as error:
         raise Misconfigured(f"vLLM does not serve {name or folder.name}: {error}") from error
     return VllmEngine(engine, folder, capacity, settings.max_rank if adapters else 0)
+
+
+def on_cpu() -> bool:
+    """Whether there is no GPU."""
+    return not torch.cuda.is_available()
 
 
 def _on_cpu(settings: InferenceSettings) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`ports.Engine` over whatever engine lives now: what one dies of asking, the next one is asked."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from chorus.common.errors import ChorusError, InvalidInput, Unavailable
@@ -23,8 +23,7 @@ class Host(Life):
         with self._in_hand.one():
             engine = await self._living()
             try:
-                async with self._in_hand.wait():
-                    await engine.load(adapter)
+                await self._in_hand.wait(engine.load(adapter))
             except Exception as error:
                 if not self._is_death(engine, error) or self._until is not None:
                     raise
@@ -50,10 +49,9 @@ class Host(Life):
             while True:
                 engine = await self._available(unheard)
                 try:
-                    async with self._in_hand.wait():
-                        if is_next and adapter:
-                            await engine.load(adapter)
-                        return await engine.score(tokens, start, adapter)
+                    if is_next and adapter:
+                        await self._in_hand.wait(engine.load(adapter))
+                    return await self._in_hand.wait(engine.score(tokens, start, adapter))
                 except Exception as error:
                     self._raise_unless_death(engine, error, final=is_next)
                 is_next = True
@@ -65,19 +63,14 @@ class Host(Life):
                 engine, begun = await self._available(work.tell), False
                 try:
                     if is_next and work.adapter:
-                        async with self._in_hand.wait():
-                            await engine.load(work.adapter)
+                        await self._in_hand.wait(engine.load(work.adapter))
                     async with aclosing(engine.generate(work)) as pieces:
-                        while piece := await self._next(pieces):
+                        while piece := await self._in_hand.wait(anext(pieces, None)):
                             begun = True
                             yield piece
                     return
                 except Exception as error:
                     self._raise_unless_death(engine, error, final=begun or is_next or not work.again)
-
-    async def _next(self, pieces: AsyncIterator[Piece]) -> Piece | None:
-        async with self._in_hand.wait():
-            return await anext(pieces, None)
 
     async def _living(self) -> RunningEngine:
         """One of whose death nothing is known: so that nobody is blamed who came after it."""

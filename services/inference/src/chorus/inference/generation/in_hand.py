@@ -1,12 +1,15 @@
 """What an engine is being asked, and how that comes to its end: by itself, or, after a while, broken off."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from chorus.common.errors import ChorusError
 
 LEAVES_WITHIN = 1.0  # seconds from being broken off until the engine knows; milliseconds were seen
+
+Answer = TypeVar("Answer")
 
 
 class InHand:
@@ -37,15 +40,14 @@ class InHand:
             if not self._count:
                 self._none.set()
 
-    @asynccontextmanager
-    async def wait(self) -> AsyncGenerator[None]:
-        """Waiting for the engine, in a request; broken off when its time is up, with the error of `end`."""
+    async def wait(self, answer: Awaitable[Answer]) -> Answer:
+        """Wait for the engine, in a request; broken off when its time is up, with the error of `end`."""
         limit = asyncio.timeout_at(self._ends)
         try:
             async with limit:
                 self._waits.add(limit)
                 try:
-                    yield
+                    return await answer
                 finally:
                     self._waits.discard(limit)
         except TimeoutError:

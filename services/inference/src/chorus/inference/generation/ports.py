@@ -42,8 +42,6 @@ class Work:
     tell: Tell = unheard
     again: bool = True
     """Whether the next engine is asked, where this one dies before the first piece."""
-    interval: int = 1
-    """Tokens that may be held back for a piece; the first and the last one come at once."""
 
 
 @dataclass(frozen=True)
