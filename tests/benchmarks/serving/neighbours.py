@@ -24,7 +24,7 @@ NAME = "voice"
 async def measure(bench: Bench, base: Path, report: Report) -> None:
     """The quiet guild alone, then while the other's questions are answered."""
     publisher = bench.publisher(base)
-    # What noise writes is half letters now and then, and nobody sees them: the quiet guild's voice was taught.
+    # Noise writes half letters now and then, which nobody sees: the quiet guild has a voice that was taught.
     loud, quiet = write_noise(base, base.parent / f"of-{LOUD}", seed=3000), base.parent / f"{ROLLED}-1"
     for guild, folder in ((LOUD, loud), (QUIET, quiet)):
         await publisher.publish(guild, NAME, [await publisher.upload(guild, NAME, folder)])

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from chorus.common.contracts.generation import Waiting
 from chorus.common.errors import Unavailable
 from chorus.inference.generation import admission as admission_module
-from chorus.inference.generation.admission import GUESS, LATEST, SPREAD, Admission
+from chorus.inference.generation.admission import GUESS, LATELY, LATEST, SPREAD, Admission
 from chorus.inference.metrics import InferenceMetrics
 
 REGISTRY = CollectorRegistry()
@@ -124,6 +125,20 @@ async def test_guilds_take_turns_however_many_one_has_in_line() -> None:
             got.append(hall.held[-1][0])
         assert got[0] == "b", "who has none comes before who has one"
         assert sorted(got[:3]) == sorted(got[3:]) == ["a", "b", "c"]
+
+
+async def test_beside_one_who_asked_lately_a_guild_has_half_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: at)
+    async with guests(at_once=64) as hall:
+        await hall.ask("quiet")
+        await hall.let_go()
+        await hall.ask("loud", 100)
+        assert hall.of("loud") == 32
+        at += LATELY + 1
+        await hall.ask("loud", 1)
+        await hall.let_go()
+        assert hall.of("loud") == 56, "nobody else has asked for a while"
 
 
 async def test_two_guilds_share_evenly() -> None:

@@ -103,5 +103,9 @@ class Context:
     trust: Trust = Trust()
     channel: str | None = None
     """Discord's id of the channel, of a thread that of its channel; in the console there is none."""
+    reply_to: str | None = None
+    """Id of the message that this one is a reply to, or that a button or a menu was used on."""
+    roles: tuple[str, ...] = ()
+    """Ids of the person's roles in the server."""
     history: History | None = None
     """What was said in the server; in the console and in direct messages there is none to read."""

@@ -1,8 +1,9 @@
 """What a command returns. A front-end renders it as its medium can: lines, messages, live cards."""
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from chorus.common.contracts.datasets import Piece
 from chorus.common.contracts.generation import Delta, End, Waiting
@@ -10,11 +11,40 @@ from chorus.common.errors import ChorusError
 from chorus.gateway.commands.ports import Download
 
 
+THIS = "@"
+"""In a button's line: the id of the message that the button is on."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """Asks for words before a button's line is run; they go at the line's end."""
+
+    title: str
+    label: str
+    text: str = ""
+    """What stands there at first."""
+
+
+@dataclass(frozen=True)
+class Button:
+    """Something to press in place of typing a line: the same line, with the rights of whoever presses.
+
+    It holds all that it means, so it works after any restart. Where nothing can be pressed, none is shown.
+    """
+
+    label: str
+    line: str
+    """At most 90 characters; `THIS` in it is the message's id."""
+    style: Literal["plain", "good", "danger"] = "plain"
+    form: Form | None = None
+
+
 @dataclass(frozen=True)
 class Text:
     """A few words."""
 
     text: str
+    buttons: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,6 +67,11 @@ class Card:
     picture: Picture | None = None
     private: bool = False
     """Whether it is for nobody but whoever asked."""
+    buttons: tuple[Button, ...] = ()
+
+
+Kept = Callable[[str], Awaitable[None]]
+"""Takes the id under which a reply was shown."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +81,10 @@ class Stream:
     pieces: AsyncIterator[Waiting | Delta | End]
     titles: tuple[str, ...] = ()
     """Of several answers side by side, by their `choice`; one alone has none."""
+    buttons: tuple[Button, ...] = ()
+    """Below the answer, once it is whole."""
+    kept: Kept | None = None
+    """Called once the answer has been shown whole, so that people can come back to it by its id."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +112,7 @@ class Moment:
     """What is shown below the outcome."""
     job: str | None = None
     """The job that goes on when nobody watches any more."""
+    buttons: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@
         …                                      make the model ready
         async with place.turn(tell):           wait in the guild's line; then a slot of the engine is held
 
-A free slot goes to the guild that holds the fewest, of several in turn. A guild holds at most `SHARE` times
-as many as are free (a dynamic threshold: Choudhury and Hahne, 1998): alone it has nearly all of them, and
-who comes beside it finds one at once.
+A free slot goes to the guild that holds the fewest, of several in turn. A guild holds at most a multiple of
+those that are free (a dynamic threshold: Choudhury and Hahne, 1998): `ALONE` it has nearly all of them, and
+who comes beside it finds one at once. `BESIDE` others, who have asked `LATELY`, it has fewer: all who are in
+the engine share its steps, and a long step is what the others would wait for.
 
 Who is refused is told when to come back. Each gets a time of its own, one after the other at the pace at
 which slots have become free lately: a burst does not return as a burst.
@@ -26,7 +27,8 @@ from chorus.common.errors import Unavailable
 from chorus.inference.generation.ports import Tell
 from chorus.inference.metrics import InferenceMetrics
 
-SHARE = 7  # of 64 slots a lone guild has 56, two have 30 each
+ALONE, BESIDE = 7, 1  # of 64 slots a lone guild has 56, one beside a quiet one 32, two loud ones 22 each
+LATELY = 10.0  # seconds
 NEWCOMERS = 500  # of guilds that have nothing yet, beside all that may wait; less than the responder takes
 TELL_EVERY = 10.0  # seconds; who asks gives up after 30 to 60 of silence
 
@@ -58,6 +60,7 @@ class Admission:
         self._most_of_guild = guild_waiting
         self._metrics = metrics
         self._guilds: dict[str, _Guild] = {}  # the next one to get a slot first
+        self._lately: dict[str, float] = {}  # when each guild asked (`time.monotonic`), the latest one last
         self._reply_takes = GUESS
         self._timed = 0
         self._closed = False
@@ -71,6 +74,7 @@ class Admission:
     def place(self, guild: str) -> Generator["Place"]:
         """A place for one request. Raises `Unavailable`: `busy`, or `shutting_down`."""
         self._check_open()
+        self._seen(guild)
         ours = self._guilds.get(guild) or _Guild()
         in_all = sum(each.places - each.held for each in self._guilds.values())
         of_guild = ours.places - ours.held
@@ -140,8 +144,17 @@ class Admission:
         return min(may, key=lambda name: self._guilds[name].held) if may and not self._closed else None
 
     def _room(self, ours: _Guild) -> int:
-        """How many slots more the guild could have now: it takes one while `held < SHARE * free`."""
-        return max(0, math.ceil((SHARE * self._free - ours.held) / (SHARE + 1)))
+        """How many slots more the guild could have now: it takes one while `held < share * free`."""
+        share = ALONE if len(self._lately) < 2 else BESIDE
+        return max(0, math.ceil((share * self._free - ours.held) / (share + 1)))
+
+    def _seen(self, guild: str) -> None:
+        """Know who has asked lately."""
+        at = time.monotonic()
+        self._lately.pop(guild, None)
+        self._lately[guild] = at
+        while at - self._lately[first := next(iter(self._lately))] > LATELY:
+            del self._lately[first]
 
     # --- refusals --------------------------------------------------------------------------------
     def _busy(self, ours: _Guild, ahead: int) -> Unavailable:
