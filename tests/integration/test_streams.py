@@ -10,6 +10,7 @@ import pytest
 from nats.aio.subscription import Subscription
 
 from chorus.common.bus import headers as h
+from chorus.common.bus import replies
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.replies import CREDIT_EVERY, ReplyStream
 from chorus.common.contracts.generation import (
@@ -165,11 +166,20 @@ async def test_who_asks_is_not_told_of_the_question_whether_it_is_there(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chorus.common.bus.replies.LOOK_EVERY", 0.05)
+    asked = asyncio.Event()
+    nobody_listens = replies._nobody_listens  # pyright: ignore[reportPrivateUsage]
 
-    async def write(_: Count, replies: ReplyStream) -> None:
-        await replies.send(Delta(i=0, text="x"))
-        await asyncio.sleep(0.2)  # long enough to be asked
-        await replies.send(Delta(i=1, text="x"))
+    async def look(connection: Connection, inbox: str) -> bool:
+        gone = await nobody_listens(connection, inbox)
+        asked.set()
+        return gone
+
+    monkeypatch.setattr(replies, "_nobody_listens", look)
+
+    async def write(_: Count, stream: ReplyStream) -> None:
+        await stream.send(Delta(i=0, text="x"))
+        await asked.wait()
+        await stream.send(Delta(i=1, text="x"))
 
     async with serving(servers, write) as client:
         assert [piece.i async for piece in replies_to(client, Count(to=2))] == [0, 1]

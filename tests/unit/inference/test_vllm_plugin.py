@@ -1,18 +1,20 @@
 """The plugin: who asks without an adapter gets none, and ours is chosen only where vLLM is as we know it."""
 
 import logging
+import time
 from typing import Any
 
 import pytest
 import torch
 
 from chorus.inference.backends import vllm_plugin
-from chorus.inference.backends.vllm_plugin import OURS, register, unexpected
+from chorus.inference.backends.vllm_plugin import OURS, REST, register, unexpected
 
 
 @pytest.fixture
 def punica(monkeypatch: pytest.MonkeyPatch) -> Any:
     """vLLM's modules as they are before the plugin; put back as they were after the test."""
+    from vllm.distributed.device_communicators import shm_broadcast
     from vllm.lora.ops import torch_ops
     from vllm.lora.ops.torch_ops import lora_ops
     from vllm.lora.punica_wrapper import punica_cpu
@@ -20,6 +22,7 @@ def punica(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     for module in (lora_ops, torch_ops, punica_cpu):
         monkeypatch.setattr(module, "bgmv_shrink", module.bgmv_shrink)
+    monkeypatch.setattr(shm_broadcast, "sched_yield", getattr(shm_broadcast, "sched_yield"))  # noqa: B009 - vLLM exports it to nobody
     monkeypatch.setattr(CpuPlatform, "get_punica_wrapper", CpuPlatform.__dict__["get_punica_wrapper"])
     return punica_cpu
 
@@ -30,6 +33,18 @@ def test_rows_without_an_adapter_get_nothing_from_the_last_slot(punica: Any) -> 
     shrunk = torch.full((3, 4), 9.0)
     punica.bgmv_shrink(x, weights, shrunk, torch.tensor([0, -1, 1]), 1.0)
     assert shrunk.tolist() == [[3.0] * 4, [0.0] * 4, [3.0] * 4]
+
+
+def test_processes_that_wait_for_each_other_rest(punica: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vllm.distributed.device_communicators import shm_broadcast
+
+    rests: list[float] = []
+    monkeypatch.setattr(time, "sleep", rests.append)
+    register()
+    waiting = shm_broadcast.SpinCondition.__new__(shm_broadcast.SpinCondition)
+    waiting.is_reader, waiting.last_read, waiting.busy_loop_s = True, time.monotonic(), 1
+    waiting.wait()
+    assert rests == [REST]
 
 
 def test_registering_twice_mends_once(punica: Any) -> None:

@@ -3,8 +3,8 @@
 Alone, a stream sends each token by itself. Beside others each one sends less often, so that all of them
 together send about `PIECES` a second; the first piece and the last always go at once.
 
-vLLM could hold tokens back itself (`stream_interval`), with less work for this process. But it counts the first
-token as sent even where it is half a letter, and then holds back the first text.
+vLLM could hold tokens back itself (`stream_interval`), with less work for this process. But it counts the
+first token as sent even where it is half a letter, and then holds back the first text.
 """
 
 import time
