@@ -53,7 +53,7 @@ class InferenceSettings(CommonSettings):
 
     # --- load ---
     requests_at_once: int | None = Field(default=None, ge=1)
-    """Requests in the engine; more wait. 64 where it is not said, on a CPU 40: more make each step longer."""
+    """Requests in the engine; more wait. 64 where it is not said, on a CPU 36: more make each step longer."""
     requests_waiting: int = Field(default=256, ge=0)
     """Requests that may wait, of all guilds; one more is refused as `busy`."""
     guild_waiting: int = Field(default=64, ge=0)

@@ -12,7 +12,7 @@ from chorus.inference.generation.life import Patience
 from chorus.inference.generation.ports import RunningEngine
 from chorus.inference.settings import InferenceSettings
 
-AT_ONCE, ON_CPU = 64, 40  # requests in the engine; two cores write no more with 64, and each waits longer
+AT_ONCE, ON_CPU = 64, 36  # requests in the engine; two cores write no more with 64, and each waits longer
 
 
 @dataclass(frozen=True)
