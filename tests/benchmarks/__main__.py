@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from chorus.common.telemetry.logging import configure
-from tests.benchmarks import bus, curation, inference, startup, trainer
+from tests.benchmarks import bus, curation, gateway, inference, startup, trainer
 from tests.benchmarks.figures import PEOPLE, Report
 
 BENCHMARKS: dict[str, Callable[[], Awaitable[Report]]] = {
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[Report]]] = {
     "curation": curation.measure,
     "trainer": trainer.measure,
     "inference": inference.measure,
+    "gateway": gateway.measure,
 }
 
 

@@ -1,6 +1,7 @@
 """The Discord front-end with the real discord.py, against a double at the wire; Chorus is played."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -66,7 +67,7 @@ async def test_a_training_with_an_attached_file_is_one_live_message(place: Place
     assert (guild, new.contributor, new.name) == (place.guild.id, place.admin.id, "my-data")
     assert new.files == [Upload("my_data.json", b"[1]")]
     assert place.discord.said(place.channel) == [message]
-    assert f"Job ID: {job.job.job}" in message.versions[0][1]
+    assert f"Job ID: {job.job.job}" in message.content
     assert message.content.splitlines()[-1].startswith("✓ main@1 is trained")
     assert message.reply_to is asked
 
@@ -94,10 +95,11 @@ async def test_the_same_message_twice_is_one_job_and_one_answer(place: Place) ->
 
 @pytest.mark.parametrize("line", ['!train "words"', "!use base", "!cancel aaaaaaaaaa"])
 async def test_members_ask_and_admins_train(place: Place, line: str) -> None:
-    refused = f"✗ {line.split()[0]} is for those who manage this server. Ask one of them. [not_permitted]"
     async with place.present():
         await place.ask(line)
-        await place.discord.answered(place.channel, refused)
+        (refused,) = await place.discord.until(lambda: place.discord.said(place.channel))
+        assert refused.content.startswith(f"✗ {line.split()[0]} is for those who ")
+        assert refused.content.endswith(" [not_permitted]")
         await place.ask(line, place.admin)
         await place.discord.until(lambda: len(place.discord.said(place.channel)) > 1)
     assert "not_permitted" not in place.discord.said(place.channel)[-1].content
@@ -122,10 +124,12 @@ async def test_an_answer_is_streamed_at_a_pace_without_a_429(place: Place) -> No
             place.told.tell(word)
             await asyncio.sleep(0.02)
         place.told.tell(None)
+        ended_at = asyncio.get_running_loop().time()
         message = await place.discord.answered(place.channel, "".join(words).strip())
     times = [at for at, _ in message.versions]
+    assert times[-1] - ended_at <= 1.5
+    assert all(later - earlier >= EVERY * 0.99 for earlier, later in itertools.pairwise(times))
     assert message.versions[0][1] == "word0"
-    assert times[-1] - times[0] > (len(times) - 1) * EVERY - 0.5, "an edit may be held up on its way"
     assert len(times) >= 4
     assert place.discord.rest.limits.refused == 0
     assert place.told.asked[0][0] == place.guild.id
@@ -178,13 +182,13 @@ async def test_a_channel_may_have_a_persona_and_people_are_told_apart(place: Pla
         await place.ask('!persona here=yes "You are a cat."', place.admin)
         await place.discord.until(lambda: place.discord.said(place.channel))
         await place.ask(place.mention("first"))
-        await place.discord.answered(place.channel, "one")
+        await place.discord.answered(place.channel, "one\n-# AI · starter")
         await place.ask(place.mention("second"), place.admin)
-        await place.discord.answered(place.channel, "two")
+        await place.discord.answered(place.channel, "two\n-# AI · starter")
         await place.discord.say(other, place.member, place.mention("elsewhere"))
         await place.discord.answered(other, "three")
         await place.discord.say(thread, place.member, place.mention("aside"))
-        await place.discord.answered(thread, "four")
+        await place.discord.answered(thread, "four\n-# AI · starter")
     first, second, elsewhere, aside = [
         [(turn.role, turn.name, turn.content) for turn in turns] for _, _, turns in place.told.asked
     ]
@@ -302,13 +306,13 @@ async def test_a_stop_waits_no_longer_than_the_grace(place: Place) -> None:
 async def test_audio_is_attached(place: Place) -> None:
     """Until a command speaks, the renderer is shown what it will get."""
     from chorus.gateway.commands.replies import Audio
-    from chorus.gateway.frontends.discord import client
+    from chorus.gateway.frontends.discord import talk
 
     async def speak(*_: object) -> Audio:
         return Audio("said.ogg", b"OggS", 1.0)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client, "run", speak)
+        patch.setattr(talk, "run", speak)
         async with place.present():
             await place.ask("!jobs")
             (message,) = await place.discord.until(lambda: place.discord.said(place.channel))

@@ -19,12 +19,15 @@ from chorus.common.contracts.consent import ConsentRecord, consent_key
 from chorus.common.contracts.datasets import (
     CANCEL,
     IMPORT,
+    LIST,
     Building,
     Card,
     Dataset,
+    Datasets,
     Histogram,
     Import,
     Imported,
+    ListDatasets,
 )
 from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.storage import FILES, ObjectRef
@@ -83,14 +86,16 @@ class Mining:
 
     async def mine(self, line: str = "!mine", ends: str = "Train on it", **others: object) -> str:
         """Have it mined, and wait until the answer says so."""
+        before = len(self.place.discord.said(self.place.channel))
         async with self.place.present(**{**PERMITTED, **others}):
             await self.place.ask(line, self.place.admin)
-            return (await self.until(ends)).content
+            return (await self.until(ends, before)).content
 
-    async def until(self, words: str) -> Message:
+    async def until(self, words: str, before: int = 0) -> Message:
+        """Wait until the newest message says this; of those `before`, none counts."""
         said = self.place.discord.said
         return await self.place.discord.until(
-            lambda: next((m for m in said(self.place.channel)[-1:] if words in m.content), None)
+            lambda: next((m for m in said(self.place.channel)[before:][-1:] if words in m.content), None)
         )
 
     async def exports(self) -> list[dict[str, Any]]:
@@ -107,6 +112,10 @@ class Mining:
 
     async def ids(self) -> list[str]:
         return sorted(message["id"] for export in await self.exports() for message in export["messages"])
+
+    async def list(self, _: ListDatasets) -> Datasets:
+        """The trainer's part: nothing is there before."""
+        return Datasets(datasets=[])
 
     async def take(self, question: Import, replies: ReplyStream) -> None:
         """The trainer's part."""
@@ -142,6 +151,7 @@ async def a_mining(servers: Servers) -> AsyncIterator[Mining]:
         identity = Identity("trainer", "abc", "1.0.0", "For tests")
         metrics = RequestMetrics(CollectorRegistry())
         responder = Responder(trainer, identity, metrics, slots=2, backlog=2, grace=1.0)
+        responder.answer("list", LIST, ListDatasets, mining.list)
         responder.stream("import", IMPORT, Import, mining.take, cancel=CANCEL)
         await stack.enter_async_context(responder)
         await mining.opt(mining.ada, "in")

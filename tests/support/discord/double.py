@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from aiohttp import web
 
 from tests.support.discord.gateway import Gateway
+from tests.support.discord.interactions import COMMAND, FORM, PRESS, Interaction
 from tests.support.discord.rest import Rest
+from tests.support.discord.strict import BUTTON, LABEL, MESSAGE_MENU, SLASH
 from tests.support.discord.world import (
     PUBLIC_THREAD,
     TEXT,
@@ -17,6 +20,7 @@ from tests.support.discord.world import (
     Channel,
     Guild,
     Message,
+    Payload,
     User,
     snowflake,
 )
@@ -37,7 +41,7 @@ class Discord:
         self._stirred = asyncio.Event()
         self.gateway = Gateway(self.token, self.bot, self.guilds, self.wrong)
         self.rest = Rest(self.token, self.bot, self.guilds, self.gateway, self.wrong, self._stirred.set)
-        self.base = ""
+        self.base = self.cache = ""
 
     def settings(self) -> dict[str, str]:
         """What a gateway needs to come here, by its settings' names."""
@@ -46,6 +50,7 @@ class Discord:
             "discord_api": f"{self.base}/api/v10",
             "discord_gateway": self.gateway.url,
             "discord_cdn": self.base,
+            "cache": self.cache,
         }
 
     # --- who is there ----------------------------------------------------------------------------
@@ -128,6 +133,54 @@ class Discord:
         channel.latest = message.id
         return message
 
+    async def slash(self, channel: Channel, user: User, name: str, **options: object) -> Interaction:
+        """Somebody sends a slash command. Files are options like others."""
+        acts = self.rest.interactions
+        command = acts.command(name, SLASH)
+        given, resolved = acts.options(command, options)
+        data = {"id": command["id"], "name": name, "type": SLASH, "options": given, "resolved": resolved}
+        return await acts.begin(COMMAND, channel, user, data)
+
+    async def menu(self, message: Message, name: str, user: User) -> Interaction:
+        """Somebody chooses something from a message's menu."""
+        acts = self.rest.interactions
+        shown = message.payload(self.base, self.rest.people)
+        data = {
+            "id": acts.command(name, MESSAGE_MENU)["id"], "name": name, "type": MESSAGE_MENU,
+            "target_id": message.id, "resolved": {"messages": {message.id: shown}},
+        }  # fmt: skip
+        return await acts.begin(COMMAND, message.channel, user, data)
+
+    async def press(self, message: Message, label: str, user: User) -> Interaction:
+        """Somebody presses a button."""
+        assert message.only_for in (None, user), "nobody else sees it"
+        buttons = [button for row in message.components for button in row["components"]]
+        button = next(button for button in buttons if button["label"] == label)
+        data = {"component_type": BUTTON, "custom_id": button["custom_id"]}
+        return await self.rest.interactions.begin(PRESS, message.channel, user, data, message)
+
+    async def submit(self, asked: Interaction, *words: str) -> Interaction:
+        """Somebody sends in the form that they were asked to fill in."""
+        form = await self.until(lambda: asked.form)
+        fields = [label["component"] for label in form["components"]]
+        filled = [
+            {"type": LABEL, "id": number, "component": {**field, "id": number, "value": word}}
+            for number, (field, word) in enumerate(zip(fields, words, strict=True))
+        ]
+        data = {"custom_id": form["custom_id"], "components": filled}
+        return await self.rest.interactions.begin(FORM, asked.channel, asked.user, data, asked.on)
+
+    async def react(self, message: Message, user: User, emoji: str) -> None:
+        """Somebody reacts to a message."""
+        event: Payload = {
+            "user_id": user.id, "channel_id": message.channel.id, "message_id": message.id,
+            "message_author_id": message.author.id, "emoji": {"id": None, "name": emoji}, "burst": False,
+            "type": 0,
+        }  # fmt: skip
+        if guild := message.channel.guild:
+            event |= {"guild_id": guild.id, "member": {"user": user.payload, **guild.member(user)}}
+        await self.gateway.tell("MESSAGE_REACTION_ADD", event)
+
     def delete(self, message: Message) -> None:
         """A message is gone; the bot's next edit of it will find that out."""
         message.deleted = True
@@ -136,6 +189,10 @@ class Discord:
     def said(self, channel: Channel) -> list[Message]:
         """What the bot has said in a channel, in order."""
         return [m for m in self.rest.messages.values() if m.channel is channel and m.author == self.bot]
+
+    async def shown(self, interaction: Interaction, within: float = WITHIN) -> Message:
+        """Wait until something that somebody did is answered by a message; the first of them."""
+        return (await self.until(lambda: interaction.shown, within))[0]
 
     async def until(self, happened: Callable[[], T], within: float = WITHIN) -> T:
         """Wait until something is so; returns what makes it so."""
@@ -161,6 +218,8 @@ class Discord:
 async def running_discord() -> AsyncIterator[Discord]:
     """A double that listens; at its end nothing may have gone wrong."""
     discord = Discord()
+    folder = TemporaryDirectory()
+    discord.cache = folder.name
     app = web.Application(middlewares=[discord.rest.guard], client_max_size=64 * 1024 * 1024)
     app.add_routes([web.get("/gateway/", discord.gateway.serve), *discord.rest.routes()])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
@@ -174,4 +233,5 @@ async def running_discord() -> AsyncIterator[Discord]:
         yield discord
     finally:
         await runner.cleanup()
-    assert not discord.wrong
+        folder.cleanup()
+    assert not discord.wrong, discord.wrong

@@ -1,5 +1,6 @@
 """The Gateway: one WebSocket for each client, and a session that outlives it."""
 
+import asyncio
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from tests.support.discord.world import Guild, Payload, User, snowflake
 
 DISPATCH, HEARTBEAT, IDENTIFY, RESUME, INVALID, HELLO, ACK = 0, 1, 2, 6, 9, 10, 11
 MESSAGE_CONTENT = 1 << 15
-UNKNOWN_TOKEN, DISALLOWED_INTENTS, BROKEN = 4004, 4014, 4000
+REACTIONS = {True: 1 << 10, False: 1 << 13}  # in servers, in direct messages
+UNKNOWN_TOKEN, INVALID_SHARD, DISALLOWED_INTENTS, BROKEN = 4004, 4010, 4014, 4000
 HEARTBEAT_EVERY = 500  # milliseconds
 
 
@@ -20,9 +22,15 @@ class Session:
     """What a client has been told, so that it can be told again."""
 
     intents: int
+    shard: int
+    shards: int
     socket: web.WebSocketResponse
     frames: list[Payload] = field(default_factory=list)
     id: str = field(default_factory=snowflake)
+
+    def hears(self, data: Payload) -> bool:
+        """Whether an event is for this shard; those of no server are for the first one."""
+        return (int(data.get("guild_id") or 0) >> 22) % self.shards == self.shard
 
 
 class Gateway:
@@ -39,6 +47,15 @@ class Gateway:
         """Whether the bot's page has the intent switched on that lets it read messages."""
         self.away = False
         """Whether nobody answers."""
+        self.identify_every = 0.0
+        """Seconds that a lane of shards is closed after one has identified there: at Discord five."""
+        self.shards = self.max_concurrency = 1
+        """How many connections Discord wants of this bot, and how many of them may identify at once."""
+        self.refuses_shards = False
+        self.presences: list[str] = []
+        """What was to stand below the bot's name, at each login."""
+        self.logins: list[tuple[float, int]] = []
+        """When which shard identified, in the loop's seconds."""
         self.identified = self.resumed = self.heartbeats = 0
         self.closed_with: list[int | None] = []
 
@@ -72,22 +89,39 @@ class Gateway:
             await socket.close(code=UNKNOWN_TOKEN)
         elif data["intents"] & MESSAGE_CONTENT and not self.allows_messages:
             await socket.close(code=DISALLOWED_INTENTS)
+        elif self.refuses_shards or not 0 <= data["shard"][0] < data["shard"][1]:
+            await socket.close(code=INVALID_SHARD)
         else:
-            self.identified += 1
-            session = Session(data["intents"], socket)
-            self._sessions = {session.id: session}
+            shard, shards = data["shard"]
+            if presence := data.get("presence"):
+                self.presences.append(presence["game"]["state"])
+            self._note_login(shard)
+            session = Session(data["intents"], shard, shards, socket)
+            others = {name: one for name, one in self._sessions.items() if one.shard != shard}
+            self._sessions = {**others, session.id: session}
+            guilds = [guild for guild in self._guilds if session.hears({"guild_id": guild.id})]
             ready = {
                 "v": 10,
                 "user": self._bot.payload,
-                "guilds": [{"id": guild.id, "unavailable": True} for guild in self._guilds],
+                "guilds": [{"id": guild.id, "unavailable": True} for guild in guilds],
+                "shard": [shard, shards],
                 "session_id": session.id,
                 "resume_gateway_url": self.url,
                 "application": {"id": self._bot.id, "flags": 1 << 19},
                 "private_channels": [],
             }
-            await self.tell("READY", ready)
-            for guild in self._guilds:
-                await self.tell("GUILD_CREATE", guild.payload)
+            await self._tell_one(session, "READY", ready)
+            for guild in guilds:
+                await self._tell_one(session, "GUILD_CREATE", guild.payload)
+
+    def _note_login(self, shard: int) -> None:
+        """Too soon after another one in its lane is what costs a bot its token."""
+        self.identified += 1
+        now = asyncio.get_running_loop().time()
+        lane = [at for at, other in self.logins if (other - shard) % self.max_concurrency == 0]
+        if lane and now - lane[-1] < self.identify_every:
+            self._wrong.append(f"gateway: shard {shard} identified {now - lane[-1]:.2f} s after another")
+        self.logins.append((now, shard))
 
     async def _resume(self, socket: web.WebSocketResponse, data: Payload) -> None:
         session = self._sessions.get(data["session_id"])
@@ -98,16 +132,21 @@ class Gateway:
         session.socket = socket
         for frame in session.frames[data["seq"] :]:
             await socket.send_json(frame)
-        await self.tell("RESUMED", {})
+        await self._tell_one(session, "RESUMED", {})
 
     async def tell(self, what: str, data: Payload) -> None:
-        """An event, for who is there and for who comes back."""
-        for session in self._sessions.values():
-            seen = data if self._may_read(session, data) else {**data, "content": "", "attachments": []}
-            frame = {"op": DISPATCH, "t": what, "s": len(session.frames) + 1, "d": seen}
-            session.frames.append(frame)
-            with suppress(ConnectionError):  # then it is told when it comes back
-                await session.socket.send_json(frame)
+        """An event, for the shard that it is for, if it is there or comes back."""
+        for session in [session for session in self._sessions.values() if session.hears(data)]:
+            await self._tell_one(session, what, data)
+
+    async def _tell_one(self, session: Session, what: str, data: Payload) -> None:
+        if what == "MESSAGE_REACTION_ADD" and not session.intents & REACTIONS["guild_id" in data]:
+            return
+        seen = data if self._may_read(session, data) else {**data, "content": "", "attachments": []}
+        frame = {"op": DISPATCH, "t": what, "s": len(session.frames) + 1, "d": seen}
+        session.frames.append(frame)
+        with suppress(ConnectionError):  # then it is told when it comes back
+            await session.socket.send_json(frame)
 
     def _may_read(self, session: Session, data: Payload) -> bool:
         """Without the intent, a bot reads direct messages, its own, and those that mention it."""

@@ -46,6 +46,8 @@ class History:
         self.asked: list[tuple[str, str]] = []
         self.listed: list[str] = []
         """Paths by which threads were asked for."""
+        self.looked_back: list[str] = []
+        """Channels' names, each time that their last messages, or one, were asked for."""
         self.closed: set[str] = set()
         """Ids of channels that turn out to be closed to the bot, though nothing has said so."""
         self.gone: set[str] = set()
@@ -63,12 +65,40 @@ class History:
         api = "/api/v10"
         return [
             web.get(f"{api}/channels/{{channel}}/messages", self._read),
+            web.get(f"{api}/channels/{{channel}}/messages/{{message}}", self._one),
             web.get(f"{api}/guilds/{{guild}}/threads/active", self._active),
             web.get(f"{api}/channels/{{channel}}/threads/archived/{{kind:public|private}}", self._archived),
         ]
 
+    async def _one(self, request: web.Request) -> web.Response:
+        channel = self._channels[request.match_info["channel"]]
+        if closed := self._closed(channel):
+            return closed
+        self.looked_back.append(channel.name)
+        message = self._messages.get(request.match_info["message"])
+        if message is None or message.deleted or message.channel is not channel:
+            return refusal(404, 10008, "Unknown Message")
+        return answer(self._shown(message))
+
+    def _back(self, request: web.Request, channel: Channel) -> web.Response:
+        """The last messages before one, or those around one; the newest first."""
+        if closed := self._closed(channel):
+            return closed
+        self.looked_back.append(channel.name)
+        limit = int(request.query["limit"])
+        there = [m for m in self._messages.values() if m.channel is channel and not m.deleted]
+        newest_first = sorted(there, key=lambda m: int(m.id), reverse=True)
+        if around := request.query.get("around"):
+            later = [m for m in newest_first if int(m.id) >= int(around)][-limit // 2 :]
+            found = later + [m for m in newest_first if int(m.id) < int(around)][: limit // 2]
+        else:
+            found = [m for m in newest_first if int(m.id) < int(request.query["before"])][:limit]
+        return answer([self._shown(message) for message in found])
+
     async def _read(self, request: web.Request) -> web.Response:
         channel = self._channels[request.match_info["channel"]]
+        if {"before", "around"} & set(request.query):
+            return self._back(request, channel)
         wait, left = self._limits.take(f"history {channel.id}")
         if wait is not None:
             return come_again(wait, left)

@@ -5,9 +5,12 @@ import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import pytest
+
 from chorus.common.contracts.datasets import Turn
 from chorus.common.contracts.generation import Delta, End, Usage
 from chorus.gateway.commands.ports import Question
+from chorus.gateway.frontends.discord import client
 from chorus.gateway.frontends.discord.frontend import Discord as FrontEnd
 from chorus.gateway.settings import GatewaySettings
 from tests.support.discord.double import Discord
@@ -60,7 +63,9 @@ class Place:
         """The bot, logged in; on leaving it has left."""
         settings = self.settings(**others)
         assert settings.discord_token is not None
-        front = FrontEnd(self.world.chorus, settings, self.announced.append)
+        with pytest.MonkeyPatch.context() as patch:  # the double shows all servers at once
+            patch.setattr(client, "GUILDS_WITHIN", 0.1)
+            front = FrontEnd(self.world.chorus, settings, self.announced.append)
         task = asyncio.create_task(front.stay(settings.discord_token.get_secret_value()))
         try:
             await self.discord.until(lambda: front.trouble() is None or task.done())

@@ -5,7 +5,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 Payload = dict[str, Any]
 
@@ -125,6 +125,8 @@ class Guild:
     threads: list[Channel] = field(default_factory=list)
     id: str = field(default_factory=snowflake)
     admin_role: str = field(default_factory=snowflake)
+    bot_role: str = field(default_factory=snowflake)
+    """What Discord made for the bot when it came."""
 
     def channel(self, name: str = "general", kind: int = TEXT) -> Channel:
         """A new channel."""
@@ -143,6 +145,11 @@ class Guild:
             "avatar": None,
             "pending": False,
         }
+
+    def permissions(self, user: User) -> int:
+        """What the person may do here."""
+        everybody, admins = VIEW | SEND | HISTORY | CONNECT, MANAGE_SERVER | MANAGE_THREADS
+        return everybody | (admins if user in self.admins or user == self.owner else 0)
 
     def _role(self, role: str, name: str, position: int, permissions: int) -> Payload:
         colors = {"primary_color": 0, "secondary_color": None, "tertiary_color": None}
@@ -174,6 +181,7 @@ class Guild:
             "roles": [
                 self._role(self.id, "@everyone", 0, VIEW | SEND | HISTORY | CONNECT),
                 self._role(self.admin_role, "admins", 1, MANAGE_SERVER | MANAGE_THREADS),
+                {**self._role(self.bot_role, self.bot.name, 2, 0), "tags": {"bot_id": self.bot.id}},
             ],
             "channels": [channel.payload for channel in self.channels],
             "members": [{"user": self.bot.payload, **self.member(self.bot)}],
@@ -224,6 +232,9 @@ class Attachment:
 class Message:
     """A message, with all that it ever said, and when (in the loop's seconds)."""
 
+    HIDDEN: ClassVar[int] = 1 << 6
+    """Flag of what is for one person's eyes."""
+
     channel: Channel
     author: User
     content: str
@@ -232,10 +243,14 @@ class Message:
     webhook: str | None = None
     type: int = 0
     deleted: bool = False
+    components: list[Payload] = field(default_factory=list)
+    only_for: User | None = None
+    """Whose eyes it is for, if not for everybody's."""
     versions: list[tuple[float, str]] = field(default_factory=list)
     id: str = field(default_factory=snowflake)
 
-    def payload(self, cdn: str, people: dict[str, User]) -> Payload:
+    def payload(self, cdn: str, people: dict[str, User], *, whole: bool = True) -> Payload:
+        """`whole` with the message that it replies to, which comes without the one that it replied to."""
         mentioned = [people[i] for i in dict.fromkeys(re.findall(r"<@!?(\d+)>", self.content)) if i in people]
         told: Payload = {
             "id": self.id,
@@ -247,13 +262,13 @@ class Message:
             "tts": False,
             "mention_everyone": False,
             "mentions": [user.payload for user in mentioned],
-            "mention_roles": [],
+            "mention_roles": re.findall(r"<@&(\d+)>", self.content),
             "attachments": [attachment.payload(cdn) for attachment in self.attachments],
             "embeds": [],
-            "components": [],
+            "components": self.components,
             "pinned": False,
             "type": self.type or (19 if self.reply_to else 0),
-            "flags": 0,
+            "flags": self.HIDDEN if self.only_for else 0,
         }
         if self.webhook:
             told["webhook_id"] = self.webhook
@@ -263,7 +278,9 @@ class Message:
                 "channel_id": self.channel.id,
                 "type": 0,
             }
-            told["referenced_message"] = self.reply_to.payload(cdn, people)
+            if whole:
+                gone = self.reply_to.deleted
+                told["referenced_message"] = None if gone else self.reply_to.payload(cdn, people, whole=False)
         return told
 
     def event(self, cdn: str, people: dict[str, User]) -> Payload:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -93,3 +94,49 @@ async def test_a_stack_that_is_just_starting_is_not_there_yet(running: DataFolde
     running.stack.unlink()
     with pytest.raises(Unavailable):
         await join(running.root, ["datasets"])
+
+
+# --- `chorus init` and `chorus forge` -----------------------------------------------------------
+def test_init_is_the_gateway_s_and_needs_nothing_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran_as: list[list[str]] = []
+
+    def execv(_: str, words: list[str]) -> None:
+        ran_as.append(words)
+        raise SystemExit(0)
+
+    monkeypatch.setattr(os, "execv", execv)
+    with pytest.raises(SystemExit):
+        ran(monkeypatch, "init", "--yes")
+    assert ran_as == [[sys.executable, "-m", "chorus.gateway", "init", "--yes"]]
+
+
+@pytest.mark.parametrize(("words", "code"), [(["forge"], 2), (["forge", "--help"], 0)])
+def test_forge_explains_itself_without_starting_anything(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], code: int
+) -> None:
+    assert ran(monkeypatch, *words) == code
+    assert "chorus forge FILE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_forge_uses_what_runs_or_starts_everything_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_held: bool
+) -> None:
+    monkeypatch.setenv("CHORUS_DATA", str(tmp_path))
+    monkeypatch.setenv("CHORUS_BASE_MODEL", "starter")
+    monkeypatch.setattr(DataFolder, "is_held", lambda _: is_held)
+    used: list[tuple[str, Sequence[str]]] = []
+
+    async def joined(_: Path, words: Sequence[str]) -> int:
+        used.append(("joined", words))
+        return 0
+
+    async def brought_up(words: Sequence[str]) -> int:
+        used.append((os.environ["CHORUS_BASE_MODEL"], words))
+        return 0
+
+    monkeypatch.setattr(cli, "join", joined)
+    monkeypatch.setattr(cli, "_up", brought_up)
+    words = ["forge", "a.json", "--base", "me/base", "--question", "Hi?"]
+    assert ran(monkeypatch, *words) == 0
+    assert used == [("joined" if is_held else "me/base", words)]

@@ -24,7 +24,10 @@ from chorus.common.errors import ChorusError, Conflict, InvalidInput, NotFound, 
 from chorus.gateway.commands.context import Chorus, Context, Session, Trust
 from chorus.gateway.commands.ports import ModelFiles, Question, Upload
 from chorus.gateway.commands.replies import Problem, Progress, Reply
+from tests.unit.gateway.fake_cards import FakeCards
 from tests.unit.gateway.fake_data import AT, FakeDatasets, FakeGuilds, FakeObjects, FakePrivacy
+from tests.unit.gateway.fake_people import FakePeople, FakeQuotas
+from tests.unit.gateway.fake_replies import FakeReplies
 from tests.unit.gateway.histories import FakeHarvests
 
 AT_HOME = Trust(via="console")
@@ -131,6 +134,13 @@ class FakeJobs:
             raise Conflict(f"Job {job} is not paused.", code="not_paused")
         return await self._set(guild, job, JobState.QUEUED)
 
+    async def decline(self, guild: str, job: str, person: str) -> JobRecord:
+        record = await self.get(guild, job)
+        if record.result is None:
+            raise Conflict(f"Job {job} has made no model.", code="no_model")
+        self.records[job] = record.model_copy(update={"declined_by": person})
+        return self.records[job]
+
     async def _set(self, guild: str, job: str, state: JobState) -> JobRecord:
         self.records[job] = (await self.get(guild, job)).model_copy(update={"state": state})
         return self.records[job]
@@ -196,6 +206,7 @@ class FakeAnswers:
         self.questions: list[Question] = []
         self.says: dict[str | None, str | ChorusError] = {}
         """By the model that is asked."""
+        self.cut_off = False
         self.at_hand: Served | ChorusError = Unavailable("Nobody is there.", code="no_responders")
 
     async def ask(self, guild: str, question: Question) -> AsyncIterator[Waiting | Delta | End]:
@@ -208,7 +219,8 @@ class FakeAnswers:
             for i, text in enumerate((said[:3], said[3:])):
                 yield Delta(i=2 * choice + i, text=text, choice=choice)
         usage = Usage(prompt_tokens=9, completion_tokens=2)
-        yield End(model=question.model or "starter", finish_reason="stop", usage=usage)
+        finish = "length" if self.cut_off else "stop"
+        yield End(model=question.model or "starter", finish_reason=finish, usage=usage)
 
     async def score(
         self, guild: str, model: str | None, messages: list[Turn], replies: Sequence[str]
@@ -255,6 +267,9 @@ class World:
         self.models, self.answers, self.session = FakeModels(), FakeAnswers(), Session()
         self.speech, self.privacy, self.guilds = FakeSpeech(), FakePrivacy(), FakeGuilds()
         self.objects, self.harvests, self.feedback = FakeObjects(), FakeHarvests(), FakeFeedback()
+        self.quotas, self.people = FakeQuotas(), FakePeople()
+        self.cards = FakeCards()
+        self.replies = FakeReplies()
         self.forgotten_conversations = 0
 
     @property
@@ -262,6 +277,7 @@ class World:
         return Chorus(
             datasets=self.datasets,
             jobs=self.jobs,
+            cards=self.cards,
             models=self.models,
             answers=self.answers,
             speech=self.speech,
@@ -270,6 +286,8 @@ class World:
             objects=self.objects,
             harvests=self.harvests,
             feedback=self.feedback,
+            replies=self.replies,
+            quotas=self.quotas,
         )
 
     def forget_conversations(self) -> None:
@@ -285,6 +303,8 @@ class World:
         names: tuple[str, ...] = (),
         user: str = "42",
         channel: str | None = None,
+        reply_to: str | None = None,
+        roles: tuple[str, ...] = (),
     ) -> Context:
         return Context(
             self.chorus,
@@ -298,4 +318,7 @@ class World:
             trust=trust,
             names=names,
             channel=channel,
+            reply_to=reply_to,
+            roles=roles,
+            people=self.people if guild.isdigit() else None,
         )

@@ -12,7 +12,7 @@ from chorus.common.contracts.training import JobError, JobState
 from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Trust
 from chorus.gateway.commands.ports import Upload
-from chorus.gateway.commands.table import find
+from chorus.gateway.commands.rows import find
 from chorus.gateway.frontends.cli.arguments import read
 from chorus.gateway.frontends.cli.once import run_once
 from tests.unit.gateway.fake_data import dataset

@@ -7,14 +7,16 @@ from chorus.common.contracts.models import ModelRecord
 from chorus.gateway.commands.options import SHARED
 from chorus.gateway.commands.ports import Upload
 from chorus.gateway.commands.replies import Card, Problem, Reply, Stream, Text
-from chorus.gateway.commands.table import COMMANDS, run
+from chorus.gateway.commands.rows import COMMANDS, GROUPS
+from chorus.gateway.commands.table import run
 from tests.unit.gateway.fakes import World, told
 from tests.unit.gateway.test_models import version
 
 # What an example may meet where nothing was handed over yet.
 NOT_THERE = (
     "file_not_found", "unknown_job", "unknown_dataset", "nothing_to_train_on", "no_history", "unknown_model",
-    "nothing_to_roll_back", "no_channel", "no_examples",
+    "nothing_to_roll_back", "no_channel", "no_examples", "no_people",
+    "nothing_answered", "unknown_reply", "unknown_review", "nothing_to_review",
 )  # fmt: skip
 
 
@@ -150,7 +152,7 @@ def trained(*forms: str) -> list[ModelRecord]:
 
 async def test_the_chosen_voice_answers(world: World) -> None:
     world.models.records = trained("adapter", "adapter")
-    assert await run(world.context(), "!use main@2") == Text("main@2 answers now.")
+    assert await run(world.context(), "!use main@2") == Text("main@2 answers now.", settles=True)
     await read(await run(world.context(), "hi"))
     await run(world.context(), "!use base")
     await read(await run(world.context(), "hi"))
@@ -190,7 +192,7 @@ async def test_a_model_that_is_held_back_can_be_chosen_all_the_same(world: World
     world.models.records = trained("adapter", "adapter", "adapter")
     await run(world.context(), "!use main@3")
     assert not world.models.forced
-    assert await run(world.context(), "!use main@3 force=yes") == Text("main@3 answers now.")
+    assert await run(world.context(), "!use main@3 force=yes") == Text("main@3 answers now.", settles=True)
     assert world.models.forced
 
 
@@ -211,7 +213,7 @@ async def test_jobs_are_shown_and_cancelled(world: World) -> None:
 async def test_help_explains_every_command(world: World) -> None:
     overview = await run(world.context(), "!help")
     assert isinstance(overview, Card)
-    assert len(overview.rows) == len(COMMANDS)
+    assert len(overview.rows) == len(COMMANDS) + len(GROUPS)
     options = await run(world.context(), "!help options")
     assert isinstance(options, Text)
     for name in SHARED:

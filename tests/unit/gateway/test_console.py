@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,6 +31,7 @@ from chorus.gateway.commands.replies import (
     Stream,
     Text,
 )
+from chorus.gateway.frontends.console.answers import message_id
 from chorus.gateway.frontends.console.files import LocalFiles, save
 from chorus.gateway.frontends.console.lines import scripted
 from chorus.gateway.frontends.console.render import Renderer
@@ -136,6 +138,17 @@ async def test_an_input_that_breaks_is_at_its_end(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: folder))
     assert [line async for line in scripted()] == []
     os.close(folder)
+
+
+async def test_an_answer_can_be_judged_when_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed(monkeypatch, b'hi\n!feedback down\n!correct "Ahoy."\n')
+    monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
+    world, before = World(), message_id()
+    assert await converse(world.chorus, Trust(via="console"), max_upload=1024, history=Path("none")) == 0
+    (one,) = await world.replies.opinions("local")
+    assert (one.message, one.vote, one.correction) == (before, "down", "Ahoy.")
+    monkeypatch.setattr(time, "time", lambda: 1_800_000_000.002)
+    assert (len(message_id()), message_id() > before) == (8, True), "later ones sort behind"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from chorus.common.contracts.datasets import Turn
 from chorus.gateway.frontends.discord.messages import heard, names_of, runs_this_place, tenant
 from chorus.gateway.frontends.discord.rooms import Rooms
 
-ME = 4711
+ME, ROLE = 4711, 815
 
 
 def message(
@@ -22,12 +22,15 @@ def message(
     answers: int | None = None,
     kind: discord.MessageType = discord.MessageType.default,
     known: bool = True,
+    files: int = 0,
 ) -> discord.Message:
     """A message as discord.py hands it over."""
     made = MagicMock(spec=discord.Message)
     made.content, made.webhook_id, made.type, made.reference = content, webhook, kind, None
     made.channel = MagicMock(spec=discord.DMChannel if private else discord.TextChannel)
-    made.guild = None if private or not known else MagicMock(spec=discord.Guild, id=900)
+    made.attachments = [MagicMock(spec=discord.Attachment)] * files
+    role = MagicMock(spec=discord.Role, id=ROLE)
+    made.guild = None if private or not known else MagicMock(spec=discord.Guild, id=900, self_role=role)
     made.author = MagicMock(spec=discord.User if private else discord.Member, id=42, bot=bot)
     if not private:
         made.author.guild_permissions = discord.Permissions(manage_guild=manages)
@@ -49,11 +52,14 @@ def message(
         (message("<@!4711>, hello"), ", hello"),
         (message("what do you say, <@4711>"), "what do you say,"),
         (message("<@4711> !jobs"), "!jobs"),
+        (message("<@&815> what is new?"), "what is new?"),
+        (message("<@4711>", files=1), ""),
         (message("<@4711>"), "!help"),
         (message("and then?", answers=ME, kind=discord.MessageType.reply), "and then?"),
         (message("what is new?", private=True), "what is new?"),
         (message("!nothing", private=True), "!nothing"),
         (message("", private=True), "!help"),
+        (message("", private=True, files=1), ""),
     ],
 )
 def test_what_is_meant_for_us(given: discord.Message, line: str) -> None:
@@ -65,6 +71,7 @@ def test_what_is_meant_for_us(given: discord.Message, line: str) -> None:
     [
         message("hello all"),
         message("<@99> hello"),
+        message("<@&99> hello"),
         message("!play a song"),
         message("!"),
         message("! surprise"),
@@ -83,6 +90,40 @@ def test_what_is_meant_for_us(given: discord.Message, line: str) -> None:
 )
 def test_what_is_not(given: discord.Message) -> None:
     assert heard(given, ME) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (message("?jobs"), "!jobs"),
+        (message("!jobs"), None),
+        (message("?play a song"), None),
+        (message("<@4711> ?jobs"), "!jobs"),
+        (message("<@4711> !jobs"), "!jobs"),
+        (message("?jobs", private=True), "!jobs"),
+    ],
+)
+def test_a_server_may_have_another_prefix(given: discord.Message, line: str | None) -> None:
+    assert heard(given, ME, prefix="?") == line
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        (message("what is new?"), "what is new?"),
+        (message("!play a song"), None),
+        (message("", files=1), ""),
+        (message(""), None),
+        (message("to you", answers=ME), "to you"),
+        (message("to each other", answers=99), None),
+        (message("hello", bot=True), None),
+        (message("hello", webhook=5), None),
+    ],
+)
+def test_where_it_listens_all_is_meant_for_it_but_what_answers_others(
+    given: discord.Message, line: str | None
+) -> None:
+    assert heard(given, ME, listens=True) == line
 
 
 def test_a_deleted_message_that_is_replied_to_is_nobodys() -> None:

@@ -1,5 +1,6 @@
 """Long answers in messages that Discord takes: nothing lost, no code block torn."""
 
+import random
 import re
 
 import pytest
@@ -54,6 +55,39 @@ blocks = st.builds(
 texts = st.lists(st.one_of(words, blocks, st.just("\n\n"), st.just("`a`"), st.just("```")), max_size=12).map(
     "\n".join
 )
+
+
+def _random_text(chance: random.Random) -> str:
+    """Words, lines, code blocks in several languages, stray fences, and signs that need several bytes."""
+    parts = (
+        "word ",
+        "a_longer_word_than_most ",
+        "\n",
+        "\n\n",
+        "`x`",
+        "``",
+        "```",
+        "```py\n",
+        "```\n",
+        "日本 ",
+        "🦊",
+        "- item\n",
+    )
+    return "".join(
+        chance.choices(parts, weights=(30, 10, 8, 3, 2, 1, 1, 2, 2, 3, 1, 3), k=chance.randint(0, 900))
+    )
+
+
+def test_three_thousand_random_texts_are_split_without_a_broken_fence() -> None:
+    chance = random.Random(1)
+    several = 0
+    for _ in range(3000):
+        text = _random_text(chance)
+        pieces = split(text)
+        several += len(pieces) > 1
+        assert all(0 < len(piece) <= LIMIT and piece.count("```") % 2 == 0 for piece in pieces)
+        assert _words("".join(pieces)).replace("`", "") == _words(text).replace("`", "")
+    assert several > 1000
 
 
 @given(texts, st.integers(60, 300))

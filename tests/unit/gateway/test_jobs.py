@@ -6,18 +6,20 @@ from typing import Any
 
 import pytest
 
-from chorus.common.contracts.models import Benchmark, Parity
+from chorus.common.contracts.models import Benchmark, ModelRecord, Parity
 from chorus.common.contracts.storage import ObjectRef
-from chorus.common.contracts.training import Checkpoint, JobEvent, JobState, Progress
+from chorus.common.contracts.training import Checkpoint, Committed, JobEvent, JobState, Progress
 from chorus.common.contracts.wire import now
 from chorus.common.errors import Unavailable
 from chorus.gateway.commands import replies
 from chorus.gateway.commands.curve import losses_of, picture
 from chorus.gateway.commands.figures import duration
+from chorus.gateway.commands.outcome import choice
 from chorus.gateway.commands.replies import Card, Moment, Problem, Text
 from chorus.gateway.commands.table import run
 from tests.unit.gateway.fake_data import AT, ref
 from tests.unit.gateway.fakes import RESULT, World, told
+from tests.unit.gateway.test_models import version
 
 STEP = Progress(step=3, steps=9, epoch=1, epochs=3, loss=1.5, tokens_per_s=12000, seconds_left=75)
 LOSSES, SAMPLES = ref("losses.csv"), ref("samples.json")
@@ -248,3 +250,70 @@ async def test_a_worker_that_has_fallen_silent_is_told_of(world: World) -> None:
     reply = await run(world.context(), "!jobs")
     assert isinstance(reply, Card)
     assert "running: not heard of for 120 s" in reply.rows[0][-1]
+
+
+def lines(moment: Moment) -> list[str]:
+    return [button.line for button in moment.buttons]
+
+
+async def test_what_can_be_done_about_a_job_is_offered_while_it_can(world: World) -> None:
+    committed = Committed(manifest=ref("manifest.json"), steps=9, seconds=3, promote=False)
+    world.jobs.course = [
+        RUNS | {"benchmarks": [BASE]},
+        {"state": JobState.PAUSING},
+        {"state": JobState.CANCELLING},
+        {"state": JobState.RUNNING, "committed": committed},
+        succeeded(in_use=True),
+    ]
+    queued, base, runs, pauses, cancels, publishes, _epoch, ended = (await moments(world))[3:]
+    (job,) = world.jobs.records
+    assert lines(queued) == lines(base) == lines(runs) == [f"!pause {job}", f"!cancel {job}"]
+    assert lines(pauses) == [f"!cancel {job}"]
+    assert lines(cancels) == lines(publishes) == lines(ended) == []
+
+
+async def test_a_job_that_is_paused_can_be_resumed_or_cancelled(world: World) -> None:
+    world.jobs.course = [{"state": JobState.PAUSED}]
+    *_, last = await moments(world)
+    (job,) = world.jobs.records
+    assert lines(last) == [f"!resume {job}", f"!cancel {job}"]
+
+
+@pytest.mark.parametrize(("verdict", "line"), [("same", "!use main@1"), ("differs", "!use main@1 force=yes")])
+async def test_whether_a_new_version_answers_is_asked_and_the_choice_is_kept(
+    world: World, verdict: str, line: str
+) -> None:
+    parity = Parity.model_validate({"verdict": verdict, "reason": "2 of 5 probes are answered otherwise"})
+    world.jobs.course = [succeeded(in_use=False, parity=parity)]
+    *_, last = await moments(world)
+    (job,) = world.jobs.records
+    assert lines(last) == [line, f"!keep {job}"]
+    kept = await run(world.context(), f"!keep {job}")
+    assert kept == Text("The base model goes on answering. To change that: !use main@1", settles=True)
+    shown = await run(world.context(), f"!job {job}")
+    assert isinstance(shown, Card)
+    assert ("answers", "not yet, 42 has kept the old one: !use main@1") in shown.rows
+    record = world.jobs.records[job]
+    assert choice(record) == (), "nobody is asked again"
+
+
+async def test_what_a_job_has_not_made_cannot_be_declined(world: World) -> None:
+    world.jobs.course = []
+    await moments(world)
+    (job,) = world.jobs.records
+    reply = await run(world.context(), f"!keep {job}")
+    assert isinstance(reply, Problem)
+    assert reply.code == "no_model"
+
+
+async def test_who_keeps_the_old_one_is_told_which_that_is(world: World) -> None:
+    world.models.records = [
+        ModelRecord(guild="local", name="main", versions=[version(1)], aliases={"prod": 1})
+    ]
+    world.models.chosen = "main"
+    world.jobs.course = [succeeded(in_use=False, model="main@2")]
+    await moments(world)
+    (job,) = world.jobs.records
+    kept = await run(world.context(), f"!keep {job}")
+    assert isinstance(kept, Text)
+    assert kept.text == "main@1 goes on answering. To change that: !use main@2"

@@ -74,8 +74,8 @@ async def test_checkpoints_and_what_is_held_back_are_listed(world: World) -> Non
 
 
 async def test_a_model_is_chosen(world: World) -> None:
-    assert await run(world.context(), "!use main@3") == Text("main@3 answers now.")
-    assert await run(world.context(), "!use base") == Text("The base model answers now.")
+    assert await run(world.context(), "!use main@3") == Text("main@3 answers now.", settles=True)
+    assert await run(world.context(), "!use base") == Text("The base model answers now.", settles=True)
     assert world.models.chosen is None
 
 

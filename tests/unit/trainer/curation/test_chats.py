@@ -123,3 +123,20 @@ def test_a_last_line_that_was_cut_off_is_said(written: Written) -> None:
     records = written.records(lines({"messages": [ASKED, REPLY]}) + '{"messages"')
     assert [type(r) for r in records] == [Read, Dropped]
     assert dropped(records) == ["cut off"]
+
+
+@pytest.mark.parametrize(
+    ("contributors", "authors"),
+    [
+        (["42", "name:Mara", "Tom", "local"], ("42", "name:Mara", "name:Tom", "local")),
+        ([], ()),
+        ("42", ()),
+        ([7, None], ()),
+    ],
+)
+def test_our_own_examples_say_whose_words_they_are(
+    written: Written, contributors: object, authors: tuple[str, ...]
+) -> None:
+    (read,) = written.records(lines({"messages": [ASKED, REPLY], "contributors": contributors}))
+    assert isinstance(read, Read)
+    assert read.authors == authors

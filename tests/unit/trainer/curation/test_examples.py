@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chorus.common.errors import InvalidInput
 from chorus.trainer.curation import examples
+from chorus.trainer.curation.build import Allowed
 from chorus.trainer.curation.records import Message, Read, ReadTurn
 from chorus.trainer.curation.turns import CHOICES_MOST, LONGEST_TURN, answerer, contexts, cut, turns_of
 from tests.unit.trainer.curation.built import built, said, words
@@ -190,6 +191,22 @@ def test_personal_data_is_replaced_in_examples_too() -> None:
     ask = [ReadTurn("user", "mail?"), ReadTurn("assistant", "a@example.org")]
     kept = built([Read(ask)], personal_data="keep")
     assert kept.examples[0].messages[1].content == "a@example.org"
+
+
+def test_an_example_that_says_whose_words_it_is_is_nobody_elses() -> None:
+    ask = [ReadTurn("user", "eat?", "u1"), ReadTurn("assistant", "yes")]
+    others = [ReadTurn("user", "sleep?", "Tom"), ReadTurn("assistant", "no")]
+    reads = [Read(ask, authors=("7", "name:Mara")), Read(others)]
+    made = built(reads)
+    assert [one.contributors for one in made.examples] == [["7", "name:Mara"], ["42", "name:Tom"]]
+    assert made.people.keys() == {"7", "name:Mara", "42", "name:Tom"}
+    for out in (Allowed(opted_out=frozenset({"7"})), Allowed(out_names=frozenset({"mara"}))):
+        left = built(reads, allowed=out)
+        assert (left.card.dropped, left.texts()) == ({"opted out": 1}, [["Tom: sleep?", "A: no"]])
+        assert left.people.keys() == {"42", "name:Tom"}
+    assert len(built(reads, allowed=Allowed(out_names=frozenset({"u1"}))).examples) == 2, (
+        "u1 is nobody's name"
+    )
 
 
 def test_unwanted_replies_are_marked() -> None:

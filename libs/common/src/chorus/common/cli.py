@@ -1,5 +1,7 @@
-"""The `chorus` command: `up` for one machine, `provision` for servers of one's own.
+"""The `chorus` command: `init` and `up` for one machine, `provision` for servers of one's own.
 
+chorus init        set Chorus up in this folder: asks, checks, writes `.env`, prints the bot's invite link
+chorus forge export.json   from data to a model that talks: imports, trains, then a talk with it
 chorus up          start everything here, attach the console, stop everything when it ends
 chorus console     one more console for what runs here: to cancel a training that the first one watches, say
 chorus provision   make the streams, consumers and buckets that the services need
@@ -19,7 +21,9 @@ chorus help        list all of them
 chorus preprocess -d 1   read a folder as selfchatbot has them: $selfChatBot_raw/Dataset_1_…
 """
 
+import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
@@ -27,25 +31,26 @@ from typing import Any
 
 from chorus.common.errors import ChorusError
 from chorus.common.local.console import join
+from chorus.common.local.folder import DataFolder
 from chorus.common.local.screen import Screen
 from chorus.common.local.stack import StackSettings, running
 from chorus.common.provision import ProvisionSettings, provision
-from chorus.common.settings import load
+from chorus.common.settings import PREFIX, load
 from chorus.common.telemetry.logging import configure
 
 INTERRUPTED = 130  # what shells report for Ctrl-C
 USAGE_ERROR = 2  # what they expect of a command line that makes no sense
 
 
-async def _up() -> int:
-    """Bring the stack up, run the console, take the stack down."""
+async def _up(words: Sequence[str] = ()) -> int:
+    """Bring the stack up, run the console or one command, take the stack down."""
     screen = Screen()
     _stop_on_signals(screen)
     try:
         settings = load(StackSettings)
         async with running(settings, screen) as stack:
             screen.table(stack.summary(), stack.notes())
-            return await stack.console()
+            return await stack.console(words)
     except ChorusError as error:
         screen.failed(error.message)
         return error.status if error.status < 256 else 1
@@ -70,6 +75,17 @@ async def _console() -> int:
     return await join(load(StackSettings).data)
 
 
+async def _forge(words: Sequence[str]) -> int:
+    """For what runs here; where nothing runs, everything is started for it, and stopped after it."""
+    if DataFolder(load(StackSettings).data).is_held():
+        return await join(load(StackSettings).data, words)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--base")
+    if base := parser.parse_known_args(words)[0].base:
+        os.environ[f"{PREFIX}BASE_MODEL"] = base
+    return await _up(words)
+
+
 async def _provision() -> int:
     settings = load(ProvisionSettings)
     await provision(settings)
@@ -77,6 +93,9 @@ async def _provision() -> int:
     return 0
 
 
+INIT, FORGE = "init", "forge"
+FORGE_USAGE = """chorus forge FILE [more files] [--name main] [--base MODEL] [--question "…"]
+Imports the files, trains on them, and talks with what came of it. Options of `chorus train` may follow."""
 COMMANDS = {"up": _up, "console": _console, "provision": _provision}
 
 
@@ -89,6 +108,11 @@ def main() -> int:
     if words[0] in COMMANDS and len(words) > 1:
         print(f"`chorus {words[0]}` takes nothing, but there is {words[1]!r}.", file=sys.stderr)
         return USAGE_ERROR
+    if words[0] == FORGE and (len(words) == 1 or {"-h", "--help"} & set(words)):
+        print(FORGE_USAGE)
+        return 0 if len(words) > 1 else USAGE_ERROR
+    if words[0] == INIT:
+        os.execv(sys.executable, [sys.executable, "-m", "chorus.gateway", *words])  # noqa: S606 - ourselves
     configure("chorus", "warning", "text")
     try:
         return asyncio.run(_chosen(words))
@@ -103,6 +127,8 @@ def _chosen(words: Sequence[str]) -> Coroutine[Any, Any, int]:
     """One of ours, or the gateway's."""
     if words[0] in COMMANDS:
         return COMMANDS[words[0]]()
+    if words[0] == FORGE:
+        return _forge(words)
     return join(load(StackSettings).data, words)
 
 

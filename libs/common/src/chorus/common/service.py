@@ -29,6 +29,7 @@ from chorus.common.telemetry.health import Health, serve_health
 from chorus.common.telemetry.logging import configure
 
 EX_CONFIG = 78  # sysexits.h: found in an unconfigured state; restarting does not help
+EX_NOPERM = 77  # the same: somebody else has to permit it first
 
 log = structlog.get_logger()
 

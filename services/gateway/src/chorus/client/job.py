@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Generator
 
 from chorus.common.contracts.training import JobRecord, JobResult
 from chorus.common.errors import InternalError
-from chorus.gateway.commands.ports import Jobs
 from chorus.gateway.commands.replies import Moment, Problem
+from chorus.gateway.commands.trainings import Jobs
 
 
 class Failed(InternalError):

@@ -6,26 +6,44 @@ import structlog
 
 from chorus.common.bus.connection import Connection, connect
 from chorus.common.bus.state import Bucket, open_bucket
+from chorus.common.contracts.cards import JobCard
 from chorus.common.contracts.consent import ConsentRecord
-from chorus.common.contracts.feedback import TestRecord
+from chorus.common.contracts.feedback import Opinion, ReplyRecord, TestRecord
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.identify import Identifying
 from chorus.common.contracts.leases import Lease
 from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
-from chorus.common.contracts.topology import CONSENT, FEEDBACK, JOBS, LEASES, MODELS, SETTINGS
+from chorus.common.contracts.quotas import Used
+from chorus.common.contracts.topology import (
+    CARDS,
+    CONSENT,
+    FEEDBACK,
+    IDENTIFY,
+    JOBS,
+    LEASES,
+    MODELS,
+    QUOTAS,
+    REPLIES,
+    SETTINGS,
+)
 from chorus.common.contracts.training import JobRecord
 from chorus.common.errors import Misconfigured
 from chorus.common.objects import open_store
-from chorus.common.service import EX_CONFIG, Service
+from chorus.common.service import EX_CONFIG, EX_NOPERM, Service
 from chorus.gateway.backends.answers import BusAnswers
+from chorus.gateway.backends.cards import BusCards
 from chorus.gateway.backends.datasets import BusDatasets
 from chorus.gateway.backends.feedback import BusFeedback
 from chorus.gateway.backends.guilds import BusGuilds
 from chorus.gateway.backends.harvests import BusHarvests
+from chorus.gateway.backends.identify import BusLanes
 from chorus.gateway.backends.jobs import BusJobs
 from chorus.gateway.backends.models import BusModels
 from chorus.gateway.backends.objects import S3Objects
 from chorus.gateway.backends.privacy import BusPrivacy
+from chorus.gateway.backends.quotas import BusQuotas
+from chorus.gateway.backends.replies import BusReplies
 from chorus.gateway.backends.speech import BusSpeech
 from chorus.gateway.backends.turns import turns
 from chorus.gateway.commands.context import Chorus, Trust
@@ -35,6 +53,8 @@ from chorus.gateway.settings import GatewaySettings
 
 Tell = Callable[[str, bool], Awaitable[None]]
 """Says when answers have to wait, and, where that is true, that they are back."""
+
+BUS_AWAY_WITHIN = 2.0  # seconds of an outage until people are told of it
 
 log = structlog.get_logger()
 
@@ -50,7 +70,13 @@ async def build(service: Service, settings: GatewaySettings, words: Sequence[str
             "Set CHORUS_DISCORD_TOKEN to a bot's token, or CHORUS_CONSOLE to true."
         )
     connection = await service.stack.enter_async_context(
-        connect(settings.nats_url, user="gateway", nkey_file=settings.nats_nkey_file, on_closed=service.fail)
+        connect(
+            settings.nats_url,
+            user="gateway",
+            nkey_file=settings.nats_nkey_file,
+            on_closed=service.fail,
+            give_up_after=BUS_AWAY_WITHIN,
+        )
     )
     service.health.checks["nats"] = lambda: None if connection.is_connected else "not connected"
     chorus = await all_of(connection, settings)
@@ -62,7 +88,8 @@ async def build(service: Service, settings: GatewaySettings, words: Sequence[str
         service.background("console", _in_the_terminal(service, settings, chorus))
         tells.append(_tell_in_the_terminal)
     if settings.discord_token:
-        tells.append(_join_discord(service, settings, chorus, settings.discord_token.get_secret_value()))
+        lanes = BusLanes(await open_bucket(connection, IDENTIFY, Identifying), service.instance)
+        tells.append(join_discord(service, settings, chorus, lanes))
     service.background("turns", _tell_of_turns(await open_bucket(connection, LEASES, Lease), tells))
 
 
@@ -74,6 +101,7 @@ async def all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
     return Chorus(
         datasets=BusDatasets(connection, store),
         jobs=BusJobs(connection, await open_bucket(connection, JOBS, JobRecord)),
+        cards=BusCards(await open_bucket(connection, CARDS, JobCard)),
         models=BusModels(connection, records, guilds, store),
         answers=BusAnswers(connection, records),
         speech=BusSpeech(connection, store, settings.max_upload),
@@ -82,6 +110,11 @@ async def all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
         objects=S3Objects(store),
         harvests=BusHarvests(await open_bucket(connection, SETTINGS, Mined), store),
         feedback=BusFeedback(await open_bucket(connection, FEEDBACK, TestRecord)),
+        quotas=BusQuotas(await open_bucket(connection, QUOTAS, Used)),
+        replies=BusReplies(
+            await open_bucket(connection, REPLIES, ReplyRecord),
+            await open_bucket(connection, REPLIES, Opinion),
+        ),
     )
 
 
@@ -110,12 +143,13 @@ def _trust(settings: GatewaySettings) -> Trust:
     return Trust(settings.train_on_messages, settings.train_permission or None, "console")
 
 
-def _join_discord(service: Service, settings: GatewaySettings, chorus: Chorus, token: str) -> Tell:
+def join_discord(service: Service, settings: GatewaySettings, chorus: Chorus, lanes: BusLanes) -> Tell:
     """Discord, beside the console or alone. Beside it, a refusal is told there, and the console goes on."""
-    from chorus.gateway.frontends.discord.frontend import Discord  # half a second, for those who want it
+    from chorus.gateway.frontends.discord.frontend import NO_INTENT, Discord  # half a second
 
+    token = settings.discord_token.get_secret_value() if settings.discord_token else ""
     tell = announce if settings.console else _nobody_looks
-    discord = Discord(chorus, settings, tell)
+    discord = Discord(chorus, settings, tell, lanes)
     if not settings.console:
         service.health.checks["discord"] = discord.trouble
 
@@ -127,7 +161,7 @@ def _join_discord(service: Service, settings: GatewaySettings, chorus: Chorus, t
                 log.warning("not on Discord", reason=error.message)
                 tell(f"✗ {error.message} [{error.code}]")
             else:
-                service.fail(error.message, EX_CONFIG)
+                service.fail(error.message, EX_NOPERM if error.code == NO_INTENT else EX_CONFIG)
 
     service.background("discord", stay())
     return discord.tell

@@ -23,7 +23,7 @@ from chorus.common.contracts.datasets import (
     Rebuild,
     Select,
 )
-from chorus.common.contracts.feedback import TestRecord
+from chorus.common.contracts.feedback import Opinion, ReplyRecord, TestRecord
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.leases import Lease
 from chorus.common.contracts.merging import Merge
@@ -36,6 +36,7 @@ from chorus.common.contracts.topology import (
     JOBS,
     LEASES,
     MODELS,
+    REPLIES,
     SETTINGS,
     TRAIN,
     TRAINER_CONSUMER,
@@ -96,7 +97,12 @@ async def _answer_about_data(
     models = Models(records, chosen, store)
     jobs = await open_bucket(connection, JOBS, JobRecord)
     checkpoints = Checkpoints(jobs, Lineage(versions, records, chosen), store)
-    feedback = Feedback(await open_bucket(connection, FEEDBACK, TestRecord), chosen)
+    feedback = Feedback(
+        await open_bucket(connection, FEEDBACK, TestRecord),
+        await open_bucket(connection, REPLIES, ReplyRecord),
+        await open_bucket(connection, REPLIES, Opinion),
+        chosen,
+    )
     forgetting = Forgetting(ledger, library, builder, harvests, models, checkpoints, feedback, chosen, store)
 
     responder = Responder(

@@ -1,7 +1,8 @@
 """Asking over the bus: one reply, or a stream of them.
 
 With `patience` whoever is told to try again later does so: `busy` and its like say when (`Retry-After`);
-a service that is just being started again is asked anew after a moment.
+a service that is just being started again is asked anew after a moment. That the bus is away is told at once
+where the connection gives up (`connection`).
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
 from pydantic import BaseModel, TypeAdapter
 
+from chorus.common.bus import absence
 from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
 from chorus.common.contracts.generation import Waiting
@@ -151,9 +153,9 @@ async def _ask_stream_once(
 
 @dataclass
 class _Asked:
-    """A question that was sent, and what has come back."""
+    """A question that was sent, and what has come back; None is that the bus is away for too long."""
 
-    inbox: asyncio.Queue[Msg]
+    inbox: asyncio.Queue[Msg | None]
     first: Msg
     ended: bool = False
     """Whether nothing more will come."""
@@ -164,25 +166,29 @@ async def _asking(
     connection: Connection, subject: str, question: BaseModel, cancel: str, within: float
 ) -> AsyncGenerator[_Asked]:
     """A question with an inbox of its own, once the first reply is there; whoever leaves early cancels it."""
-    inbox: asyncio.Queue[Msg] = asyncio.Queue()
+    connection.absence.refuse()
+    inbox: asyncio.Queue[Msg | None] = asyncio.Queue()
     subscription = await connection.subscribe(connection.new_inbox(), cb=_into(inbox))
     request_id = uuid.uuid4().hex
     deadline = int((time.time() + within) * 1000)
     headers = {h.REQUEST_ID: request_id, h.DEADLINE: str(deadline), h.CREDIT: "1"}
     asked: _Asked | None = None
+    away = connection.absence.felt
+    away.add_done_callback(tell_away := lambda _: inbox.put_nowait(None))
     try:
         with connection.refusal_of(subject) as refusal:
             await connection.publish(subject, encode(question), subscription.subject, headers)
             asked = _Asked(inbox, await _first(inbox, refusal, subject, within))
         yield asked
     finally:
+        away.remove_done_callback(tell_away)
         with suppress(NatsError):  # the connection may be the very thing that failed
             if asked is None or not asked.ended:
                 await connection.publish(f"{cancel}.{request_id}")
             await subscription.unsubscribe()
 
 
-def _into(inbox: asyncio.Queue[Msg]) -> Callable[[Msg], Awaitable[None]]:
+def _into(inbox: asyncio.Queue[Msg | None]) -> Callable[[Msg], Awaitable[None]]:
     """Takes in replies. What only asks whether anybody listens is answered by being subscribed."""
 
     async def receive(message: Msg) -> None:
@@ -192,7 +198,9 @@ def _into(inbox: asyncio.Queue[Msg]) -> Callable[[Msg], Awaitable[None]]:
     return receive
 
 
-async def _first(inbox: asyncio.Queue[Msg], refusal: asyncio.Future[Any], subject: str, within: float) -> Msg:
+async def _first(
+    inbox: asyncio.Queue[Msg | None], refusal: asyncio.Future[Any], subject: str, within: float
+) -> Msg:
     """The first reply, or the reason why there will be none."""
     arrival = asyncio.ensure_future(_next(inbox, subject, within))
     try:
@@ -204,14 +212,18 @@ async def _first(inbox: asyncio.Queue[Msg], refusal: asyncio.Future[Any], subjec
         arrival.cancel()
 
 
-async def _next(inbox: asyncio.Queue[Msg], subject: str, within: float) -> Msg:
-    if not inbox.empty():
-        return inbox.get_nowait()
+async def _next(inbox: asyncio.Queue[Msg | None], subject: str, within: float) -> Msg:
     try:
-        async with asyncio.timeout(within):
-            return await inbox.get()
+        if inbox.empty():
+            async with asyncio.timeout(within):
+                message = await inbox.get()
+        else:
+            message = inbox.get_nowait()
     except TimeoutError:
         raise TimedOut(f"{subject} has said nothing for {within:.0f} s. Try again.") from None
+    if message is None:
+        raise absence.bus_away()
+    return message
 
 
 def _error_in(message: Msg, subject: str) -> ChorusError | None:
@@ -233,7 +245,7 @@ class _Again:
         if pause is None:
             pause = self._pause * random.uniform(0.5, 1)
             self._pause = min(2 * self._pause, self._longest)
-        passes = error.retryable and error.code != "deadline_passed"
+        passes = error.retryable and error.code not in ("deadline_passed", absence.CODE)
         if not passes or time.monotonic() + pause > self._until:
             raise error
         await asyncio.sleep(pause)

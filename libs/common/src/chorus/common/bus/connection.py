@@ -6,13 +6,15 @@
   its time-out: the refusal arrives apart, as an error of the connection, and is matched by subject here.
 - A flush may overtake what it should flush, and so does a subscription that is then believed to stand.
 - Reconnecting goes on for ever, with a jitter; when nats-py still closes for good, the owner is told.
+- A request during an outage is kept back until the bus is back, or its time is up. Who wants to know sooner
+  gives up after a while: whatever is asked then, or waits for its answer, is refused at once.
 """
 
 import asyncio
 import random
 import re
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from chorus.common.bus.absence import Absence, bus_away
 from chorus.common.contracts.wire import MAX_MESSAGE_BYTES
 from chorus.common.errors import Misconfigured, NotPermitted, TooLarge, Unavailable
 
@@ -37,8 +40,9 @@ log = structlog.get_logger()
 class Connection(Client):
     """A NATS client that fails fast and says why. Make one with `connect`."""
 
-    def __init__(self) -> None:
+    def __init__(self, give_up_after: float | None = None) -> None:
         super().__init__()
+        self.absence = Absence(give_up_after)
         self._refusals: dict[str, set[asyncio.Future[None]]] = {}
 
     async def publish(
@@ -61,16 +65,23 @@ class Connection(Client):
         old_style: bool = False,
         headers: dict[str, Any] | None = None,
     ) -> Msg:
-        """Request. Raises `NotPermitted` as soon as the server refuses, not when the time is up."""
+        """Request. Raises `NotPermitted` as soon as the server refuses, not when the time is up.
+
+        Raises `Unavailable` when the bus has been away for too long.
+        """
+        self.absence.refuse()
         with self.refusal_of(subject) as refusal:
             answer = asyncio.ensure_future(super().request(subject, payload, timeout, old_style, headers))
+            away = self.absence.felt
             try:
-                await asyncio.wait({answer, refusal}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({answer, refusal, away}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 if not answer.cancel() and not answer.cancelled():
                     answer.exception()  # seen, so that asyncio does not warn of it where the caller has left
             if refusal.done():
                 refusal.result()
+            if away.done() and not answer.done():
+                raise bus_away()
             return await answer
 
     async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 - the base class's
@@ -132,13 +143,15 @@ async def connect(
     nkey_file: Path | None,
     on_closed: Callable[[str], None],
     within: float = CONNECT_WITHIN,
+    give_up_after: float | None = None,
 ) -> AsyncGenerator[Connection]:
     """Connect as `user`, whose inboxes are `_INBOX.<user>.>`; on leaving, send what waits and close.
 
-    `on_closed` is called if the connection ends for good while it is in use.
+    `on_closed` is called if the connection ends for good while it is in use. After `give_up_after` seconds
+    of an outage requests are refused until it ends, with `bus_unavailable`; with None they wait.
     Raises `Unavailable` when no server lets us in `within` seconds.
     """
-    connection = Connection()
+    connection = Connection(give_up_after)
     leaving = False
 
     async def closed() -> None:
@@ -147,9 +160,11 @@ async def connect(
 
     async def disconnected() -> None:
         if not leaving:
+            connection.absence.begin()
             log.warning("bus disconnected", error=str(connection.last_error or "") or None)
 
     async def reconnected() -> None:
+        connection.absence.end()
         log.info("bus reconnected", server=_shown(connection))
 
     try:
@@ -185,7 +200,8 @@ async def connect(
         leaving = True
         if connection.is_connected:
             await connection.flush()
-        await connection.close()
+        with suppress(ConnectionError):  # what waits to be sent during an outage is lost with us
+            await connection.close()
 
 
 def _shown(connection: Connection) -> str | None:

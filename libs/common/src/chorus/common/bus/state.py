@@ -74,7 +74,7 @@ class Bucket(Generic[Record]):
         """Store a first record under `key`. Raises `Conflict` if there is one already."""
         try:
             return Entry(key, value, await self._kv.create(key, encode(value)))
-        except KeyWrongLastSequenceError:
+        except (KeyWrongLastSequenceError, KeyNotFoundError):  # or it ran out while nats-py looked at it
             raise Conflict(f"{self._name} already has {key}.", code="already_exists") from None
         except NatsError as error:
             raise self._failed(error) from None
@@ -116,19 +116,22 @@ class Bucket(Generic[Record]):
         except NatsError as error:
             raise self._failed(error) from None
 
-    async def keys(self, prefix: str = "") -> list[str]:
-        """All keys that start with `prefix` (whole parts: `local.`)."""
+    async def keys(self, prefix: str = "", rest: str = ">") -> list[str]:
+        """All keys that start with `prefix` (whole parts: `local.`) and go on with `rest`.
+
+        In both, `*` stands for one part; `>` at the end for all others.
+        """
         start = f"$KV.{self._name}."
         try:
             # nats-py's own `keys` makes a consumer, which no service may.
-            info = await self._js.stream_info(f"KV_{self._name}", subjects_filter=f"{start}{prefix}>")
+            info = await self._js.stream_info(f"KV_{self._name}", subjects_filter=f"{start}{prefix}{rest}")
         except NatsError as error:
             raise self._failed(error) from None
         return sorted(subject.removeprefix(start) for subject in info.state.subjects or {})
 
-    async def entries(self, prefix: str = "") -> list[Entry[Record]]:
-        """All records whose keys start with `prefix`, but for those that cannot be read."""
-        entries = await asyncio.gather(*(self._get_readable(key) for key in await self.keys(prefix)))
+    async def entries(self, prefix: str = "", rest: str = ">") -> list[Entry[Record]]:
+        """All records with such keys, as `keys` has it, but for those that cannot be read."""
+        entries = await asyncio.gather(*(self._get_readable(key) for key in await self.keys(prefix, rest)))
         return [entry for entry in entries if entry is not None]
 
     async def follow(self, prefix: str = "") -> AsyncIterator[Entry[Record]]:

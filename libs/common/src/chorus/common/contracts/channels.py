@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from chorus.common.contracts import consent, datasets, generation, merging, speech, training
+from chorus.common.contracts.cards import JobCard
 from chorus.common.contracts.consent import (
     ConsentRecord,
     Exported,
@@ -30,7 +31,7 @@ from chorus.common.contracts.datasets import (
     Select,
     Selected,
 )
-from chorus.common.contracts.feedback import TestRecord
+from chorus.common.contracts.feedback import Opinion, ReplyRecord, TestRecord
 from chorus.common.contracts.generation import (
     Cancel,
     Delta,
@@ -43,12 +44,26 @@ from chorus.common.contracts.generation import (
     Waiting,
 )
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.identify import Identifying
 from chorus.common.contracts.leases import Lease
 from chorus.common.contracts.merging import Merge, Merged, Merging
 from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
+from chorus.common.contracts.quotas import Used
 from chorus.common.contracts.speech import Speak, Spoken, Transcribe, Transcript
-from chorus.common.contracts.topology import CONSENT, DATASETS, FEEDBACK, JOBS, LEASES, MODELS, SETTINGS
+from chorus.common.contracts.topology import (
+    CARDS,
+    CONSENT,
+    DATASETS,
+    FEEDBACK,
+    IDENTIFY,
+    JOBS,
+    LEASES,
+    MODELS,
+    QUOTAS,
+    REPLIES,
+    SETTINGS,
+)
 from chorus.common.contracts.training import (
     Checked,
     CheckTraining,
@@ -197,6 +212,26 @@ CHANNELS = (
     Channel(
         "kvFeedback", f"changed.{FEEDBACK}.{{guild}}.{{person}}.{{id}}", "gateway", TestRecord,
         summary="Where a model was wrong, republished from the KV bucket `feedback`.",
+    ),
+    Channel(
+        "kvReplies", f"changed.{REPLIES}.{{guild}}.{{person}}.{{message}}", "gateway", ReplyRecord,
+        summary="What was answered, with its prompt, republished from the KV bucket `replies`.",
+    ),
+    Channel(
+        "kvOpinions", f"changed.{REPLIES}.{{guild}}.{{person}}.{{message}}.{{by}}", "gateway", Opinion,
+        summary="How somebody found an answer, republished from the KV bucket `replies`.",
+    ),
+    Channel(
+        "kvCards", f"changed.{CARDS}.{{guild}}.{{job}}", "gateway", JobCard,
+        summary="Where a training is shown on Discord, republished from the KV bucket `cards`.",
+    ),
+    Channel(
+        "kvIdentify", f"changed.{IDENTIFY}.{{lane}}", "gateway", Identifying,
+        summary="Who logs in to Discord just now, republished from the KV bucket `identify`.",
+    ),
+    Channel(
+        "kvQuotas", f"changed.{QUOTAS}.{{guild}}.{{person}}.{{what}}", "gateway", Used,
+        summary="What a person has had of what is counted, republished from the KV bucket `quotas`.",
     ),
     Channel(
         "kvSettings", f"changed.{SETTINGS}.{{guild}}", "gateway", GuildSettings,

@@ -10,8 +10,9 @@ What an operator may do with messages that come through Discord's API is a setti
 permission):
 
     off         nothing: only files that were uploaded, the console, the command line
-    submitted   also what people hand over on purpose: `!train "…"`; the first time in a guild, somebody who
-                runs it confirms that they may use it, and that is recorded (`guild.Notice`)
+    submitted   also what people hand over on purpose: `!train "…"`, `!correct`, and what a review approves;
+                the first time in a guild, somebody who runs it confirms that they may use it, and that is
+                recorded (`guild.Notice`)
     permitted   also the history of channels, of people who opted in; with the reference of the permission
 
 A person is a Discord user id, `local`, or, where a source knows only names, a name.
@@ -88,7 +89,7 @@ class Forgotten(Wire):
     objects: NonNegativeInt
     """Bytes in S3 that were deleted, in objects."""
     feedback: NonNegativeInt = 0
-    """Tests that had gone wrong, and examples that models were shown, which were deleted."""
+    """Tests, questions with their answers, opinions of them, examples and personas that were deleted."""
     models: list[str]
     """Versions that learned from these words: `name@version`."""
     blocked_at: Time | None = None

@@ -1,14 +1,33 @@
-"""Where models were wrong: kept for a while, so that somebody can look, and teach them better.
+"""What models said and how people found it: kept for a while, so that somebody can teach them better.
 
-    KV feedback  <guild>.<person>.<id>  →  TestRecord      for 30 days
+    KV feedback  <guild>.<person>.<id>              →  TestRecord      for 30 days
+    KV replies   <guild>.<person>.<message>         →  ReplyRecord     for 30 days, or as the guild says
+    KV replies   <guild>.<person>.<message>.<by>    →  Opinion         for 30 days
 
-The person in the key is whose words these are: when they are deleted, all under it goes.
+The person in the key is who asked: when their words are deleted, all under it goes. An opinion has an entry
+of its own, so that many people may have one at once, each can change their own, and it goes with whoever gave
+it.
 """
 
-from pydantic import Field, NonNegativeInt
+from datetime import timedelta
+from typing import Annotated, Literal
 
+from pydantic import Field, NonNegativeInt, StringConstraints
+
+from chorus.common.contracts.datasets import Turn
+from chorus.common.contracts.generation import Sampling
 from chorus.common.contracts.names import Guild
 from chorus.common.contracts.wire import Part, Time, Wire
+
+REPLIES_KEPT = timedelta(days=30)
+"""At most; a guild may choose less."""
+
+MessageId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,20}$")]
+"""Of the message in which an answer was shown: Discord's, or a short one in the console."""
+
+Person = Annotated[str, StringConstraints(pattern=r"^(?:[0-9]{1,20}|local)$")]
+Way = Literal["message", "form", "file", "console"]
+Vote = Literal["up", "down"]
 
 WRONG_KEPT = 100
 """Predictions in one record; of more, the first ones."""
@@ -61,3 +80,58 @@ class TestRecord(Wire):
 def feedback_key(guild: str, person: str, number: str = "") -> str:
     """Key of an entry; without a number, what the keys of all of a person's begin with."""
     return f"{guild}.{person}.{number}"
+
+
+class ReplyRecord(Wire):
+    """An answer as it was shown, with all that was asked: it can be asked anew, judged, and learned from."""
+
+    guild: Guild
+    person: Person
+    """Who asked."""
+    people: list[str]
+    """Ids of everybody whose words it was asked with: who asked, who spoke before, who gave the persona."""
+    channel: str | None = None
+    message: MessageId
+    via: Way
+    """How the question came (`commands.trust`)."""
+    asked: str | None = None
+    """The model that was wanted; None is the guild's voice."""
+    model: str
+    """Who answered: `name@version`, or the base's name."""
+    messages: list[Turn]
+    """As they were sent, the persona first."""
+    examples: list[Turn] = Field(default=[])
+    sampling: Sampling
+    text: str
+    """All that was answered; of several answers, the first."""
+    cut_off: bool = False
+    """Whether the answer reached its length limit."""
+    at: Time
+
+    @property
+    def key(self) -> str:
+        """Key of the entry."""
+        return f"{self.guild}.{self.person}.{self.message}"
+
+
+class Opinion(Wire):
+    """What one person says of an answer. Words may also be about none in particular."""
+
+    guild: Guild
+    person: Person
+    """Who had asked."""
+    message: MessageId
+    by: Person
+    via: Way
+    vote: Vote | None = None
+    correction: str | None = Field(default=None, max_length=8000)
+    """What should have been answered."""
+    words: str | None = Field(default=None, max_length=4000)
+    at: Time
+    state: Literal["waiting", "approved", "rejected"] = "waiting"
+    """Of its review; a changed opinion waits again."""
+
+    @property
+    def key(self) -> str:
+        """Key of the entry."""
+        return f"{self.guild}.{self.person}.{self.message}.{self.by}"

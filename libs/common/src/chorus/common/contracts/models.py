@@ -26,6 +26,9 @@ from chorus.common.errors import InvalidInput
 BASE = "base"
 """The word for the base model itself, where a model can be named."""
 
+MIMIC = "mimic-"
+"""What the names of models begin with that answer as a person would, and are shown as what they are."""
+
 MANIFEST = "manifest.json"
 
 

@@ -10,14 +10,19 @@ from dataclasses import dataclass, field
 
 from chorus.common.contracts import consent, datasets, generation, merging, speech, training
 from chorus.common.contracts.topology import (
+    CARDS,
     CONSENT,
     DATASETS,
     DLQ,
     EVENTS,
     FEEDBACK,
+    IDENTIFY,
     JOBS,
+    KV_BUCKETS,
     LEASES,
     MODELS,
+    QUOTAS,
+    REPLIES,
     SETTINGS,
     TRAIN,
     TRAINER_CONSUMER,
@@ -98,6 +103,10 @@ USERS = {
             *_write(MODELS),
             *_write(SETTINGS),
             *_write(FEEDBACK),
+            *_write(QUOTAS),
+            *_write(REPLIES),
+            *_write(CARDS),
+            *_write(IDENTIFY),
             *_read(LEASES),
             *_read(CONSENT),
         ),
@@ -119,6 +128,7 @@ USERS = {
             f"{generation.CANCEL}.*",
             *_write(LEASES),
             *_write(FEEDBACK),
+            *_write(REPLIES),
             *_write(JOBS),
             *_write(DATASETS),
             *_write(MODELS),
@@ -171,7 +181,7 @@ USERS = {
                 for stream in (
                     EVENTS,
                     DLQ,
-                    *(f"KV_{name}" for name in (JOBS, DATASETS, MODELS, SETTINGS, CONSENT, LEASES, FEEDBACK)),
+                    *(str(bucket.name) for bucket in KV_BUCKETS),
                 )
                 for verb, rest in (("CREATE", ""), ("CREATE", ".>"), ("DELETE", ".*"), ("MSG.NEXT", ".*"))
             ),

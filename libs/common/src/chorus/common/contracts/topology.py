@@ -16,6 +16,8 @@ from nats.js.api import (
     StreamConfig,
 )
 
+from chorus.common.contracts.feedback import REPLIES_KEPT
+from chorus.common.contracts.identify import IDENTIFY_EVERY
 from chorus.common.contracts.training import JOBS_SUBJECT
 from chorus.common.contracts.wire import MIB
 
@@ -25,7 +27,8 @@ TRAIN, EVENTS, DLQ = "TRAIN", "EVENTS", "DLQ"
 TRAINER_CONSUMER = "trainer"
 
 JOBS, DATASETS, MODELS, SETTINGS, CONSENT = "jobs", "datasets", "models", "settings", "consent"
-FEEDBACK, LEASES = "feedback", "leases"
+FEEDBACK, REPLIES, LEASES, CARDS = "feedback", "replies", "leases", "cards"
+QUOTAS, IDENTIFY = "quotas", "identify"
 
 JOBS_PER_GUILD = 3
 """Queued and running together. One more is refused at once, with the error `queue_full`."""
@@ -85,16 +88,20 @@ def trainer_consumer(ack_wait: float) -> ConsumerConfig:
     )
 
 
-def _bucket(name: str, description: str, *, history: int, ttl: float | None = None) -> StreamConfig:
+def _bucket(
+    name: str, description: str, *, history: int, ttl: float | None = None, max_bytes: int | None = None
+) -> StreamConfig:
+    """With `max_bytes`, what is oldest makes room; without, what is full takes nothing more."""
     return StreamConfig(
         name=f"KV_{name}",
         description=description,
         subjects=[f"$KV.{name}.>"],
         storage=StorageType.FILE,
-        discard=DiscardPolicy.NEW,
+        discard=DiscardPolicy.OLD if max_bytes else DiscardPolicy.NEW,
         max_msgs_per_subject=history,
         max_age=ttl,
-        duplicate_window=2 * MINUTE,
+        max_bytes=max_bytes,
+        duplicate_window=min(2 * MINUTE, ttl or DAY),
         allow_rollup_hdrs=False,  # a roll-up of the whole bucket would be one message away
         deny_delete=True,
         allow_direct=True,
@@ -110,5 +117,15 @@ KV_BUCKETS = (
     _bucket(MODELS, "Model versions and aliases: <guild>.<name>", history=16),
     _bucket(LEASES, "Whose turn it is on a shared GPU: <name>", history=1),
     _bucket(FEEDBACK, "Where models were wrong: <guild>.<person>.<id>", history=1, ttl=30 * DAY),
+    _bucket(
+        REPLIES,
+        "What was answered, and how people found it: <guild>.<person>.<message>[.<by>]",
+        history=1,
+        ttl=REPLIES_KEPT.total_seconds(),
+        max_bytes=512 * MIB,
+    ),
+    _bucket(CARDS, "Where a training is shown on Discord: <guild>.<job>", history=1, ttl=30 * DAY),
+    _bucket(QUOTAS, "What people have had of what is counted: <guild>.<person>.<what>", history=1, ttl=DAY),
+    _bucket(IDENTIFY, "Who logs in to Discord just now: <lane>", history=1, ttl=IDENTIFY_EVERY),
     _bucket(CONSENT, "Who may be learned from: <guild>.<person>", history=1),
 )

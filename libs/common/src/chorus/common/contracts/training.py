@@ -231,6 +231,8 @@ class JobRecord(Wire):
     """Set once, through the claim: from then on it cannot be cancelled, and is not trained again."""
     result: JobResult | None = None
     error: JobError | None = None
+    declined_by: str | None = None
+    """Who has decided that what answered before goes on doing so, and not what this job has made."""
     updated_at: Time
 
     @property

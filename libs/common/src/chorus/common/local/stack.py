@@ -185,13 +185,13 @@ class Stack:
         return ProvisionSettings.model_validate({k.removeprefix(PREFIX).lower(): v for k, v in given.items()})
 
     # --- the console -----------------------------------------------------------------------------
-    async def console(self) -> int:
-        """Run the gateway's console in this terminal until it ends; returns its exit code.
+    async def console(self, words: Sequence[str] = ()) -> int:
+        """Run the gateway's console, or one command, in this terminal until it ends; returns its exit code.
 
         It stays in the launcher's process group: Ctrl-C reaches both, and both know what to do. Meanwhile
         what dies is started again. Raises `Unavailable` when a part has to be given up.
         """
-        child = await start_console(self.environment("gateway"), self._folder.logs / "gateway.log")
+        child = await start_console(self.environment("gateway"), self._folder.logs / "gateway.log", words)
         self._stack.push_async_callback(end_console, child)
 
         def tell(message: str) -> None:

@@ -21,15 +21,11 @@ class BusGuilds:
 
     async def record_notice(self, guild: str, notice: Notice) -> None:
         """Write it into the guild's entry."""
-        await self._settings.change(
-            guild, lambda old: old.model_copy(update={"notice": notice}), initial=GuildSettings()
-        )
+        await self.change(guild, lambda old: old.model_copy(update={"notice": notice}))
 
     async def set_deadline(self, guild: str, days: int) -> None:
         """Write it into the guild's entry."""
-        await self._settings.change(
-            guild, lambda old: old.model_copy(update={"forget_within_days": days}), initial=GuildSettings()
-        )
+        await self.change(guild, lambda old: old.model_copy(update={"forget_within_days": days}))
 
     async def change(self, guild: str, changed: Callable[[GuildSettings], GuildSettings]) -> GuildSettings:
         """Compare and set, until it holds."""
@@ -43,6 +39,7 @@ def _fitting(settings: GuildSettings) -> GuildSettings:
     """The choices, if one entry can hold them."""
     if len(encode(settings)) > MAX_MESSAGE_BYTES:
         raise TooLarge(
-            f"Personas and examples have more than {MAX_MESSAGE_BYTES // 1024} KiB together: shorten some."
+            "Personas, examples and other choices have more than "
+            f"{MAX_MESSAGE_BYTES // 1024} KiB together: shorten some."
         )
     return settings

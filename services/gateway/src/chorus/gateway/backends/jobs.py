@@ -262,6 +262,25 @@ class BusJobs:
             raise
         return record
 
+    async def decline(self, guild: str, job: str, person: str) -> JobRecord:
+        """Write it into the entry, which nobody else changes any more."""
+        await self.get(guild, job)
+        entry = await self._records.change(job_key(guild, job), lambda old: _declined(old, person))
+        return entry.value
+
+
+def _declined(record: JobRecord, person: str) -> JobRecord:
+    """The record of a job whose model is not wanted to answer."""
+    if record.result is None:
+        raise Conflict(f"Job {record.job.job} has made no model ({record.state}).", code="no_model")
+    if record.result.in_use:
+        raise Conflict(
+            f"{record.result.model} has answered since its training ended: `!rollback {record.job.model}` "
+            "takes that back.",
+            code="answers_already",
+        )
+    return record.model_copy(update={"declined_by": person})
+
 
 def _check_count(data: Sequence[Dataset]) -> None:
     if not 1 <= len(data) <= DATASETS_AT_MOST:

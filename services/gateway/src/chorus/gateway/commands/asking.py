@@ -7,12 +7,14 @@ from pydantic import Field, field_validator
 
 from chorus.common.contracts.datasets import Turn
 from chorus.common.contracts.generation import Sampling
-from chorus.common.contracts.guild import Exchange
+from chorus.common.contracts.guild import Exchange, GuildSettings
 from chorus.common.contracts.models import BASE, parse_model
 from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.ports import Question
+from chorus.gateway.commands.quotas import spend
+from chorus.gateway.commands.rights import settings_of
 
 VARIED = 0.8
 """Temperature where answers are to differ: many models take the likeliest word otherwise, every time."""
@@ -41,29 +43,42 @@ class SamplingParameters(Sampling, Parameters):
         return Sampling.model_validate({**otherwise, **{name: getattr(self, name) for name in names}})
 
 
-async def question(ctx: Context, model: str | None, turns: Sequence[Turn], sampling: Sampling) -> Question:
+async def question(
+    ctx: Context, model: str | None, turns: Sequence[Turn], sampling: Sampling, *, times: int = 1
+) -> Question:
     """The question that these turns end with, under the persona and after the examples of the place.
 
-    `model` None is the guild's voice. Raises `InvalidInput` for what is no model's name, and where several
-    answers are wanted and all would be the same.
+    `model` None is the channel's, or the guild's voice; what `sampling` does not say is as they have chosen.
+    It is counted as so many `times`. Raises `InvalidInput` for what is no model's name, and where several
+    answers are wanted and all would be the same; `QueueFull` over the person's quota.
     """
-    answers = await _who(ctx, model)
-    settings = await ctx.chorus.guilds.settings(ctx.guild)
-    persona = settings.persona_in(ctx.channel)
-    system = [Turn(role="system", content=persona)] if persona else []
-    return Question(
-        answers, [*system, *_named_as_taught(turns)], _shown(settings.examples), _varied(sampling)
-    )
+    settings = await settings_of(ctx)
+    answers = await who(ctx, model)
+    chosen = settings.sampling_in(ctx.channel) | sampling.model_dump(exclude_unset=True)
+    wanted = _varied(Sampling.model_validate(chosen))
+    await spend(ctx, "questions", times)
+    messages = [*_system(settings, ctx.channel), *_named_as_taught(turns)]
+    in_role = settings.persona_in(ctx.channel) is not None
+    return Question(answers, messages, _shown(settings.examples), wanted, in_role)
 
 
-async def _who(ctx: Context, model: str | None) -> str | None:
-    """The model that is to answer; None is the base."""
+async def who(ctx: Context, model: str | None) -> str | None:
+    """The model that is to answer; None is the base. Raises `InvalidInput` for what is no model's name."""
+    model = model or (await settings_of(ctx)).in_channel(ctx.channel).model
     if model is None:
         return await ctx.chorus.models.voice(ctx.guild)
     if model == BASE:
         return None
     parse_model(model)
     return model
+
+
+def _system(settings: GuildSettings, channel: str | None) -> list[Turn]:
+    """Who the model is to be, and in which language it is to answer, where that was chosen."""
+    persona = settings.persona_in(channel)
+    language = settings.language and f"Answer in this language: {settings.language}."
+    told = "\n".join(text for text in (persona, language) if text)
+    return [Turn(role="system", content=told)] if told else []
 
 
 def _named_as_taught(turns: Sequence[Turn]) -> list[Turn]:

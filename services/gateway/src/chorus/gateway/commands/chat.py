@@ -1,25 +1,30 @@
 """Talking to the guild's voice, or to any other of its models.
 
 Plain text and `!send_message` are a conversation, which is remembered where it takes place. `!ask` stands
-apart from it. `!regenerate` asks again what was asked last; `!reset` forgets.
+apart from it. `!regenerate` asks again what was asked last, or for any answer that is kept; `!continue` has
+an answer go on that was cut off; `!reset` forgets.
 """
 
 import random
-from collections import deque
-from collections.abc import AsyncIterator
 
 from pydantic import Field
 
 from chorus.common.contracts.datasets import Turn
-from chorus.common.contracts.generation import Delta, End, Sampling, Waiting
+from chorus.common.contracts.feedback import ReplyRecord
+from chorus.common.contracts.generation import Sampling
 from chorus.common.errors import InvalidInput
-from chorus.gateway.commands.asking import VARIED, ModelParameters, SamplingParameters, question
+from chorus.gateway.commands.answering import answered
+from chorus.gateway.commands.asking import VARIED, ModelParameters, SamplingParameters, question, who
 from chorus.gateway.commands.context import Asked, Context
 from chorus.gateway.commands.jobs import NoParameters
 from chorus.gateway.commands.parsing import Parameters
-from chorus.gateway.commands.replies import Reply, Stream, Text, numbered
+from chorus.gateway.commands.ports import Question
+from chorus.gateway.commands.quotas import spend
+from chorus.gateway.commands.replies import Reply, Text
+from chorus.gateway.commands.which import ReplyParameters, meant, refuse_elsewhere
 
 SEEDS = 2**31
+GO_ON = "Your answer was cut off. Go on exactly where it ends, and repeat nothing of it."
 
 
 class Ask(SamplingParameters, ModelParameters):
@@ -34,15 +39,19 @@ class Say(Parameters):
     text: str = Field(description="what to say")
 
 
-class Regenerate(SamplingParameters, ModelParameters):
+class Regenerate(SamplingParameters, ModelParameters, ReplyParameters):
     """What `!regenerate` takes."""
+
+
+class Continue(ReplyParameters):
+    """What `!continue` takes."""
 
 
 async def ask(ctx: Context, asked: Ask) -> Reply:
     """Ask one question, apart from the conversation."""
     turn = Turn(role="user", content=asked.question, name=ctx.user)
     last = ctx.session.asked = Asked([turn], asked.model, asked.sampling(), in_conversation=False)
-    return await _answered(ctx, last, last.model, last.sampling)
+    return answered(ctx, last, await question(ctx, last.model, last.turns, last.sampling))
 
 
 async def say(ctx: Context, said: Say) -> Reply:
@@ -50,19 +59,43 @@ async def say(ctx: Context, said: Say) -> Reply:
     session = ctx.session
     turn = Turn(role="user", content=said.text, name=ctx.user)
     last = session.asked = Asked([*session.turns, turn], session.model, Sampling(), in_conversation=True)
-    return await _answered(ctx, last, last.model, last.sampling)
+    return answered(ctx, last, await question(ctx, last.model, last.turns, last.sampling))
 
 
 async def regenerate(ctx: Context, asked: Regenerate) -> Reply:
-    """Have the last question answered anew; in the conversation, the new answer takes the old one's place."""
-    last = ctx.session.asked
-    if last is None:
+    """Have a question answered anew; in the conversation, the new answer takes the old one's place."""
+    last, record = ctx.session.asked, await meant(ctx, asked.reply)
+    if last is not None and (record is None or record is last.reply):
+        made = await question(ctx, asked.model or last.model, last.turns, _varied(asked, last.sampling))
+        return answered(ctx, last, made)
+    if record is None:
         raise InvalidInput(
             "Nothing was asked here yet, so nothing can be answered anew.", code="nothing_to_regenerate"
         )
-    anew = {"temperature": VARIED, "seed": random.randrange(SEEDS)}
-    sampling = asked.sampling(**last.sampling.model_dump(exclude_none=True) | anew)
-    return await _answered(ctx, last, asked.model or last.model, sampling)
+    refuse_elsewhere(ctx, record)
+    model = await who(ctx, asked.model or record.asked)
+    made = Question(model, record.messages, record.examples, _varied(asked, record.sampling))
+    await spend(ctx, "questions")
+    return answered(ctx, _apart(ctx, record), made)
+
+
+async def go_on(ctx: Context, asked: Continue) -> Reply:
+    """Have an answer go on that was cut off; in the conversation, both parts are one answer."""
+    last, record = ctx.session.asked, await meant(ctx, asked.reply)
+    if record is None:
+        raise InvalidInput("Nothing was answered here yet that could go on.", code="nothing_to_continue")
+    refuse_elsewhere(ctx, record)
+    if not record.cut_off:
+        raise InvalidInput(
+            "That answer came to its end: there is nothing left of it.", code="answer_is_whole"
+        )
+    begun = [Turn(role="assistant", content=record.text), Turn(role="user", content=GO_ON)]
+    model = record.model if "@" in record.model else None
+    one = record.sampling.model_copy(update={"n": 1})
+    made = Question(model, [*record.messages, *begun], record.examples, one)
+    await spend(ctx, "questions")
+    same = last if last is not None and record is last.reply else _apart(ctx, record)
+    return answered(ctx, same, made, record)
 
 
 async def reset(ctx: Context, _: NoParameters) -> Reply:
@@ -75,33 +108,15 @@ async def reset(ctx: Context, _: NoParameters) -> Reply:
     return Text(f"Forgotten: the last {count} messages of the conversation here. {stays}")
 
 
-async def _answered(ctx: Context, last: Asked, model: str | None, sampling: Sampling) -> Stream:
-    asked = await question(ctx, model, last.turns, sampling)
-    answer = ctx.chorus.answers.ask(ctx.guild, asked)
-    if last.in_conversation:
-        answer = _remembered(ctx.session.turns, last, answer)
-    return Stream(answer, numbered(sampling.n))
+def _varied(asked: Regenerate, before: Sampling) -> Sampling:
+    """As before, but warmer: many models take the likeliest word otherwise, every time."""
+    warmer = max(VARIED, before.temperature or 0)
+    anew = {"temperature": warmer, "seed": random.randrange(SEEDS)}
+    return asked.sampling(**before.model_dump(exclude_unset=True) | anew)
 
 
-async def _remembered(
-    memory: deque[Turn], last: Asked, answer: AsyncIterator[Waiting | Delta | End]
-) -> AsyncIterator[Waiting | Delta | End]:
-    """The answer as it comes; once it is whole, it is remembered, of several the first."""
-    said: list[str] = []
-    async for piece in answer:
-        if isinstance(piece, Delta) and piece.choice == 0:
-            said.append(piece.text)
-        yield piece
-    turn = Turn(role="assistant", content="".join(said))
-    if last.answer is None:
-        memory += [last.turns[-1], turn]
-    else:
-        _replace(memory, last.answer, turn)
-    last.answer = turn
-
-
-def _replace(memory: deque[Turn], old: Turn, new: Turn) -> None:
-    """Put one turn in the place of another, if that is still remembered."""
-    for at, turn in enumerate(memory):
-        if turn is old:
-            memory[at] = new
+def _apart(ctx: Context, record: ReplyRecord) -> Asked:
+    """What was asked for an answer that is kept, as the last question here; nothing else changes."""
+    turns = [turn for turn in record.messages if turn.role != "system"]
+    ctx.session.asked = Asked(turns, record.asked, record.sampling, in_conversation=False, origin=record)
+    return ctx.session.asked

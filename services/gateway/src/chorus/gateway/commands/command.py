@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from chorus.common.contracts.guild import Right
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import Reply
@@ -24,5 +25,5 @@ class Command:
     usage: str
     summary: str
     examples: tuple[str, ...] = ()
-    admin: bool = False
-    """Whether it is only for those who run the place; the others ask."""
+    right: Right | None = "chat"
+    """What one needs to use it; None is for everybody, always."""

@@ -7,7 +7,9 @@ from typing import Literal
 
 from chorus.common.contracts.consent import Mode
 from chorus.common.contracts.datasets import Turn
+from chorus.common.contracts.feedback import ReplyRecord
 from chorus.common.contracts.generation import Sampling
+from chorus.common.contracts.guild import GuildSettings
 from chorus.gateway.commands.history import Harvests, History
 from chorus.gateway.commands.ports import (
     Answers,
@@ -15,12 +17,15 @@ from chorus.gateway.commands.ports import (
     Feedback,
     Files,
     Guilds,
-    Jobs,
     Models,
     Objects,
+    People,
     Privacy,
+    Quotas,
+    Replies,
     Speech,
 )
+from chorus.gateway.commands.trainings import JobCards, Jobs
 
 REMEMBERED = 40  # messages; what the model can use of them is for inference to say
 
@@ -38,6 +43,10 @@ class Asked:
     """Whether question and answer are remembered, or stand apart."""
     answer: Turn | None = None
     """What was answered, once that is remembered."""
+    reply: ReplyRecord | None = None
+    """The same as it was shown, whether it is kept or not."""
+    origin: ReplyRecord | None = None
+    """The answer that is kept, where the same was asked: its turns do not say whose they are."""
 
 
 @dataclass
@@ -61,6 +70,7 @@ class Chorus:
 
     datasets: Datasets
     jobs: Jobs
+    cards: JobCards
     models: Models
     answers: Answers
     speech: Speech
@@ -69,6 +79,8 @@ class Chorus:
     objects: Objects
     harvests: Harvests
     feedback: Feedback
+    quotas: Quotas
+    replies: Replies
 
 
 @dataclass(frozen=True)
@@ -78,8 +90,9 @@ class Trust:
     mode: Mode = "submitted"
     reference: str | None = None
     """Of Discord's permission, where the mode is `permitted`."""
-    via: Literal["message", "file", "console"] = "message"
-    """Typed in a message, which comes through Discord's API; or in a file or a terminal, which does not."""
+    via: Literal["message", "form", "file", "console"] = "message"
+    """Typed in a message, which Discord's policy is about; or handed over in another way: in a slash command
+    or a form, in a file, in a terminal."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,7 @@ class Context:
     key: str
     """Idempotency key: the same for the same message, however often it arrives."""
     admin: bool = False
-    """Whether the person runs this place: feeds data, trains, chooses the voice."""
+    """Whether the place is the person's own, or theirs to manage: they have all rights (`rights.py`)."""
     names: tuple[str, ...] = ()
     """What the person is called here: sources without ids are matched by it."""
     trust: Trust = Trust()
@@ -107,5 +120,11 @@ class Context:
     """Id of the message that this one is a reply to, or that a button or a menu was used on."""
     roles: tuple[str, ...] = ()
     """Ids of the person's roles in the server."""
+    people: People | None = None
+    """Who is in the server; in the console and in direct messages there is nobody else."""
+    settings: GuildSettings | None = None
+    """What the guild has chosen, once it was read for this command (`rights.settings_of`)."""
+    overhears: bool = True
+    """Whether lines that mention nobody reach us in a server; otherwise commands come by mention or slash."""
     history: History | None = None
     """What was said in the server; in the console and in direct messages there is none to read."""

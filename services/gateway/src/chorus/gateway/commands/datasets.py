@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import PurePath
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -30,6 +31,8 @@ class Preview(OneDataset):
 
 class Select(OneDataset):
     """What `!select_dataset` takes."""
+
+    by_position: ClassVar[str | None] = "positive"
 
     positive: bool = Field(default=True, description="whether these are replies to give, or not to give")
 

@@ -18,6 +18,7 @@ from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import Card, File, Reply, Text
+from chorus.gateway.commands.rights import may
 from chorus.gateway.commands.verdict import row
 
 ROWS = 40
@@ -46,7 +47,8 @@ async def errors(ctx: Context, asked: Errors) -> Reply:
 
 async def _tests(ctx: Context, asked: Errors) -> list[TestRecord]:
     """The newest of them, newest first."""
-    tests = await ctx.chorus.feedback.tests(ctx.guild, None if ctx.admin else ctx.user)
+    everybodys = await may(ctx, "manage")
+    tests = await ctx.chorus.feedback.tests(ctx.guild, None if everybodys else ctx.user)
     people = {test.person for test in tests}
     consents = {person: await ctx.chorus.privacy.record(ctx.guild, person) for person in people}
     out = {person for person, record in consents.items() if record is not None and record.state == "out"}

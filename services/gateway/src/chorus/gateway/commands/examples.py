@@ -18,12 +18,13 @@ from pathlib import Path
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from chorus.common.contracts.guild import EXAMPLES_KEPT, Exchange, GuildSettings
-from chorus.common.errors import InvalidInput, NotFound, NotPermitted, TooLarge, in_short
+from chorus.common.errors import InvalidInput, NotFound, TooLarge, in_short
 from chorus.gateway.commands.blocks import FENCE, unfenced
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters, words
 from chorus.gateway.commands.ports import Upload
 from chorus.gateway.commands.replies import Card, Reply, Text
+from chorus.gateway.commands.rights import require, settings_of
 from chorus.gateway.commands.trust import refuse_typed_examples
 
 LARGEST = 1024 * 1024  # bytes of a file: 32 exchanges at their longest are a quarter of it
@@ -57,9 +58,8 @@ async def examples(ctx: Context, asked: ExamplesParameters) -> Reply:
     """Show the examples, or change them."""
     verb, rest = [*(asked.wish or "").split(maxsplit=1), "", ""][:2]
     if verb.lower() in ("", "list") and not rest:
-        return _listed((await ctx.chorus.guilds.settings(ctx.guild)).examples)
-    if not ctx.admin:
-        raise NotPermitted("Examples are given by those who manage this server. Ask one of them.")
+        return _listed((await settings_of(ctx)).examples)
+    require(ctx, await settings_of(ctx), "manage", "Giving examples")
     match verb.lower(), rest.strip():
         case "add", text:
             return await _added(ctx, await _given(ctx, asked, text))

@@ -1,6 +1,6 @@
 """`!help`: what can be asked for, with examples. Written from the table, so it is never out of date."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from chorus.gateway.commands.options import SHARED, BuildParameters, explained
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import Card
 
+ONLY_MENTIONED = "In a server mention me before a command (@me !jobs), or type / in place of !. "
 OPTIONS = "options"
 """The word that asks for the options of a build, which several commands share."""
 
@@ -17,13 +18,33 @@ OPTIONS = "options"
 class Help(Parameters):
     """What `!help` takes."""
 
-    command: str | None = Field(default=None, description="the command to explain")
+    command: str | None = Field(
+        default=None, description="the command to explain; or a group of them, with examples"
+    )
 
 
-def overview(commands: Iterable[Command]) -> Card:
-    """All commands, a line each."""
-    rows = [(command.usage, command.summary) for command in commands]
-    return Card("Commands", ("say", "to"), rows, "Anything else is said to the model. More: !help train")
+def overview(groups: Mapping[str, Iterable[Command]], *, overhears: bool = True) -> Card:
+    """All commands, group by group, a line each; and how they are given where not all lines are heard."""
+    rows: list[tuple[str, str]] = []
+    for title, commands in groups.items():
+        lines = [(command.usage, command.summary) for command in commands]
+        rows += [(title.upper(), f"with examples: !help {title}"), *lines] if lines else []
+    return Card(
+        "Commands",
+        ("say", "to"),
+        rows,
+        ("" if overhears else ONLY_MENTIONED)
+        + "Anything else is said to the model. More: !help train. What can be chosen here: !settings",
+    )
+
+
+def of_group(title: str, commands: Iterable[Command]) -> Card:
+    """The commands of one group, each with an example."""
+    rows = [
+        (command.usage, command.summary, f"e.g. {command.examples[0]}" if command.examples else "")
+        for command in commands
+    ]
+    return Card(title.capitalize(), ("say", "to", ""), rows, "All about one of them: !help train")
 
 
 def in_full(command: Command) -> str:

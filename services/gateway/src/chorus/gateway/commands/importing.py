@@ -34,7 +34,7 @@ async def import_files(ctx: Context, asked: Import) -> Reply:
         raise InvalidInput(
             "Which file? `!import file=export.json`, or attach it.", code="nothing_to_import", param="file"
         )
-    return Progress("", ended_in_words(_imported(await from_files(ctx, asked, files))))
+    return Progress("", ended_in_words(imported(await from_files(ctx, asked, files))))
 
 
 async def build(ctx: Context, asked: Build) -> Reply:
@@ -47,10 +47,11 @@ async def build(ctx: Context, asked: Build) -> Reply:
             code="nothing_to_change",
         )
     steps = ctx.chorus.datasets.rebuild(ctx.guild, old.id, asked.options(old.options))
-    return Progress("", ended_in_words(_imported(steps)))
+    return Progress("", ended_in_words(imported(steps)))
 
 
-async def _imported(steps: Steps) -> AsyncIterator[Moment]:
+async def imported(steps: Steps) -> AsyncIterator[Moment]:
+    """How far a dataset is, and at last what is in it."""
     async for step in steps:
         if isinstance(step, Building):
             yield of_build(step)

@@ -1,4 +1,4 @@
-"""`!job`, `!jobs`, `!logs`, `!cancel`, `!pause`, `!resume`: what became of a training, and what shall."""
+"""`!job`, `!jobs`, `!logs`, `!cancel`, `!pause`, `!resume`, `!keep`: what a training became, or shall."""
 
 import re
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ class NoParameters(Parameters):
 async def job(ctx: Context, asked: OneJob) -> Reply:
     """Say all that is known of one job."""
     record = await ctx.chorus.jobs.get(ctx.guild, _id(asked.job))
-    curve, missing = await curve_of(ctx, record)
+    curve, missing = await curve_of(ctx.chorus, record)
     rows = [row for row in (*_course(record), *_wished(record)) if row[1]]
     footer = missing or f"What was said of it: !logs {record.job.job}"
     return Card(f"Job {record.job.job}", ("", ""), rows, footer, curve)
@@ -88,8 +88,17 @@ async def resume(ctx: Context, asked: OneJob) -> Reply:
     """Let a paused job go on, and watch it."""
     record = await ctx.chorus.jobs.resume(ctx.guild, _id(asked.job))
     name = record.job.job
-    moments = course(ctx, name, record.benchmarks)
-    return Progress(f"Job {name} goes on.", ended_in_words(moments))
+    moments = course(ctx.chorus, ctx.guild, name, record.benchmarks)
+    return Progress(f"Job {name} goes on.", ended_in_words(moments), job=name)
+
+
+async def keep(ctx: Context, asked: OneJob) -> Reply:
+    """Leave the answering to whoever does it now, and note who has decided so."""
+    record = await ctx.chorus.jobs.decline(ctx.guild, _id(asked.job), ctx.user)
+    voice = await ctx.chorus.models.voice(ctx.guild)
+    old = f"{voice}@{(await ctx.chorus.models.find(ctx.guild, voice)).tag}" if voice else "The base model"
+    new = record.result.model if record.result else record.job.model
+    return Text(f"{old} goes on answering. To change that: !use {new}", settles=True)
 
 
 def told(record: JobRecord) -> str:
@@ -133,7 +142,8 @@ def _course(record: JobRecord) -> Iterable[tuple[str, str]]:
         yield benchmark.name, ", ".join(measured(benchmark))
     yield "checkpoint", f"of step {record.checkpoint.step}" if goes_on and record.checkpoint else ""
     if result := record.result:
-        yield "answers", "now" if result.in_use else f"not yet: !use {result.model}"
+        decided = f"not yet, {record.declined_by} has kept the old one" if record.declined_by else "not yet"
+        yield "answers", "now" if result.in_use else f"{decided}: !use {result.model}"
         yield "ended early", result.ended or ""
         yield "as served", f"{result.parity.verdict}: {result.parity.reason}" if result.parity else ""
 

@@ -17,8 +17,8 @@ async def kept(ctx: Context, verdict: Verdict, way: Way) -> str:
         return ""
     try:
         await basis(ctx, way)
-        await _not_opted_out(ctx)
-        await _not_stale(ctx, verdict.model)
+        await refuse_opted_out(ctx, ctx.user)
+        await refuse_stale(ctx, verdict.model)
         record = _record(ctx, verdict)
         await ctx.chorus.feedback.keep(record)
     except ChorusError as error:
@@ -28,14 +28,15 @@ async def kept(ctx: Context, verdict: Verdict, way: Way) -> str:
     return f"{count} wrong or failed {'is' if count == 1 else 'are'} kept for 30 days{left_out}: !errors"
 
 
-async def _not_opted_out(ctx: Context) -> None:
-    record = await ctx.chorus.privacy.record(ctx.guild, ctx.user)
+async def refuse_opted_out(ctx: Context, person: str) -> None:
+    """Raises `NotPermitted` where a person, mostly whoever asks, wants nothing of theirs to be kept."""
+    record = await ctx.chorus.privacy.record(ctx.guild, person)
     if record is not None and record.state == "out":
         raise NotPermitted("You are opted out, so nothing of yours is kept: `!privacy`.", code="opted_out")
 
 
-async def _not_stale(ctx: Context, model: str) -> None:
-    """A model that learned what was deleted since may say it, until it stops answering."""
+async def refuse_stale(ctx: Context, model: str) -> None:
+    """Raises `NotPermitted` for a model that learned what was deleted since: it may say it yet."""
     if "@" in model and (await ctx.chorus.models.find(ctx.guild, model)).stale is not None:
         raise NotPermitted(f"{model} learned words that were deleted since.", code="model_withdrawn")
 

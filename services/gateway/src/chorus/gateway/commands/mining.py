@@ -6,11 +6,12 @@ once is not read again: each dataset remembers how far each channel was read (`c
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
 from pydantic import Field, PositiveInt
 
-from chorus.common.contracts.datasets import Basis, Building
+from chorus.common.contracts.datasets import Basis, Building, BuildOptions, Dataset
 from chorus.common.contracts.names import Name
 from chorus.common.errors import NotFound, NotPermitted
 from chorus.gateway.commands.context import Context
@@ -35,16 +36,30 @@ NOBODY = (
 )
 
 
-class Mine(BuildParameters):
-    """What `!mine` takes."""
+class Gathering(BuildParameters):
+    """What commands take that read channels."""
 
     channel: str | None = Field(
         default=None, description="`#name` or id, or several with commas; otherwise all of them"
     )
-    name: Name = Field(default="mined", description="the dataset's name")
     since: date | None = Field(default=None, description="the first day, such as 2026-01-31")
     limit: PositiveInt | None = Field(default=None, description="messages to read at most, this time")
     anew: bool = Field(default=False, description="whether to read again what was read before")
+
+
+class Mine(Gathering):
+    """What `!mine` takes."""
+
+    name: Name = Field(default="mined", description="the dataset's name")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The dataset that is to be made of what was read."""
+
+    name: str
+    options: BuildOptions
+    basis: Basis
 
 
 async def mine(ctx: Context, asked: Mine) -> Reply:
@@ -53,37 +68,50 @@ async def mine(ctx: Context, asked: Mine) -> Reply:
         raise NotFound(ONLY_THERE, code="no_history")
     if ctx.trust.mode != "permitted":
         raise NotPermitted(RULE_21, code="mining_not_permitted")
-    return Progress("", ended_in_words(_mined(ctx, asked, ctx.history, await basis(ctx, "mined"))))
+    by = await basis(ctx, "mined")
+    steps = gathered(ctx, asked, ctx.history, Wanted(asked.name, asked.options(), by))
+    return Progress("", ended_in_words(_told(steps)))
 
 
-async def _mined(ctx: Context, asked: Mine, history: History, by: Basis) -> AsyncIterator[Moment]:
+async def _told(steps: AsyncIterator[Moment | Dataset]) -> AsyncIterator[Moment]:
+    async for step in steps:
+        if isinstance(step, Dataset):
+            yield Moment(outcome=Text(f"{summary(step)}\nTrain on it: !train data={step.name}"))
+        else:
+            yield step
+
+
+async def gathered(
+    ctx: Context, asked: Gathering, history: History, wanted: Wanted
+) -> AsyncIterator[Moment | Dataset]:
+    """Read what is new, and make a dataset of all that was kept: how far that is, at last the dataset.
+
+    Where nothing was kept, that is the outcome, and there is no dataset.
+    """
     yield Moment(stage="listing channels")
     channels = chosen(await history.channels(), asked.channel)
     since = datetime.combine(asked.since, time(), UTC) if asked.since else None
-    harvest = await ctx.chorus.harvests.open(ctx.guild, asked.name, since=since, anew=asked.anew)
+    harvest = await ctx.chorus.harvests.open(ctx.guild, wanted.name, since=since, anew=asked.anew)
     reading = Reading(ctx, harvest, asked.limit)
     async with aclosing(reading.read(history, channels)) as moments:
         async for moment in moments:
             yield moment
     yield Moment(note=reading.told(channels))
     if harvest.sources:
-        async for moment in _imported(ctx, asked, harvest, by):
-            yield moment
+        async for step in _imported(ctx, harvest, wanted):
+            yield step
     else:
         yield Moment(outcome=Problem("nothing_mined", NOBODY))
 
 
-async def _imported(ctx: Context, asked: Mine, harvest: Harvest, by: Basis) -> AsyncIterator[Moment]:
+async def _imported(ctx: Context, harvest: Harvest, wanted: Wanted) -> AsyncIterator[Moment | Dataset]:
     new = NewDataset(
-        name=asked.name,
+        name=wanted.name,
         files=harvest.sources,
         positive=True,
         contributor=ctx.user,
-        basis=by,
-        options=asked.options(),
+        basis=wanted.basis,
+        options=wanted.options,
     )
     async for step in ctx.chorus.datasets.add(ctx.guild, new):
-        if isinstance(step, Building):
-            yield of_build(step)
-        else:
-            yield Moment(outcome=Text(f"{summary(step)}\nTrain on it: !train data={step.name}"))
+        yield of_build(step) if isinstance(step, Building) else step

@@ -54,7 +54,7 @@ async def use(ctx: Context, asked: Use) -> Reply:
         if (await ctx.chorus.models.find(ctx.guild, chosen)).form == "whole":
             more = " It is a whole model: its first answer takes about 20 s, for its engine has to start."
     ctx.session.model = None  # a conversation with another model is with this one now
-    return Text(f"{chosen} answers now.{more}")
+    return Text(f"{chosen} answers now.{more}", settles=True)
 
 
 async def rollback(ctx: Context, asked: Rollback) -> Reply:

@@ -9,6 +9,7 @@ from chorus.common.contracts.wire import now
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import Reply, Text
+from chorus.gateway.commands.rights import settings_of
 from chorus.gateway.commands.trust import NOTICE
 
 
@@ -25,7 +26,7 @@ async def notice(ctx: Context, asked: NoticeParameters) -> Reply:
     if asked.answer == "accept":
         await ctx.chorus.guilds.record_notice(ctx.guild, Notice(by=ctx.user, at=now(), text=NOTICE))
         return Text('Recorded. What members hand over with `!train "…"` can be learned from now on.')
-    recorded = (await ctx.chorus.guilds.settings(ctx.guild)).notice
+    recorded = (await settings_of(ctx)).notice
     if recorded is None:
         return Text(f"{NOTICE}\nTo accept it: !notice accept")
     return Text(f"{recorded.text}\nAccepted by {recorded.by} on {recorded.at:%Y-%m-%d %H:%M} UTC.")

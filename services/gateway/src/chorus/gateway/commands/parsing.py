@@ -2,6 +2,7 @@
 
     !train "some words" positive=False epochs=3
     !train --text-file 'my notes.txt' --epochs 3
+    !train "some words" False
     !ask what is "the rule" about a=b?
 
 `key=value` and `--key value` are options only where the command has that option, dashes as good as
@@ -13,7 +14,7 @@ One pair of quotes around the whole text is taken off, phones' curly ones too.
 import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -24,6 +25,7 @@ from chorus.gateway.commands.blocks import end_of_block
 QUOTES = {'"': '"', "'": "'", "“": "”", "„": "“", "‘": "’", "«": "»"}
 APOSTROPHES = "'‘"  # that open nothing when nothing closes them: 'tis
 SWITCHED = ("true", "false", "yes", "no", "on", "off", "1", "0", "auto")
+POSITIONAL = ("true", "false", "yes", "no")  # where a switch has no name beside it
 LISTED = 12  # options in a sentence; of more, the help tells
 _OPTION = re.compile(r"(?:^|(?<=\s))(?:--([A-Za-z][\w-]*)(?:=|(?=\s|$))|([A-Za-z_][\w-]*)=)")
 
@@ -33,6 +35,9 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    by_position: ClassVar[str | None] = None
+    """A switch that may stand without its name after a text between quotes: `"some words" True`."""
+
 
 P = TypeVar("P", bound=Parameters)
 
@@ -41,6 +46,8 @@ def bind(model: type[P], text_field: str | None, argument: str) -> P:
     """Read a command's parameters. Raises `InvalidInput` that says all that is wrong with them, and why."""
     options = set(model.model_fields) - {text_field}
     values, text = _take_options(argument.strip(), model, options)
+    if model.by_position:
+        text = _take_switch(text, model.by_position, values)
     if text and text_field is None:
         raise InvalidInput(f"Nothing is expected here, but there is {text!r}.", code="unexpected_text")
     mistyped: list[InvalidInput] = []
@@ -48,6 +55,20 @@ def bind(model: type[P], text_field: str | None, argument: str) -> P:
         mistyped = _mistyped(text, options, lone=not model.model_fields[text_field].is_required())
         values[text_field] = words(text) if takes_several(model, text_field) else unquoted(text)
     return validated(model, values, mistyped)
+
+
+def filled_in(model: type[P], values: Mapping[str, Any], options: str = "") -> P:
+    """Parameters that come one by one; `options` has more of them, as text: `epochs=3 rank=16`.
+
+    Raises `InvalidInput` that says all that is wrong with them.
+    """
+    more, rest = _take_options(options.strip(), model, model.model_fields)
+    if rest:
+        raise unknown_option(_option_in(rest.split()[0]) or rest, model.model_fields)
+    if twice := values.keys() & more.keys():
+        raise given_twice(min(twice))
+    several = {name for name in values if takes_several(model, name)}
+    return validated(model, more | {n: words(v) if n in several else v for n, v in values.items()})
 
 
 def takes_several(model: type[Parameters], field: str) -> bool:
@@ -132,12 +153,24 @@ def _take_options(
             continue
         text += argument[at : found.start()]
         if name in values:
-            raise InvalidInput(f"`{name}` is given twice.", code="given_twice", param=name)
+            raise given_twice(name)
         if argument[found.start() : found.end()].endswith("="):
             values[name], at = _value(argument, found.end())
         else:
             values[name], at = _value_that_follows(argument, found.end(), model, name)
     return values, (text + argument[at:]).strip()
+
+
+def _take_switch(text: str, name: str, values: dict[str, Any]) -> str:
+    """The text without the switch that stands after its quotes, if one does; that goes to the values."""
+    end = _end_of_first(text)
+    word = text[end:].strip()
+    if not end or word.lower() not in POSITIONAL:
+        return text
+    if name in values:
+        raise given_twice(name)
+    values[name] = word
+    return text[:end]
 
 
 def _end_of_first(text: str) -> int:
@@ -168,6 +201,11 @@ def _value_that_follows(
     if not value:
         raise needs_a_value(name)
     return value, end
+
+
+def given_twice(name: str) -> InvalidInput:
+    """What to tell who gives an option twice."""
+    return InvalidInput(f"`{name}` is given twice.", code="given_twice", param=name)
 
 
 def needs_a_value(name: str) -> InvalidInput:

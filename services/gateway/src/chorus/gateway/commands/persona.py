@@ -5,10 +5,11 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from chorus.common.contracts.guild import GuildSettings, Persona
-from chorus.common.errors import InvalidInput, NotPermitted
+from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import Reply, Text
+from chorus.gateway.commands.rights import allowed, require, settings_of
 
 CLEAR, SHOW = "clear", "show"
 LONGEST = 4000  # characters, as the contract has it
@@ -29,9 +30,8 @@ async def persona(ctx: Context, asked: PersonaParameters) -> Reply:
     if asked.here and ctx.channel is None:
         raise InvalidInput("Here is no channel: leave `here=` out.", code="no_channel", param="here")
     if asked.text is None or asked.text.casefold() == SHOW:
-        return Text(_told(await ctx.chorus.guilds.settings(ctx.guild), ctx))
-    if not ctx.admin:
-        raise NotPermitted("A persona is given by those who manage this server. Ask one of them.")
+        return Text(_told(await settings_of(ctx), ctx))
+    require(ctx, await settings_of(ctx), "manage", "Giving a persona")
     new = None if asked.text.casefold() == CLEAR else Persona(text=asked.text, by=ctx.user)
     channel = ctx.channel if asked.here else None
     settings = await ctx.chorus.guilds.change(ctx.guild, lambda old: _with(old, new, channel))
@@ -59,7 +59,8 @@ def _told(settings: GuildSettings, ctx: Context) -> str:
     """The persona in force here, and whose it is. The console has no channels."""
     text = settings.persona_in(ctx.channel)
     here = "" if ctx.channel is None else ", with `here=yes` for this channel alone"
-    how = f'\nTo change it: !persona "You are …"{here}, or !persona clear.' if ctx.admin else ""
+    may = allowed(ctx, settings, "manage")
+    how = f'\nTo change it: !persona "You are …"{here}, or !persona clear.' if may else ""
     if text is None:
         return f"No persona is set: the model is whoever it was taught to be.{how}"
     if ctx.channel is None:

@@ -1,6 +1,6 @@
 """What commands need of the world. `backends` meet it over the bus; nothing here knows how."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -19,14 +19,13 @@ from chorus.common.contracts.datasets import (
     Turn,
 )
 from chorus.common.contracts.datasets import Datasets as Listing
-from chorus.common.contracts.feedback import TestRecord
+from chorus.common.contracts.feedback import Opinion, ReplyRecord, TestRecord
 from chorus.common.contracts.generation import Delta, End, ReplyScore, Sampling, Served, Waiting
-from chorus.common.contracts.guild import GuildSettings, Notice
-from chorus.common.contracts.hyperparameters import Hyperparameters
+from chorus.common.contracts.guild import Counted, GuildSettings, Notice
 from chorus.common.contracts.merging import Merging
 from chorus.common.contracts.models import ModelRecord, ModelVersion
+from chorus.common.contracts.quotas import Used
 from chorus.common.contracts.storage import ObjectRef
-from chorus.common.contracts.training import Checked, JobEvent, JobRecord, Parent
 
 
 @dataclass(frozen=True)
@@ -172,67 +171,26 @@ class Guilds(Protocol):
         ...
 
 
-class Jobs(Protocol):
-    """Training jobs of a guild."""
+class Quotas(Protocol):
+    """What people have had of what is counted."""
 
-    async def submit(
-        self,
-        data: Sequence[Dataset],
-        model: str,
-        wishes: Hyperparameters,
-        *,
-        base: str | None = None,
-        parent: Parent | None = None,
-        submitted_by: str,
-        key: str,
-    ) -> JobRecord:
-        """Queue a training on all of this data, which is one guild's. The same key again is the same job.
+    async def change(self, guild: str, person: str, what: Counted, changed: Callable[[Used], Used]) -> None:
+        """Keep what a person has had as `changed` makes it of what there is; what that raises is raised.
 
-        Raises `InvalidInput` with everything that is wrong, a line each, or `QueueFull`. Where nobody is
-        there to look for what is wrong, it is queued all the same: the worker looks again.
+        `changed` may run several times.
         """
         ...
 
-    async def check(
-        self,
-        data: Sequence[Dataset],
-        wishes: Hyperparameters,
-        *,
-        base: str | None = None,
-        parent: Parent | None = None,
-    ) -> Checked:
-        """What is wrong with such a training, or what it will take. Nothing is queued.
 
-        Raises `Unavailable` or `TimedOut` where no trainer answers.
-        """
+class People(Protocol):
+    """Who is in the server that was asked in."""
+
+    def roles(self) -> Mapping[str, str]:
+        """Names of its roles by their ids, but for the one that everybody has."""
         ...
 
-    async def get(self, guild: str, job: str) -> JobRecord:
-        """One job. Raises `NotFound`."""
-        ...
-
-    async def recent(self, guild: str) -> list[JobRecord]:
-        """All jobs that are remembered, newest first."""
-        ...
-
-    async def cancel(self, guild: str, job: str) -> JobRecord:
-        """Ask for a job to stop. Raises `NotFound`, or `Conflict` if it has ended or is publishing."""
-        ...
-
-    async def pause(self, guild: str, job: str) -> JobRecord:
-        """Ask for a job to stop and to keep what it has learned. Raises as `cancel` does."""
-        ...
-
-    async def resume(self, guild: str, job: str) -> JobRecord:
-        """Queue a paused job again. Raises `NotFound`, `QueueFull`, or `Conflict` if it is not paused."""
-        ...
-
-    def follow(self, guild: str, job: str) -> AsyncGenerator[JobRecord | JobEvent]:
-        """The job as it goes on, until it has ended; and warnings when they are said."""
-        ...
-
-    async def logs(self, guild: str, job: str) -> list[JobEvent]:
-        """What was said about it, oldest first; a week of it is kept."""
+    async def member(self, person: str) -> str | None:
+        """What the person with this id is called in it, if they are a member. Raises `Unavailable`."""
         ...
 
 
@@ -298,6 +256,8 @@ class Question:
     messages: list[Turn]
     examples: list[Turn] = field(default_factory=list)
     sampling: Sampling = field(default_factory=Sampling)
+    in_role: bool = False
+    """Whether the model is to be somebody: a persona."""
 
 
 class Answers(Protocol):
@@ -327,6 +287,37 @@ class Feedback(Protocol):
 
     async def tests(self, guild: str, person: str | None) -> list[TestRecord]:
         """All that are kept, of one person or of everybody, newest first."""
+        ...
+
+
+class Replies(Protocol):
+    """What models answered, and how people found it. How long it may be known is for callers to say."""
+
+    async def keep(self, record: ReplyRecord) -> None:
+        """Store an answer for a while. Raises `TooLarge`."""
+        ...
+
+    async def find(self, guild: str, message: str) -> ReplyRecord | None:
+        """The answer that was shown in this message."""
+        ...
+
+    async def latest(self, guild: str, person: str) -> ReplyRecord | None:
+        """What was answered last to what this person asked."""
+        ...
+
+    async def judge(self, opinion: Opinion, changed: Callable[[Opinion], Opinion]) -> Opinion:
+        """Change what somebody says of an answer, or begin with `opinion`, and return it.
+
+        `changed` may run several times.
+        """
+        ...
+
+    async def decide(self, opinion: Opinion, state: Literal["approved", "rejected"]) -> None:
+        """Note what a review has decided about an opinion, unless it has changed or gone since."""
+        ...
+
+    async def opinions(self, guild: str) -> list[Opinion]:
+        """All that are kept, oldest first."""
         ...
 
 

@@ -14,6 +14,7 @@ from chorus.gateway.commands.catalogue import in_a_row
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import File, Reply, Text
+from chorus.gateway.commands.rights import may, require, settings_of
 
 NAMES = 16  # by which one person is matched, at most
 LONGEST_NAME = 100  # characters
@@ -60,7 +61,7 @@ async def privacy(ctx: Context, asked: PrivacyParameters) -> Reply:
     """Do what a person wants with their words."""
     if asked.days is not None:
         return await _deadline_set(ctx, asked, asked.days)
-    person = _person(ctx, asked)
+    person = await _person(ctx, asked)
     match asked.wish:
         case None:
             return await _explained(ctx, person)
@@ -77,24 +78,31 @@ async def _explained(ctx: Context, person: Person) -> Reply:
     listing = await ctx.chorus.datasets.list(ctx.guild)
     names = {dataset.name for dataset in listing.datasets}
     theirs = sorted({dataset.name for dataset in listing.datasets if dataset.contributor == person.id})
-    until = await _deadline(ctx)
+    until, sets_it = await _deadline(ctx), await may(ctx, "manage")
     by_them = f"handed over by {'you' if person.is_oneself else person.id}: {in_a_row(theirs) or 'none'}"
     return Text(
         f"{_state(record, person)}\n"
         f"Kept here: {len(names)} datasets ({by_them}), with the files "
-        "they were made of, and the models that learned them. Questions to a model are not kept; of "
-        "a !test, what went wrong is, for 30 days (!errors), and so are !examples.\n"
+        f"they were made of, and the models that learned them. {await _questions(ctx)} Of a !test, what went "
+        "wrong is kept for 30 days (!errors). So are !examples, without an end.\n"
         "!privacy export: get all that is kept of your words.\n"
         "!privacy optout: nothing of yours is in any later dataset. !privacy optin takes that back.\n"
         "!privacy delete: have your words deleted from files, datasets and archives. Models that learned "
         f"them stop answering {until}."
-        + ("\n!privacy days=3: another deadline for that, from 0 to 30 days." if ctx.admin else "")
+        + ("\n!privacy days=3: another deadline for that, from 0 to 30 days." if sets_it else "")
     )
 
 
+async def _questions(ctx: Context) -> str:
+    days = (await settings_of(ctx)).keep_replies_days
+    if not days:
+        return "Questions to a model are not kept."
+    kept = f"Questions and their answers are kept for {_days(timedelta(days=days))}"
+    return f"{kept}, with what people say of them (!feedback, !correct)."
+
+
 async def _deadline_set(ctx: Context, asked: PrivacyParameters, days: int) -> Reply:
-    if not ctx.admin:
-        raise NotPermitted("`days=` is for those who manage this server.")
+    require(ctx, await settings_of(ctx), "manage", "`days=`")
     if asked.model_fields_set != {"days"}:
         raise InvalidInput("`days=` stands alone: `!privacy days=3`.", code="days_alone", param="days")
     await ctx.chorus.guilds.set_deadline(ctx.guild, days)
@@ -147,9 +155,9 @@ async def _warned(ctx: Context, person: Person, asked: PrivacyParameters) -> Rep
         if value
     )
     return Text(
-        f"This deletes {whose}{called} from uploaded files, datasets, archives, tests, examples and "
-        "personas. Datasets are built anew without them; models that learned them stop answering "
-        f"{await _deadline(ctx)}. {TRAIN_ANEW} There is no way back. "
+        f"This deletes {whose}{called} from uploaded files, datasets, archives, tests, questions, "
+        "feedback, examples and personas. Datasets are built anew without them; models that learned them "
+        f"stop answering {await _deadline(ctx)}. {TRAIN_ANEW} There is no way back. "
         f"To do it: !privacy delete{again} sure=True"
     )
 
@@ -173,7 +181,7 @@ def _told(forgotten: Forgotten, person: Person) -> str:
     else:
         told.append("There was no dataset with any of these words.")
     if forgotten.feedback:
-        told.append(f"Tests that went wrong, examples and personas deleted: {forgotten.feedback}.")
+        told.append(f"Tests, questions, feedback, examples and personas deleted: {forgotten.feedback}.")
     if forgotten.models:
         at = forgotten.blocked_at
         until = f"on {at:%Y-%m-%d %H:%M} UTC" if at and at > now() else "now"
@@ -198,13 +206,10 @@ def _state(record: ConsentRecord | None, person: Person) -> str:
     return f"{you} {are} opted {record.state} {since}."
 
 
-def _person(ctx: Context, asked: PrivacyParameters) -> Person:
+async def _person(ctx: Context, asked: PrivacyParameters) -> Person:
     if asked.person is None and asked.names is None:
         return Person(ctx.user, list(ctx.names[:NAMES]), is_oneself=True)
-    if not ctx.admin:
-        raise NotPermitted(
-            "`person=` and `names=` are for those who manage this server. Without them it is about yourself."
-        )
+    require(ctx, await settings_of(ctx), "manage", "To name somebody (`person=`, `names=`)")
     given = [name.strip() for name in (asked.names or "").split(",") if name.strip()]
     if asked.person is None:
         return Person(ctx.user, _checked([*ctx.names, *given]), is_oneself=True)

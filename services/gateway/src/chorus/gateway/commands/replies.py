@@ -10,7 +10,6 @@ from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.common.errors import ChorusError
 from chorus.gateway.commands.ports import Download
 
-
 THIS = "@"
 """In a button's line: the id of the message that the button is on."""
 
@@ -22,7 +21,7 @@ class Form:
     title: str
     label: str
     text: str = ""
-    """What stands there at first."""
+    """What stands there at first; `THIS` is what the message says."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Button:
     """At most 90 characters; `THIS` in it is the message's id."""
     style: Literal["plain", "good", "danger"] = "plain"
     form: Form | None = None
+    when_cut_off: bool = False
+    """Below an answer: whether it is there only where the answer reached its length limit (`offered`)."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Text:
 
     text: str
     buttons: tuple[Button, ...] = ()
+    settles: bool = False
+    """Whether it answers what a message of ours asked with buttons: once one is pressed, they all go."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +73,20 @@ class Card:
     buttons: tuple[Button, ...] = ()
 
 
+@dataclass(frozen=True)
+class Audio:
+    """Something spoken: OGG Opus, the format of Discord's voice messages."""
+
+    name: str
+    """The file's: a path that was asked for means one's own disk in the console, elsewhere its last part."""
+    data: bytes
+    seconds: float
+
+
 Kept = Callable[[str], Awaitable[None]]
 """Takes the id under which a reply was shown."""
+Aloud = Callable[[], Awaitable[Audio]]
+"""Says aloud what was written. Raises what keeps it from that."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +99,12 @@ class Stream:
     buttons: tuple[Button, ...] = ()
     """Below the answer, once it is whole."""
     kept: Kept | None = None
-    """Called once the answer has been shown whole, so that people can come back to it by its id."""
+    """Called once the answer has been shown whole, so that people can come back to it by its id. It may be
+    called for each of the messages that an answer has taken."""
+    in_role: bool = False
+    """Whether the model speaks as somebody: where people talk, the answer is labelled as a machine's."""
+    aloud: Aloud | None = None
+    """Where answers are also spoken: says this one, once it is whole."""
 
 
 @dataclass(frozen=True)
@@ -121,16 +141,8 @@ class Progress:
 
     opening: str
     moments: AsyncIterator[Moment]
-
-
-@dataclass(frozen=True)
-class Audio:
-    """Something spoken: OGG Opus, the format of Discord's voice messages."""
-
-    name: str
-    """The file's: a path that was asked for means one's own disk in the console, elsewhere its last part."""
-    data: bytes
-    seconds: float
+    job: str | None = None
+    """The job that is watched, where that is known before the first moment."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +173,16 @@ def numbered(answers: int) -> tuple[str, ...]:
     return tuple(str(number) for number in range(1, answers + 1)) if answers > 1 else ()
 
 
+def offered(stream: Stream, end: End) -> tuple[Button, ...]:
+    """The buttons below an answer that ended so."""
+    return tuple(button for button in stream.buttons if is_cut_off(end) or not button.when_cut_off)
+
+
+def is_cut_off(end: End) -> bool:
+    """Whether an answer reached its length limit."""
+    return "length" in (end.finish_reason, *end.finish_reasons)
+
+
 def remarks(end: End) -> list[str]:
     """What is to be known of an answer beside its words, a sentence each."""
     told: list[str] = []
@@ -168,7 +190,7 @@ def remarks(end: End) -> list[str]:
         told.append(f"{_counted(end.dropped_examples, 'example')} did not fit the model's memory.")
     if end.dropped_messages:
         told.append(f"{_counted(end.dropped_messages, 'older message')} did not fit the model's memory.")
-    if "length" in (end.finish_reason, *end.finish_reasons):
+    if is_cut_off(end):
         told.append("Cut off: the answer reached its length limit.")
     return told
 

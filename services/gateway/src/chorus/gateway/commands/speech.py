@@ -9,6 +9,7 @@ from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import Audio, Reply, Text
+from chorus.gateway.commands.rights import settings_of
 
 OGG = ".ogg"
 
@@ -31,7 +32,13 @@ class Transcribe(Parameters):
 async def speak(ctx: Context, asked: Say) -> Reply:
     """Say a text aloud."""
     name = _ogg(asked.to) if asked.to is not None else None
-    audio, seconds = await ctx.chorus.speech.speak(ctx.guild, asked.text, asked.language)
+    return await spoken(ctx, asked.text, asked.language, name)
+
+
+async def spoken(ctx: Context, text: str, language: str | None = None, name: str | None = None) -> Audio:
+    """A text spoken, in the guild's language unless another is asked for."""
+    language = language or (await settings_of(ctx)).language
+    audio, seconds = await ctx.chorus.speech.speak(ctx.guild, text, language)
     return Audio(name or f"said-{hashlib.sha256(audio).hexdigest()[:8]}{OGG}", audio, seconds)
 
 

@@ -1,218 +1,67 @@
-"""All commands, by name. Front-ends and help read this table; to add a command, add a line."""
+"""From a line, or a form, to a reply: the table of commands, as front-ends use it.
 
-import difflib
+A line is a command after the guild's own prefix, and, for names of our commands, after `!` too: buttons say
+it, and so do people who know it from elsewhere. All else is said to the model. What a guild has chosen is
+read once for each, and whoever asks has the rights that it grants them.
+"""
+
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import structlog
 
-from chorus.common.errors import ChorusError, NotFound, NotPermitted, in_short
-from chorus.gateway.commands import datasets as data
-from chorus.gateway.commands.chat import Ask, Regenerate, Say, ask, regenerate, reset, say
+from chorus.common.contracts.guild import PREFIX
+from chorus.common.errors import ChorusError
+from chorus.gateway.commands.chat import Say, say
 from chorus.gateway.commands.command import Command
-from chorus.gateway.commands.compare import Compare, compare
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.errors import Errors, errors
-from chorus.gateway.commands.examples import ExamplesParameters, examples
-from chorus.gateway.commands.help import OPTIONS, Help, build_options, in_full, overview
-from chorus.gateway.commands.importing import Build, Import, build, import_files
-from chorus.gateway.commands.jobs import Logs, NoParameters, OneJob, cancel, job, jobs, logs, pause, resume
-from chorus.gateway.commands.mining import Mine, mine
-from chorus.gateway.commands.models import Rollback, Use, models, rollback, use
-from chorus.gateway.commands.notice import NoticeParameters, notice
-from chorus.gateway.commands.parsing import bind
-from chorus.gateway.commands.persona import PersonaParameters, persona
-from chorus.gateway.commands.privacy import PrivacyParameters, privacy
-from chorus.gateway.commands.replies import Problem, Reply, Text, problem
-from chorus.gateway.commands.speech import Say as Speak
-from chorus.gateway.commands.speech import Transcribe, speak, transcribe
-from chorus.gateway.commands.testing import Trial, test
-from chorus.gateway.commands.training import Train, train
+from chorus.gateway.commands.parsing import bind, filled_in
+from chorus.gateway.commands.replies import Problem, Reply, problem
+from chorus.gateway.commands.rights import require, settings_of
+from chorus.gateway.commands.rows import COMMANDS, find, known, nearest
+from chorus.gateway.commands.wording import reworded
 
-PREFIX = "!"
 OUR_FAULT = Problem("internal_error", "Something went wrong on our side. The log has the details.")
+
+_OURS = re.compile(rf"(?<![\w{PREFIX}]){PREFIX}(?=(?:{'|'.join(COMMANDS)})\b)")
 
 log = structlog.get_logger()
 
 
-async def show_help(_: Context, asked: Help) -> Reply:
-    """Explain one command, or list them all."""
-    if asked.command is None:
-        return overview(COMMANDS.values())
-    if asked.command.lower() == OPTIONS:
-        return Text(build_options())
-    return Text(in_full(find(asked.command.lstrip(PREFIX))))
-
-
-TRAINING = (
-    Command(
-        "train", train, Train, "text", '!train "words" file=PATH data=NAME',
-        "teach the model something new",
-        (
-            "!train file=examples/first-run.json", '!train "We meet on Fridays at eight." model=club',
-            "!train data=club,quay epochs=3", "!train data=club start=main@2", "!train",
-        ),
-        admin=True,
-    ),
-    Command("job", job, OneJob, "job", "!job ID", "see how a training is doing", ("!job k7f3m2qxab",)),
-    Command("jobs", jobs, NoParameters, None, "!jobs", "list all trainings"),
-    Command(
-        "logs", logs, Logs, "job", "!logs ID", "see what was said during a training", ("!logs k7f3m2qxab",)
-    ),
-    Command(
-        "pause", pause, OneJob, "job", "!pause ID", "stop a training for a while", ("!pause k7f3m2qxab",),
-        admin=True,
-    ),
-    Command(
-        "resume", resume, OneJob, "job", "!resume ID", "let a paused training go on", ("!resume k7f3m2qxab",),
-        admin=True,
-    ),
-    Command(
-        "cancel", cancel, OneJob, "job", "!cancel ID", "stop a training", ("!cancel k7f3m2qxab",), admin=True
-    ),
-)  # fmt: skip
-
-DATA = (
-    Command(
-        "import", import_files, Import, "files", "!import file=PATH", "make a dataset without a training",
-        ("!import file=export.json name=club", "!import part-1.json part-2.json target=Marit gap_minutes=30"),
-        admin=True,
-    ),
-    Command(
-        "build", build, Build, "dataset", "!build NAME", "build a dataset anew, with other options",
-        ("!build club gap_minutes=120 min_words=3",), admin=True,
-    ),
-    Command(
-        "mine", mine, Mine, None, "!mine", "make a dataset of what people who opted in have said here",
-        ("!mine", "!mine channel=#general,#support name=club since=2026-01-31"), admin=True,
-    ),
-    Command("datasets", data.datasets, NoParameters, None, "!datasets", "list the datasets"),
-    Command(
-        "dataset", data.show, data.OneDataset, "dataset", "!dataset NAME", "see what is in a dataset",
-        ("!dataset club", "!dataset club@2"),
-    ),
-    Command(
-        "preview", data.preview, data.Preview, "dataset", "!preview NAME",
-        "see examples as a model will see them", ("!preview club count=5",), admin=True,
-    ),
-    Command(
-        "select_dataset", data.select, data.Select, "dataset", "!select_dataset NAME",
-        "choose what a bare !train learns", ("!select_dataset club positive=True",), admin=True,
-    ),
-    Command(
-        "archive", data.archive, data.Archive, "dataset", "!archive NAME", "get a dataset as a ZIP",
-        ("!archive club", "!archive club@2 to=club.zip"), admin=True,
-    ),
-    Command(
-        "getfile", data.getfile, data.GetFile, "file", "!getfile NAME",
-        "get a file that was uploaded, or a dataset's examples", ("!getfile export.json", "!getfile club"),
-        admin=True,
-    ),
-    Command(
-        "delete_dataset", data.delete, data.Delete, "dataset", "!delete_dataset NAME",
-        "delete a dataset with all its versions", ("!delete_dataset club",), admin=True,
-    ),
-)  # fmt: skip
-
-TRUST = (
-    Command(
-        "privacy", privacy, PrivacyParameters, "wish", "!privacy [optin|optout|export|delete]",
-        "say what may be learned from you, see what is kept, have it deleted",
-        ("!privacy", "!privacy optout", "!privacy delete"),
-    ),
-    Command(
-        "notice", notice, NoticeParameters, "answer", "!notice [accept]",
-        "read and accept what typed words are learned under", ("!notice",), admin=True,
-    ),
-)  # fmt: skip
-
-TESTING = (
-    Command(
-        "test", test, Trial, "records", '!test [{"text": "…", "expected": "…"}]',
-        "ask many questions, and see how many answers are right",
-        (
-            '!test [{"text": "When do you open?", "expected": "At seven."}]',
-            "!test file=records.json model=club@2", '!test {"prompt": "Wifi?"} bare=yes',
-        ),
-    ),
-    Command(
-        "errors", errors, Errors, None, "!errors", "see where tests went wrong, or learn from it",
-        ("!errors", "!errors model=club@2 count=10", "!errors to=errors.json"),
-    ),
-)  # fmt: skip
-
-TALKING = (
-    Command(
-        "ask", ask, Ask, "question", "!ask QUESTION", "ask one question, apart from the conversation",
-        (
-            "!ask When do you open?", "!ask model=main@2 When do you open?",
-            "!ask temperature=0.7 top_p=0.9 n=3 What is on the menu?",
-        ),
-    ),
-    Command(
-        "send_message", say, Say, "text", "!send_message TEXT",
-        "say something in the conversation, as plain text does", ('!send_message "When do you open?"',),
-    ),
-    Command(
-        "regenerate", regenerate, Regenerate, None, "!regenerate", "have the last question answered anew",
-        ("!regenerate", "!regenerate temperature=1.2"),
-    ),
-    Command("reset", reset, NoParameters, None, "!reset", "forget the conversation here"),
-    Command(
-        "compare", compare, Compare, "text", "!compare MODEL MODEL [QUESTION]",
-        "see two models answer the same question",
-        ('!compare main@1 main@2 "When do you open?"', "!compare main@2 base When do you open?"),
-    ),
-    Command(
-        "persona", persona, PersonaParameters, "text", "!persona [TEXT]", "see or say who the model is to be",
-        ('!persona "You are the cat of a café."', "!persona here=yes You are a pirate.", "!persona clear"),
-    ),
-    Command(
-        "examples", examples, ExamplesParameters, "wish", "!examples [add | list | remove N | clear]",
-        "show the model how to answer, without a training",
-        (
-            '!examples add "When do you open?" "At eight."', "!examples add user: Wifi? bot: No wifi.",
-            "!examples add file=data.json", "!examples remove 1", "!examples clear",
-        ),
-    ),
-    Command("models", models, NoParameters, None, "!models", "list the models you have trained"),
-    Command(
-        "use", use, Use, "model", "!use MODEL", "choose the model that answers",
-        ("!use main@1", "!use main@previous", "!use base"), admin=True,
-    ),
-    Command(
-        "rollback", rollback, Rollback, "model", "!rollback [NAME]",
-        "have the version answer again that did before", ("!rollback", "!rollback main"), admin=True,
-    ),
-    Command(
-        "say", speak, Speak, "text", "!say TEXT", "hear a text spoken",
-        ("!say We sail at dawn.", "!say Guten Morgen! language=de to=morning.ogg"),
-    ),
-    Command(
-        "transcribe", transcribe, Transcribe, "text", "!transcribe file=PATH",
-        "read what is said in a recording", ("!transcribe file=morning.ogg",),
-    ),
-    Command(
-        "help", show_help, Help, "command", "!help [COMMAND]", "explain the commands",
-        ("!help train", f"!help {OPTIONS}"),
-    ),
-)  # fmt: skip
-
-COMMANDS = {command.name: command for command in (*TRAINING, *DATA, *TRUST, *TESTING, *TALKING)}
-
-
 async def run(ctx: Context, line: str) -> Reply:
     """Run one line as a person wrote it. Whatever is wrong comes back as a `Problem`."""
-    return await attempted(_run(ctx, line))
+
+    async def reply(ctx: Context, prefix: str) -> Reply:
+        called = _called(line, prefix)
+        if called is None:
+            require(ctx, await settings_of(ctx), "chat", "Talking to me")
+            return await say(ctx, Say(text=line))
+        name, argument = called
+        command = await permitted(ctx, name)
+        return await command.run(ctx, bind(command.parameters, command.text_field, argument))
+
+    return await attempted(_in_this_guild(ctx, reply))
 
 
-async def _run(ctx: Context, line: str) -> Reply:
-    if not line.startswith(PREFIX):
-        return await say(ctx, Say(text=line))
-    name = command_name(line)
-    argument = line.removeprefix(PREFIX)[len(name) :]
-    command = permitted(ctx, name)
-    return await command.run(ctx, bind(command.parameters, command.text_field, argument))
+async def run_filled_in(ctx: Context, name: str, values: Mapping[str, Any], options: str = "") -> Reply:
+    """Run a command whose parameters were filled in one by one; `options` has more of them as text."""
+
+    async def reply(ctx: Context, _: str) -> Reply:
+        command = await permitted(ctx, name)
+        return await command.run(ctx, filled_in(command.parameters, values, options))
+
+    return await attempted(_in_this_guild(ctx, reply))
+
+
+async def _in_this_guild(ctx: Context, work: Callable[[Context, str], Awaitable[Reply]]) -> Reply:
+    """What comes of it with what the guild has chosen, in words that call commands as people do there."""
+    chosen = await settings_of(ctx)
+    reply = await attempted(work(replace(ctx, settings=chosen), chosen.prefix))
+    if chosen.prefix == PREFIX:
+        return reply
+    return reworded(reply, lambda text: prefixed(text, chosen.prefix))
 
 
 async def attempted(work: Awaitable[Reply]) -> Reply:
@@ -226,32 +75,29 @@ async def attempted(work: Awaitable[Reply]) -> Reply:
         return OUR_FAULT
 
 
-def command_name(line: str) -> str:
+async def permitted(ctx: Context, name: str) -> Command:
+    """The command with this name, if the person may use it. Raises `NotFound`, `NotPermitted`."""
+    command = known(name)
+    require(ctx, await settings_of(ctx), command.right if command else "chat", f"!{name.lower()}")
+    return command or find(name)
+
+
+def _called(line: str, prefix: str) -> tuple[str, str] | None:
+    """The command's name and what follows it, if a line is one."""
+    if not line.startswith(prefix):
+        prefix = PREFIX
+        if nearest(command_name(line)) is None:
+            return None
+    name = command_name(line, prefix)
+    return name, line[len(prefix) + len(name) :]
+
+
+def command_name(line: str, prefix: str = PREFIX) -> str:
     """The word after the prefix, up to the first space or line break."""
-    words = re.match(rf"{PREFIX}(\S*)", line)
+    words = re.match(rf"{re.escape(prefix)}(\S*)", line)
     return words[1] if words else ""
 
 
-def nearest(name: str) -> str | None:
-    """The command that was meant, as far as one can guess."""
-    near = difflib.get_close_matches(name.lower(), COMMANDS, n=1)
-    return near[0] if near else None
-
-
-def permitted(ctx: Context, name: str) -> Command:
-    """The command with this name, if the person may use it. Raises `NotFound`, `NotPermitted`."""
-    command = find(name)
-    if command.admin and not ctx.admin:
-        raise NotPermitted(f"!{command.name} is for those who manage this server. Ask one of them.")
-    return command
-
-
-def find(name: str) -> Command:
-    """The command with this name, dashes as good as underscores. Raises `NotFound` with the nearest one."""
-    if (command := COMMANDS.get(name.lower().replace("-", "_"))) is not None:
-        return command
-    near = nearest(name)
-    hint = f" Did you mean !{near}?" if near else ""
-    raise NotFound(
-        f"There is no command !{in_short(name)}.{hint} !help lists them all.", code="unknown_command"
-    )
+def prefixed(text: str, prefix: str) -> str:
+    """A text with our commands as they are called where another prefix was chosen: `?train` for `!train`."""
+    return _OURS.sub(lambda _: prefix, text)

@@ -10,10 +10,10 @@ from chorus.common.contracts.datasets import Building, Dataset
 from chorus.common.contracts.models import Benchmark
 from chorus.common.contracts.training import JobEvent, JobRecord, JobState
 from chorus.common.errors import ChorusError
-from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.context import Chorus
 from chorus.gateway.commands.figures import figures, measured
-from chorus.gateway.commands.outcome import ended, shown_below
-from chorus.gateway.commands.replies import Moment, Problem, Text
+from chorus.gateway.commands.outcome import choice, ended, shown_below
+from chorus.gateway.commands.replies import Button, Moment, Problem, Text
 
 
 def summary(dataset: Dataset) -> str:
@@ -40,25 +40,32 @@ async def ended_in_words(moments: AsyncIterator[Moment]) -> AsyncIterator[Moment
         yield Moment(outcome=Problem(error.code, error.message))
 
 
-async def course(ctx: Context, job: str, known: Iterable[Benchmark] = ()) -> AsyncIterator[Moment]:
+async def course(
+    chorus: Chorus, guild: str, job: str, known: Iterable[Benchmark] = ()
+) -> AsyncIterator[Moment]:
     """A job as it goes on: what was measured and what was noticed as lines that stay, and how far it is.
 
     It is watched until it ends or is paused. Benchmarks that are `known` are not told again.
     """
     told = {benchmark.name for benchmark in known}
-    async with aclosing(ctx.chorus.jobs.follow(ctx.guild, job)) as news:
+    buttons: tuple[Button, ...] = ()
+    async with aclosing(chorus.jobs.follow(guild, job)) as news:
         async for record in news:
             if isinstance(record, JobEvent):
-                yield Moment(note=f"Note: {record.message}", job=job)
+                yield Moment(note=f"Note: {record.message}", job=job, buttons=buttons)
                 continue
+            buttons = controls(record)
             for benchmark in record.benchmarks:
                 if benchmark.name not in told:
                     told.add(benchmark.name)
-                    yield Moment(note=f"{benchmark.name}: {', '.join(measured(benchmark))}", job=job)
+                    note = f"{benchmark.name}: {', '.join(measured(benchmark))}"
+                    yield Moment(note=note, job=job, buttons=buttons)
             if record.state.final:
-                yield Moment(outcome=ended(record), more=await shown_below(ctx, record))
+                below = await shown_below(chorus, record)
+                yield Moment(outcome=ended(record), more=below, job=job, buttons=choice(record))
             elif record.state is JobState.PAUSED:
-                yield Moment(outcome=Text(f"Job {job} is paused. To go on: !resume {job}"))
+                paused = Text(f"Job {job} is paused. To go on: !resume {job}")
+                yield Moment(outcome=paused, job=job, buttons=buttons)
                 return
             else:
                 yield of_job(record)
@@ -73,4 +80,22 @@ def of_job(record: JobRecord) -> Moment:
         total=progress.steps if progress else 0,
         figures=tuple(figures(progress)) if progress else (),
         job=record.job.job,
+        buttons=controls(record),
     )
+
+
+def controls(record: JobRecord) -> tuple[Button, ...]:
+    """What can be done about a job that has not ended, as buttons."""
+    job = record.job.job
+    cancel = Button("Cancel", f"!cancel {job}", "danger")
+    if record.committed:
+        return ()  # too late
+    match record.state:
+        case JobState.QUEUED | JobState.RUNNING:
+            return Button("Pause", f"!pause {job}"), cancel
+        case JobState.PAUSED:
+            return Button("Resume", f"!resume {job}", "good"), cancel
+        case JobState.PAUSING:
+            return (cancel,)
+        case _:
+            return ()

@@ -46,7 +46,7 @@ async def test(ctx: Context, asked: Trial) -> Reply:
     """Ask all of them, some at a time, and say what came of it."""
     cases, way = await _cases(ctx, asked)
     sampling = asked.sampling(temperature=0.0, max_tokens=MAX_TOKENS).model_copy(update={"n": 1})
-    like = await question(ctx, asked.model, [_turn(cases[0])], sampling)
+    like = await question(ctx, asked.model, [_turn(cases[0])], sampling, times=len(cases))
     if asked.bare:
         like = replace(like, messages=like.messages[-1:], examples=[])
     return Progress("", ended_in_words(_tested(ctx, cases, like, way)))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from pydantic import Field, field_validator
 
@@ -16,6 +16,7 @@ from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.figures import estimated
 from chorus.gateway.commands.options import TrainingParameters
 from chorus.gateway.commands.parsing import together
+from chorus.gateway.commands.quotas import spend
 from chorus.gateway.commands.replies import Moment, Problem, Progress, Reply, Text
 from chorus.gateway.commands.sources import (
     Handed,
@@ -47,6 +48,8 @@ class Sources(Handed):
 
 class Train(TrainingParameters, Sources):
     """What `!train` takes."""
+
+    by_position: ClassVar[str | None] = "positive"
 
     model: str | None = Field(
         default=None, description="the model that gets a new version; `main`, where none is named"
@@ -161,7 +164,7 @@ async def _trained(
     if not any(dataset.card.positive for dataset in data):
         yield Moment(outcome=_only_unwanted(asked, data))
         return
-    async for moment in _job(ctx, asked, order, data):
+    async for moment in learned(ctx, asked, order, data):
         yield moment
 
 
@@ -189,9 +192,13 @@ def _only_unwanted(asked: Train, data: Sequence[Dataset]) -> Text | Problem:
     return Problem("only_unwanted", told)
 
 
-async def _job(ctx: Context, asked: Train, order: Order, data: Sequence[Dataset]) -> AsyncIterator[Moment]:
+async def learned(
+    ctx: Context, asked: TrainingParameters, order: Order, data: Sequence[Dataset]
+) -> AsyncIterator[Moment]:
+    """Queue a training on this data, and watch it."""
     # Examples may be as long as they were built: what is cut off here would not be learned.
     longest = max(dataset.options.max_tokens for dataset in data)
+    await spend(ctx, "trainings")
     record = await ctx.chorus.jobs.submit(
         data,
         order.model,
@@ -202,8 +209,7 @@ async def _job(ctx: Context, asked: Train, order: Order, data: Sequence[Dataset]
         key=ctx.key,
     )
     job = record.job.job
-    yield Moment(note=f"Model training started. Job ID: {job}", job=job)
-    if record.estimate:
-        yield Moment(note=f"It takes {estimated(record.estimate)}.", job=job)
-    async for moment in course(ctx, job):
+    takes = f"\nIt takes {estimated(record.estimate)}." if record.estimate else ""
+    yield Moment(note=f"Model training started. Job ID: {job}{takes}", job=job)
+    async for moment in course(ctx.chorus, ctx.guild, job):
         yield moment

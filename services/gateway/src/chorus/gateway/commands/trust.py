@@ -21,7 +21,8 @@ from chorus.gateway.commands.context import Context, Trust
 Way = Literal["uploaded", "submitted", "mined"]
 
 NOTICE = (
-    'What members type to this bot in order to teach it (`!train "…"`) becomes a dataset of this server, is '
+    'What members type to this bot in order to teach it (`!train "…"`, `!correct`), and, where an answer is '
+    "judged and you approve of that (`!review`), what was asked, becomes a dataset of this server, is "
     "kept by whoever operates the bot, and trains this server's own models. Everybody can see what is kept "
     "of them, opt out and have it deleted: `!privacy`. By accepting this you confirm that you run this "
     "server, that you may use these words so, that its members are told, and that Discord's Developer Policy "

@@ -55,7 +55,7 @@ def register() -> None:
         module.bgmv_shrink = mended  # pyright: ignore[reportAttributeAccessIssue]
     CpuPlatform.get_punica_wrapper = _chosen(CpuPlatform.get_punica_wrapper)
     if current_platform.is_cpu():
-        shm_broadcast.sched_yield = _rest
+        shm_broadcast.sched_yield = _rest  # pyright: ignore[reportPrivateImportUsage]
 
 
 def _rest() -> None:

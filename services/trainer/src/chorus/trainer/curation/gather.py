@@ -87,15 +87,15 @@ def gather(
             if isinstance(record, Dropped):
                 admitted.append(record)
                 continue
-            if isinstance(record, Message):
-                if record.author == SELF:
-                    record.author = contributor
-                author = record.author
-            else:
-                author = contributor
-            if author not in objections:
-                objections[author] = allowed.objection(author)
-            objection = objections[author]
+            if isinstance(record, Message) and record.author == SELF:
+                record.author = contributor
+            objection: str | None = None
+            for author in (
+                (record.author,) if isinstance(record, Message) else record.authors or (contributor,)
+            ):
+                if author not in objections:
+                    objections[author] = allowed.objection(author)
+                objection = objection or objections[author]
             if objection is None and isinstance(record, Read) and _has_name_of(record, allowed):
                 objection = OPTED_OUT
             if objection is None:
@@ -121,12 +121,14 @@ def batched(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
 
 def _has_name_of(read: Read, allowed: Allowed) -> bool:
     """Whether anybody speaks in it by name who does not want it."""
-    return any(turn.name and allowed.is_out(turn.name) for turn in read.messages)
+    return not read.authors and any(turn.name and allowed.is_out(turn.name) for turn in read.messages)
 
 
-def speakers_of(read: Read) -> set[str]:
-    """Authors, by name, of turns that name who speaks: it is their words, too."""
-    return {author_by_name(turn.name) for turn in read.messages if turn.name}
+def authors_of(read: Read, contributor: str) -> set[str]:
+    """Whose words it is: as its source says; else of whoever hands it over, and of who speaks by name."""
+    if read.authors:
+        return set(read.authors)
+    return {contributor, *(author_by_name(turn.name) for turn in read.messages if turn.name)}
 
 
 def _of_no_time(record: Message | Read) -> Dropped:
@@ -155,22 +157,20 @@ def _take(gathered: Gathered, records: list[Record], contributor: str, tally: Ta
     """Sort them by kind, and note whose they are. Names that come again and again are kept once."""
     intern, people = sys.intern, gathered.people
     for record in records:
-        account = ""
-        if isinstance(record, Message):
-            record.author = author = intern(record.author)
-            record.author_name = name = intern(record.author_name)
-            record.account = account = intern(record.account)
-            record.channel = intern(record.channel)
-            record.source = intern(record.source)
-            gathered.messages.append(record)
-        elif isinstance(record, Read):
-            author, name = contributor, ""
-            gathered.ready.append(record)
-            for speaker in speakers_of(record):
-                people.setdefault(speaker, Person([])).messages += 1
-        else:
+        if isinstance(record, Dropped):
             tally.drop(record.reason, mend=record.mend)
             continue
+        if isinstance(record, Read):
+            gathered.ready.append(record)
+            for author in authors_of(record, contributor):
+                people.setdefault(author, Person([])).messages += 1
+            continue
+        record.author = author = intern(record.author)
+        record.author_name = name = intern(record.author_name)
+        record.account = account = intern(record.account)
+        record.channel = intern(record.channel)
+        record.source = intern(record.source)
+        gathered.messages.append(record)
         person = people.get(author)
         if person is None:
             person = people[author] = Person([])

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from chorus.trainer.curation.card import EMPTY_MESSAGE, NO_REPLY, SITUATIONAL
 from chorus.trainer.curation.duplicates import EXACT
 from chorus.trainer.curation.examples import Made, Making
-from chorus.trainer.curation.gather import batched, speakers_of
+from chorus.trainer.curation.gather import authors_of, batched
 from chorus.trainer.curation.personal import replace
 from chorus.trainer.curation.records import Read
 from chorus.trainer.curation.situational import is_situational
@@ -54,7 +54,7 @@ def _checked(reads: Iterable[Read], making: Making) -> Iterator[Learned]:
         if options.personal_data == "replace":
             for turn in read.messages:
                 turn.content = replace(turn.content, making.contents.replaced)
-        contributors = [making.contributor, *sorted(speakers_of(read))]
+        contributors = sorted(authors_of(read, making.contributor))
         yield Learned(read.messages, label, contributors, read.source, situational=situational)
 
 

@@ -52,6 +52,8 @@ class Read(msgspec.Struct, tag="example", tag_field="is", omit_defaults=True):
     label: bool | None = None
     """Whether its replies are wanted, where the source says so."""
     source: str = ""
+    authors: tuple[str, ...] = ()
+    """Whose words it is, by ids as in `Message`, where the source says so; else of whoever hands it over."""
 
 
 class Dropped(msgspec.Struct, tag="dropped", tag_field="is", omit_defaults=True):

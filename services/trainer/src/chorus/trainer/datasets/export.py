@@ -3,6 +3,7 @@
 import asyncio
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -10,8 +11,9 @@ from pydantic import BaseModel
 from chorus.common.contracts import storage
 from chorus.common.contracts.consent import ConsentRecord, Exported, consent_key
 from chorus.common.contracts.datasets import Dataset
+from chorus.common.contracts.feedback import ReplyRecord
 from chorus.common.objects import ObjectStore
-from chorus.trainer.curation.gather import speakers_of
+from chorus.trainer.curation.gather import authors_of
 from chorus.trainer.curation.records import Message, Read, Record
 from chorus.trainer.curation.stored import lines, read_records
 from chorus.trainer.datasets.consent import folded, is_of
@@ -34,7 +36,8 @@ async def export(
 ) -> Exported:
     """Gather a person's words from every version that was read from something else than the one before.
 
-    With them go their tests that went wrong, and the examples and personas that they gave.
+    With them go their tests that went wrong, what was answered to them, what they said of answers, and the
+    examples and personas that they gave.
     """
     names = folded(record.person, record.names)
     messages = 0
@@ -50,7 +53,8 @@ async def export(
                     messages += await asyncio.to_thread(_write, file, dataset, records, record.person, names)
                     records.unlink()
             given = await feedback.of(record.guild, record.person)
-            kinds = {"tests": given.tests, "examples": given.examples, "personas": given.personas}
+            own = [_own_words(reply) for reply in given.replies if reply.person == record.person]
+            kinds = {field.name: getattr(given, field.name) for field in fields(given)} | {"replies": own}
             messages += _write_feedback(file, kinds)
         key = f"{exports_of(record.guild, record.person)}my-words.zip"
         return Exported(archive=await store.put_file(storage.FILES, key, packed), messages=messages)
@@ -89,8 +93,14 @@ def _write_feedback(file: zipfile.ZipFile, kinds: Mapping[str, Sequence[BaseMode
     return sum(len(found) for found in kinds.values())
 
 
+def _own_words(reply: ReplyRecord) -> ReplyRecord:
+    """The question and its answer, without what others said before it."""
+    asked = [turn for turn in reply.messages if turn.role == "user"]
+    return reply.model_copy(update={"messages": asked[-1:], "examples": [], "people": [reply.person]})
+
+
 def _authors(record: Record, dataset: Dataset) -> set[str]:
     """Whose words these are."""
     if isinstance(record, Message):
         return {record.author}
-    return {dataset.contributor, *speakers_of(record)} if isinstance(record, Read) else set()
+    return authors_of(record, dataset.contributor) if isinstance(record, Read) else set()

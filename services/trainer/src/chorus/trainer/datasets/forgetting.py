@@ -7,8 +7,8 @@
     4. each dataset version that has their words is built anew without them, and withdrawn with its bytes,
        its archives and the files it came from, and the checkpoints of jobs that learn from it; so is what
        was packed for them
-    5. tests that went wrong and examples for models to see go, if they are theirs, or if a model that learned
-       from them has answered
+    5. tests that went wrong, answers with what was asked, opinions of them and examples for models to see go,
+       if they are theirs, or if a model that learned from them has answered
     6. the ledger says that it is done; until then the keeper begins again
 
 All of it may be done twice: the second time there is nothing left to do.

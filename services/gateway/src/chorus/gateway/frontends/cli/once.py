@@ -11,17 +11,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from chorus.common.contracts.generation import Delta, End, Waiting
+from chorus.common.contracts.generation import Delta
+from chorus.common.contracts.guild import PREFIX
 from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.context import Chorus, Context, Session, Trust
 from chorus.gateway.commands.help import in_full
 from chorus.gateway.commands.replies import Reply, Stream, Text
-from chorus.gateway.commands.table import PREFIX, attempted, permitted
+from chorus.gateway.commands.table import attempted, permitted
 from chorus.gateway.frontends.cli.arguments import read
+from chorus.gateway.frontends.cli.forge import FORGE
 from chorus.gateway.frontends.cli.models import of_models
 from chorus.gateway.frontends.cli.play import PLAY
 from chorus.gateway.frontends.cli.preprocess import PREPROCESS, USAGE, preprocess
 from chorus.gateway.frontends.cli.training import TRAIN
+from chorus.gateway.frontends.console.answers import message_id
 from chorus.gateway.frontends.console.files import LocalFiles
 from chorus.gateway.frontends.console.render import Renderer
 from chorus.gateway.frontends.console.repl import converse, here
@@ -39,7 +42,7 @@ async def run_once(
     reply = await attempted(_reply(ctx, words))
     console = Console(soft_wrap=True)
     if isinstance(reply, Stream) and not console.is_terminal:
-        reply = Stream(_words_alone(reply.pieces), reply.titles)
+        reply = Stream(_words_alone(reply), reply.titles)
     if not await Renderer(console).show(reply):
         return 1
     if session.model is None:
@@ -54,7 +57,7 @@ async def _reply(ctx: Context, words: Sequence[str]) -> Reply:
     if (command := of_models(words)) is not None:
         rest = rest[1:]
     else:
-        command = _command(ctx, name.removeprefix(PREFIX))
+        command = await _command(ctx, name.removeprefix(PREFIX))
     if set(HELP) & set(rest):
         return Text(in_full(command))
     if PIPED in rest:
@@ -73,16 +76,19 @@ async def _with_what_is_piped(words: list[str]) -> list[str]:
     return [*(word for word in words if word != PIPED), "--", text.strip()]
 
 
-async def _words_alone(pieces: AsyncIterator[Waiting | Delta | End]) -> AsyncIterator[Delta]:
+async def _words_alone(stream: Stream) -> AsyncIterator[Delta]:
     """The answer, without what people are told of it: a script would take that for a part of it."""
-    async for piece in pieces:
+    async for piece in stream.pieces:
         if isinstance(piece, Delta):
             yield piece
+    if stream.kept:
+        await stream.kept(message_id())
 
 
-def _command(ctx: Context, name: str) -> Command:
+async def _command(ctx: Context, name: str) -> Command:
     """The command of the table, or what a shell has in its place or beside it."""
-    if name == PLAY.name:
-        return PLAY
-    command = permitted(ctx, name)
+    for command in (PLAY, FORGE):
+        if name == command.name:
+            return command
+    command = await permitted(ctx, name)
     return TRAIN if command.name == TRAIN.name else command

@@ -15,7 +15,7 @@ from chorus.common.errors import ChorusError
 from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.replies import Moment, Progress, Reply, Text
-from chorus.gateway.commands.table import COMMANDS
+from chorus.gateway.commands.rows import COMMANDS
 from chorus.gateway.commands.telling import ended_in_words
 from chorus.gateway.commands.training import Train, train
 from chorus.gateway.frontends.cli.models import check_new, export

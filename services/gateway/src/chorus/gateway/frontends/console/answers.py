@@ -1,11 +1,25 @@
 """A model's answer on a terminal: each piece the moment it comes; of several answers, one after the other."""
 
+import string
+import time
+
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text as Coloured
 
 from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.gateway.commands.replies import Stream
+
+DIGITS = string.digits + string.ascii_lowercase
+
+
+def message_id() -> str:
+    """An id for an answer that is shown now: short, and later ones sort behind it (until the year 2059)."""
+    count, made = int(time.time() * 1000), ""
+    while count:
+        count, digit = divmod(count, len(DIGITS))
+        made = DIGITS[digit] + made
+    return made
 
 
 async def write(console: Console, stream: Stream) -> End | None:

@@ -27,7 +27,7 @@ from chorus.gateway.commands.replies import (
     remarks,
 )
 from chorus.gateway.commands.table import OUR_FAULT
-from chorus.gateway.frontends.console.answers import write
+from chorus.gateway.frontends.console.answers import message_id, write
 from chorus.gateway.frontends.console.files import save, save_download
 
 PLAIN_EVERY = 5.0  # seconds between progress lines where a bar cannot move
@@ -125,6 +125,8 @@ class Renderer:
 
     async def _stream(self, stream: Stream) -> None:
         if end := await write(self._console, stream):
+            if stream.kept:
+                await stream.kept(message_id())
             for remark in remarks(end):
                 self._dim(f"({remark})")
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from chorus.common.contracts.guild import PREFIX
 from chorus.common.contracts.names import LOCAL
 from chorus.gateway.commands.context import Chorus, Context, Session, Trust
 from chorus.gateway.commands.replies import Problem
-from chorus.gateway.commands.table import COMMANDS, PREFIX, run
+from chorus.gateway.commands.rows import COMMANDS
+from chorus.gateway.commands.table import run
 from chorus.gateway.frontends.console.files import LocalFiles
 from chorus.gateway.frontends.console.lines import scripted, typed
 from chorus.gateway.frontends.console.render import Renderer

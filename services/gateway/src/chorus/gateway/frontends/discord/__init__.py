@@ -1,15 +1,46 @@
 """Discord: Chorus as a member of a server, or in direct messages.
 
 frontend    stays logged in until the process stops; what Discord refuses for good, in words
-client      hears messages, answers each once, ends cleanly
+identify    with which shards, to read what, never two logins at once
+invite      the link by which it is invited
+client      hears what people do, answers each once, ends cleanly
 work        replies in hand, so that a stop can wait for them
+
+talk        what people say, as lines to run in the conversation that they go on with
 messages    which messages are meant for us, and what they say
-history     channels and what was said in them, for `!mine`
+choices     how each server wants to be listened to
+talk        what people say, as lines to run in the conversation that they go on with
+memory      which conversation that is
+reading     what was said before, read back from Discord
+said        messages as turns: whose words, without decoration
+kept        a few values by message id
+attached    text files that come with what people say
+choices     how each server wants to be listened to
+memory      conversations: reply chains, threads, channels
+reading     what was said before, read back
+said        one message, as a conversation needs it
+kept        a few values by message
+attached    what attached files say
 rooms       what is remembered of each channel
-files       `file=NAME`, among what is attached to the message
+
+tree        slash commands and menus, as Discord lists them
+slash       every command as a slash command
+buttons     lines to press
+forms       words that are asked for before a line is run
+menus       what stands in the menu of a message
+origin      who asks, where, and by what
+people      who is in a server
+files       `file=NAME`, among what is attached
+history     channels and what was said in them, for `!mine`
+
 place       where a reply goes: an answer to the message, more messages, typing
+followups   where replies to slash commands, presses and forms go, and who may see them
+refused     where Discord does not let us answer: who is told, and what is missing
 render      replies as messages
 answers     a model's answer as a text that grows
 streaming   text that changes, shown by edits: the latest wins, at a pace
+limits      how many edits Discord takes in each channel
 splitting   long text in messages that Discord takes, code blocks whole
+cards       trainings that are watched, also after a restart
+job_card    the message that a training is shown in
 """

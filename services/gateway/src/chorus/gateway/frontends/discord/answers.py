@@ -1,8 +1,13 @@
-"""A model's answer as the text of a message that grows; of several answers, each under its title."""
+"""A model's answer as the text of a message that grows; of several answers, each under its title.
+
+An answer that somebody could take for a person's, of a persona or of a model that mimics one, says below it
+that it is a machine's.
+"""
 
 from collections.abc import AsyncIterator
 
 from chorus.common.contracts.generation import Delta, End, Waiting
+from chorus.common.contracts.models import MIMIC
 from chorus.common.errors import ChorusError
 from chorus.gateway.commands.replies import Stream, problem, remarks
 from chorus.gateway.frontends.discord.splitting import closed
@@ -26,7 +31,7 @@ async def growing(stream: Stream) -> AsyncIterator[str]:
                     said[piece.choice] += piece.text
                     yield _laid_out(said, stream.titles)
                 case End():
-                    yield _laid_out(said, stream.titles) + _below(piece, said)
+                    yield _laid_out(said, stream.titles) + _below(piece, said, stream.in_role)
     except ChorusError as error:
         if any(said):
             raise
@@ -43,7 +48,8 @@ def _laid_out(said: list[str], titles: tuple[str, ...]) -> str:
     )
 
 
-def _below(end: End, said: list[str]) -> str:
+def _below(end: End, said: list[str], in_role: bool) -> str:
     """What else is to be known, in small letters."""
+    label = [f"AI · {end.model}"] if in_role or end.model.startswith(MIMIC) else []
     told = [*([] if any(text.strip() for text in said) else [EMPTY]), *remarks(end)]
-    return f"\n-# {' '.join(told)}" if told else ""
+    return "".join(f"\n-# {line}" for line in (*label, " ".join(told)) if line)

@@ -40,16 +40,10 @@ class AttachedFiles:
         attachment = self._find(name)
         if attachment.size > self._max_bytes:
             raise self._too_large(name)
-        if URL(attachment.url).origin() != self._cdn:
-            raise InvalidInput(
-                f"{name} is not kept by Discord. Attach it.", code="foreign_file", param="file"
-            )
-        try:
-            return Upload(attachment.filename, await self._fetch(attachment))
-        except (aiohttp.ClientError, TimeoutError):
-            raise Unavailable(
-                f"Discord did not hand {name} over. Try again.", code="file_unavailable", param="file"
-            ) from None
+        data = await fetched(attachment, self._cdn, self._max_bytes + 1)
+        if len(data) > self._max_bytes:
+            raise self._too_large(name)
+        return Upload(attachment.filename, data)
 
     def _find(self, name: str) -> Attachment:
         on_discord = name.replace(" ", "_")  # Discord renames what has spaces
@@ -61,28 +55,38 @@ class AttachedFiles:
         )
         raise NotFound(f"There is no file {name} here. {known}", code="file_not_found", param="file")
 
-    async def _fetch(self, attachment: Attachment) -> bytes:
-        """The bytes; without our token, without redirects, and never more of them than may be."""
+    def _too_large(self, name: str) -> TooLarge:
+        return TooLarge(
+            f"{name} is too large: at most {self._max_bytes / MIB:.0f} MiB are taken. Split it.", param="file"
+        )
+
+
+async def fetched(attachment: Attachment, cdn: URL, most: int) -> bytes:
+    """The file's first bytes, at most so many: without our token, without redirects, from Discord alone.
+
+    Raises `InvalidInput` for what is kept elsewhere, `NotFound` for what is gone, `Unavailable`.
+    """
+    name = attachment.filename
+    if URL(attachment.url).origin() != cdn:
+        raise InvalidInput(f"{name} is not kept by Discord. Attach it.", code="foreign_file", param="file")
+    try:
         async with (
             aiohttp.ClientSession(timeout=WITHIN, cookie_jar=aiohttp.DummyCookieJar()) as session,
             session.get(URL(attachment.url, encoded=True), allow_redirects=False) as response,
         ):
             if response.status in GONE:
                 raise NotFound(
-                    f"Discord no longer has {attachment.filename}. Attach it again.",
-                    code="file_gone",
-                    param="file",
+                    f"Discord no longer has {name}. Attach it again.", code="file_gone", param="file"
                 )
             if response.status != 200:
                 raise aiohttp.ClientError(f"status {response.status}")
             data = bytearray()
             async for chunk in response.content.iter_chunked(CHUNK):
                 data += chunk
-                if len(data) > self._max_bytes:
-                    raise self._too_large(attachment.filename)
-            return bytes(data)
-
-    def _too_large(self, name: str) -> TooLarge:
-        return TooLarge(
-            f"{name} is too large: at most {self._max_bytes / MIB:.0f} MiB are taken. Split it.", param="file"
-        )
+                if len(data) >= most:
+                    break
+            return bytes(data[:most])
+    except (aiohttp.ClientError, TimeoutError):
+        raise Unavailable(
+            f"Discord did not hand {name} over. Try again.", code="file_unavailable", param="file"
+        ) from None

@@ -1,42 +1,73 @@
 """Which messages are meant for us, and what they say.
 
 !train "words"          a command, if it is one of ours: other bots listen to `!`, too
-<@us> what is new?      a mention, anywhere in the message
-what is new?            in a direct message, or as a reply to us
+<@us> what is new?      a mention, anywhere in the message, also of the role that is the bot's own
+what is new?            in a direct message, as a reply to us, or in a channel where we were told to listen
 <@us>                   asks what can be asked: !help
+
+A server may have chosen another prefix than `!`; a line that is handed on always has `!`.
 """
 
 import re
 
 import discord
 
-from chorus.gateway.commands.table import COMMANDS, PREFIX, command_name, nearest
+from chorus.common.contracts.guild import PREFIX
+from chorus.gateway.commands.rows import COMMANDS, nearest
+from chorus.gateway.commands.table import command_name
 
 PEOPLE_WRITE = (discord.MessageType.default, discord.MessageType.reply)
 HELP = f"{PREFIX}help"
 
 
-def heard(message: discord.Message, me: int) -> str | None:
-    """The line that a message asks us to run, if it is meant for us; `me` is our user id."""
-    if message.author.bot or message.webhook_id or message.type not in PEOPLE_WRITE:
+def heard(message: discord.Message, me: int, prefix: str = PREFIX, listens: bool = False) -> str | None:
+    """The line that a message asks us to run, if it is meant for us; `me` is our user id.
+
+    `prefix` is what the server's commands begin with; `listens` says that all that is said here is meant for
+    us, but for what answers somebody else. A message that has nothing but files may be an empty line.
+    """
+    if not by_a_person(message):
         return None
     if message.guild is None and not is_private(message):  # of a server that Discord has not shown us yet
         return None
     said = message.content.strip()
-    command = said.startswith(PREFIX)
-    if command and _is_ours(said):
-        return said
-    mention = re.compile(rf"<@!?{me}>")
-    if mention.search(said):
-        return mention.sub("", said).strip() or HELP
+    command = as_command(said, prefix)
+    if command and _is_ours(command):
+        return command
+    spoken = without_mention(message, me)
+    if spoken != said:
+        return as_command(spoken, prefix) or spoken or _nothing(message)
     if is_private(message):
-        return said or HELP
-    return said if said and not command and _answers(message, me) else None
+        return command or said or _nothing(message)
+    to_us = listens if message.reference is None else _answers(message, me)
+    return said if to_us and not command and (said or (listens and message.attachments)) else None
+
+
+def by_a_person(message: discord.Message) -> bool:
+    """Whether somebody wrote it: no bot, no webhook, no notice of Discord's."""
+    return not message.author.bot and not message.webhook_id and message.type in PEOPLE_WRITE
+
+
+def as_command(said: str, prefix: str) -> str | None:
+    """The same with our own prefix, where it begins with the server's."""
+    return PREFIX + said.removeprefix(prefix) if said.startswith(prefix) else None
+
+
+def without_mention(message: discord.Message, me: int) -> str:
+    """What it says, but for mentions of us, and of the role that Discord made for us when we came."""
+    role = message.guild.self_role if message.guild else None
+    ours = rf"<@!?{me}>|<@&{role.id}>" if role else rf"<@!?{me}>"
+    return re.sub(ours, "", message.content).strip()
 
 
 def is_private(message: discord.Message) -> bool:
     """Whether it is a direct message."""
     return isinstance(message.channel, discord.DMChannel)
+
+
+def _nothing(message: discord.Message) -> str:
+    """What somebody wants who says nothing, unless it is in a file."""
+    return "" if message.attachments else HELP
 
 
 def _is_ours(line: str) -> bool:

@@ -3,12 +3,17 @@
 import asyncio
 import io
 from contextlib import suppress
+from functools import partial
+from types import TracebackType
 from typing import Protocol
 
 import discord
 
 from chorus.common.errors import NotPermitted
+from chorus.gateway.commands.replies import Button, Reply
+from chorus.gateway.frontends.discord.buttons import below
 
+TYPING_AFTER = 0.3  # seconds; most replies are there sooner, and it costs as much as one
 TYPING_EVERY = 8.0  # seconds; Discord shows it for ten
 EDITED_TOO_OFTEN = 30046  # Discord's code: a message older than an hour takes only so many edits
 MAY_NOT_READ_HISTORY = 160002  # Discord's code: then nothing can be answered, only said
@@ -18,11 +23,19 @@ CLOSED = (
 )
 
 
+Buttons = tuple[Button, ...]
+
+
 class Posted(Protocol):
     """A message of ours."""
 
-    async def edit(self, text: str) -> None:
-        """Have it say something else."""
+    @property
+    def id(self) -> str:
+        """Discord's."""
+        ...
+
+    async def edit(self, text: str, buttons: Buttons = ()) -> None:
+        """Have it say something else, above these buttons."""
         ...
 
 
@@ -34,11 +47,11 @@ class Place(Protocol):
         """Bytes of a file that may be attached here."""
         ...
 
-    async def send(self, text: str) -> Posted:
-        """Say something of at most 2000 characters."""
+    async def send(self, text: str, buttons: Buttons = ()) -> Posted:
+        """Say something of at most 2000 characters, with buttons below it."""
         ...
 
-    async def attach(self, name: str, data: bytes, text: str = "") -> None:
+    async def attach(self, name: str, data: bytes, text: str = "", buttons: Buttons = ()) -> None:
         """Hand a file over, with at most 2000 characters above it."""
         ...
 
@@ -47,20 +60,40 @@ class Place(Protocol):
         ...
 
 
+class Manner(Protocol):
+    """How something is answered. It is entered while the reply is made, so that Discord shows that it is."""
+
+    async def __aenter__(self) -> "Manner": ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None: ...
+
+    async def place_for(self, reply: Reply, /) -> Place | None:
+        """Where this reply goes; None if it is not shown."""
+        ...
+
+
 class Sent:
     """`Posted` on Discord."""
 
-    def __init__(self, message: discord.Message) -> None:
+    def __init__(self, message: discord.Message | discord.PartialMessage | discord.WebhookMessage) -> None:
         self._message = message
 
-    async def edit(self, text: str) -> None:
+    @property
+    def id(self) -> str:
+        """That of the message that says it now."""
+        return str(self._message.id)
+
+    async def edit(self, text: str, buttons: Buttons = ()) -> None:
         """Edit it; one that is too old for that is said anew."""
+        view = below(buttons)
         try:
-            await self._message.edit(content=text)
+            await self._message.edit(content=text, view=view or None)
         except discord.HTTPException as error:
             if error.code != EDITED_TOO_OFTEN:
                 raise
-            self._message = await self._message.channel.send(text, suppress_embeds=True)
+            self._message = await self._message.channel.send(text, view=view, suppress_embeds=True)
 
 
 class Beneath:
@@ -70,6 +103,7 @@ class Beneath:
         self._asked = message
         self._channel = message.channel
         self._said = False
+        self._typing: asyncio.Task[None] | None = None
 
     @property
     def largest_file(self) -> int:
@@ -84,57 +118,68 @@ class Beneath:
     async def __aexit__(self, *_: object) -> None:
         await self._stop_typing()
 
+    async def place_for(self, _reply: Reply) -> "Place":
+        """Here, whatever it is."""
+        return self
+
     async def _type(self) -> None:
+        await asyncio.sleep(TYPING_AFTER)
         with suppress(discord.DiscordException, OSError):  # to be seen typing is worth no word in the log
             while True:
                 await self._channel.typing()
                 await asyncio.sleep(TYPING_EVERY)
 
     async def _stop_typing(self) -> None:
-        self._typing.cancel()
-        await asyncio.wait([self._typing])
+        if self._typing:
+            self._typing.cancel()
+            await asyncio.wait([self._typing])
 
-    async def send(self, text: str) -> Posted:
+    async def send(self, text: str, buttons: Buttons = ()) -> Posted:
         """The first message answers the one that asked; further ones follow it."""
-        return Sent(await self._send(text))
+        return Sent(await self._send(text, below(buttons)))
 
-    async def attach(self, name: str, data: bytes, text: str = "") -> None:
+    async def attach(self, name: str, data: bytes, text: str = "", buttons: Buttons = ()) -> None:
         """The file, below the text if there is one."""
-        await self._send(text or None, discord.File(io.BytesIO(data), filename=name))
+        await self._send(text or None, below(buttons), as_file(name, data))
 
     def aside(self) -> "Place | None":
         """Their direct messages, unless this is one."""
         return InPrivate(self._asked.author) if self._asked.guild else None
 
-    async def _send(self, text: str | None, file: discord.File = discord.utils.MISSING) -> discord.Message:
+    async def _send(
+        self, text: str | None, view: discord.ui.View, file: discord.File = discord.utils.MISSING
+    ) -> discord.Message:
         await self._stop_typing()
+        say = partial(self._channel.send, text, view=view, file=file, suppress_embeds=True)
         if self._said:
-            return await self._channel.send(text, file=file, suppress_embeds=True)
+            return await say()
         self._said = True
-        asked = self._asked.to_reference(fail_if_not_exists=False)
         try:
-            return await self._channel.send(text, file=file, reference=asked, suppress_embeds=True)
+            return await say(reference=self._asked.to_reference(fail_if_not_exists=False))
         except discord.HTTPException as error:
             if error.code != MAY_NOT_READ_HISTORY:
                 raise
-        return await self._channel.send(text, file=file, suppress_embeds=True)
+        return await say()
 
 
 class InPrivate:
-    """`Place` in somebody's direct messages. Raises `NotPermitted` where those are closed to us."""
+    """`Place` in somebody's direct messages. Raises `NotPermitted` where those are closed to us.
+
+    There is nothing to press there: a button's line would be about the person's own place, not the server.
+    """
 
     largest_file = discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
 
     def __init__(self, person: discord.User | discord.Member) -> None:
         self._person = person
 
-    async def send(self, text: str) -> Posted:
+    async def send(self, text: str, buttons: Buttons = ()) -> Posted:  # noqa: ARG002 - there are none here
         """A message to them."""
         return Sent(await self._send(text))
 
-    async def attach(self, name: str, data: bytes, text: str = "") -> None:
+    async def attach(self, name: str, data: bytes, text: str = "", buttons: Buttons = ()) -> None:  # noqa: ARG002 - as above
         """The file, below the text if there is one."""
-        await self._send(text or None, discord.File(io.BytesIO(data), filename=name))
+        await self._send(text or None, as_file(name, data))
 
     def aside(self) -> None:
         """Nobody else reads here."""
@@ -144,3 +189,8 @@ class InPrivate:
             return await self._person.send(text, file=file, suppress_embeds=True)
         except discord.Forbidden:
             raise NotPermitted(CLOSED, code="direct_messages_closed") from None
+
+
+def as_file(name: str, data: bytes) -> discord.File:
+    """To be attached."""
+    return discord.File(io.BytesIO(data), filename=name)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import PurePath
 
 import aiohttp
@@ -9,6 +10,7 @@ import discord
 import structlog
 
 from chorus.common.contracts.datasets import Piece
+from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.common.contracts.wire import MIB
 from chorus.common.errors import ChorusError, TooLarge
 from chorus.gateway.commands.replies import (
@@ -23,12 +25,13 @@ from chorus.gateway.commands.replies import (
     Samples,
     Stream,
     Text,
+    offered,
     problem,
 )
 from chorus.gateway.commands.table import OUR_FAULT
 from chorus.gateway.frontends.discord.answers import growing
-from chorus.gateway.frontends.discord.place import Place
-from chorus.gateway.frontends.discord.splitting import FENCE, split
+from chorus.gateway.frontends.discord.place import Buttons, Place
+from chorus.gateway.frontends.discord.splitting import FENCE, LIMIT, split
 from chorus.gateway.frontends.discord.streaming import Live, Pace
 
 BAR = 12  # signs
@@ -36,6 +39,8 @@ NO_FENCE = "`\u200b`\u200b`"  # looks like one, with nothing between the signs
 SENT = "Sent to you as a direct message."
 LEFT = "-# I am restarted meanwhile. !jobs tells how it goes on."
 LEFT_UNDONE = "-# I am restarted, and this was not finished. Ask for it again in a minute."
+
+Pieces = AsyncIterator[Waiting | Delta | End]
 
 log = structlog.get_logger()
 
@@ -52,11 +57,11 @@ class Renderer:
         try:
             match reply:
                 case Text() | Problem() | Samples():
-                    await self._say(worded(reply))
+                    await _say(self._place, worded(reply), _buttons_of(reply))
                 case Card():
                     await self._lay_out(reply)
                 case Stream():
-                    await Live(self._place, self._pace).follow(growing(reply))
+                    await self._answer(reply)
                 case Progress():
                     await self._watch(reply)
                 case Audio(name, data):
@@ -71,16 +76,30 @@ class Renderer:
             log.exception("reply failed")
             await self._say(worded(OUR_FAULT))
 
-    async def _say(self, text: str, picture: Picture | None = None) -> None:
-        await _say(self._place, text, picture)
+    async def _say(self, text: str) -> None:
+        await _say(self._place, text)
 
     async def _lay_out(self, card: Card) -> None:
         """Here, or aside where it is not for everybody's eyes."""
         if card.private and (aside := self._place.aside()):
-            await _say(aside, worded(card), card.picture)
+            await _say(aside, worded(card), card.buttons, card.picture)
             await self._say(SENT)
         else:
-            await self._say(worded(card), card.picture)
+            await _say(self._place, worded(card), card.buttons, card.picture)
+
+    async def _answer(self, stream: Stream) -> None:
+        """One text that grows; once it is whole, its buttons, and whoever keeps it hears where it stands."""
+        live = Live(self._place, self._pace)
+        ends: list[End] = []
+        await live.follow(
+            growing(replace(stream, pieces=_noted(stream.pieces, ends))),
+            lambda: offered(stream, ends[-1]) if ends else (),
+        )
+        if ends and stream.kept:
+            for message in live.ids:
+                await stream.kept(message)
+        if ends and stream.aloud:
+            await self.show(await stream.aloud())
 
     async def _hand_over(self, file: File) -> None:
         """Here, or aside where it is not for everybody's eyes."""
@@ -94,24 +113,32 @@ class Renderer:
         """One message that changes until it has ended, or we have to go."""
         live, told = Live(self._place, self._pace), _Told(progress.opening)
         try:
-            await live.follow(told.follow(progress.moments))
+            await live.follow(told.follow(progress.moments, live))
             for card in told.more:
-                await self._say(worded(card), card.picture)
+                await self._lay_out(card)
         except asyncio.CancelledError:
             await self._pace.turn()
             await live.show(told.left())
             raise
 
 
-async def _say(place: Place, text: str, picture: Picture | None) -> None:
-    """The text, in as many messages as it needs; a picture goes with the last of them."""
+async def _noted(pieces: Pieces, ends: list[End]) -> Pieces:
+    """The same pieces; their end is noted, where they come to it."""
+    async for piece in pieces:
+        if isinstance(piece, End):
+            ends.append(piece)
+        yield piece
+
+
+async def _say(place: Place, text: str, buttons: Buttons = (), picture: Picture | None = None) -> None:
+    """The text, in as many messages as it needs; buttons and a picture go with the last of them."""
     *first, last = split(text)
     for piece in first:
         await place.send(piece)
     if picture:
-        await place.attach(picture.name, picture.png, last)
+        await place.attach(picture.name, picture.png, last, buttons)
     else:
-        await place.send(last)
+        await place.send(last, buttons)
 
 
 async def _attach(place: Place, file: File) -> None:
@@ -134,28 +161,36 @@ class _Told:
 
     def __init__(self, opening: str) -> None:
         self._lines = [opening] if opening else []
-        self._goes_on = False
+        self._begun: int | None = None  # how many lines there were when a job began
         self.more: tuple[Card, ...] = ()
         """What is to be shown below it, once it has ended."""
 
-    async def follow(self, moments: AsyncIterator[Moment]) -> AsyncIterator[str]:
-        """The whole message, after each moment."""
+    async def follow(self, moments: AsyncIterator[Moment], live: Live) -> AsyncIterator[str]:
+        """The whole message, after each moment; what can be pressed then is told to `live`."""
         if self._lines:
             yield self._with()
         async for moment in moments:
-            self._goes_on |= moment.job is not None
+            live.buttons = moment.buttons or _buttons_of(moment.outcome)
             self.more += moment.more
             if moment.note is not None:
                 self._lines.append(moment.note)
+            if moment.job and self._begun is None:
+                self._begun = len(self._lines)
             if text := self._with(_now(moment)):
                 yield text
 
     def left(self) -> str:
         """What it says when we go before the end."""
-        return self._with(LEFT if self._goes_on else LEFT_UNDONE)
+        return self._with(LEFT_UNDONE if self._begun is None else LEFT)
 
-    def _with(self, *last: str) -> str:
-        return "\n".join(line for line in (*self._lines, *last) if line)
+    def _with(self, last: str = "") -> str:
+        """All of it. Of what a job has said, as much as one message holds, the newest: it may say a lot."""
+        while self._begun is not None and len(self._lines) > self._begun and len(self._whole(last)) > LIMIT:
+            del self._lines[self._begun]
+        return self._whole(last)
+
+    def _whole(self, last: str) -> str:
+        return "\n".join(line for line in (*self._lines, last) if line)
 
 
 def worded(reply: Text | Card | Samples | Problem) -> str:
@@ -186,6 +221,10 @@ def _now(moment: Moment) -> str:
     if moment.outcome is not None:
         return worded(moment.outcome)
     return " · ".join([*_bar(moment), *([moment.stage] if moment.stage else []), *moment.figures])
+
+
+def _buttons_of(reply: Text | Problem | Samples | None) -> Buttons:
+    return reply.buttons if isinstance(reply, Text) else ()
 
 
 def _bar(moment: Moment) -> list[str]:

@@ -3,19 +3,21 @@
     {"messages": [{"role": "user", "content": "…", "name": "…"}, {"role": "assistant", "content": "…"}]}
     {"conversations": [{"from": "human", "value": "…"}, {"from": "gpt", "value": "…"}]}       ShareGPT
 
-A content may be a list of parts; its texts are taken. A chat that uses tools is passed over: half of what
-was said in it is not text.
+Our own examples are such chats, with a `label`, and with the `contributors` whose words they are. A content
+may be a list of parts; its texts are taken. A chat that uses tools is passed over: half of what was said in
+it is not text.
 """
 
 from collections.abc import Iterator
 
+from chorus.common.contracts.consent import BY_NAME, is_id
 from chorus.common.contracts.datasets import BuildOptions
 from chorus.trainer.curation.readers.conversation import conversation
 from chorus.trainer.curation.readers.entries import Entry, WrongShape, entries, shaped
 from chorus.trainer.curation.readers.json_start import json_start
 from chorus.trainer.curation.readers.pairs import first_of
 from chorus.trainer.curation.readers.reader import Reader
-from chorus.trainer.curation.records import Dropped, ReadTurn, Record, Role
+from chorus.trainer.curation.records import Dropped, ReadTurn, Record, Role, author_by_name
 from chorus.trainer.curation.source import Source
 
 _CHAT = ("messages", "conversations", "conversation")
@@ -54,7 +56,16 @@ def _chat(entry: Entry, source: str) -> Record:
             return Dropped("uses tools")
         turns.append(_turn(turn, f"{key}.{number}"))
     label = fields.get("label", fields.get("positive"))
-    return conversation(turns, entry.where, source, label if isinstance(label, bool) else None)
+    return conversation(
+        turns, entry.where, source, label if isinstance(label, bool) else None, _authors(fields)
+    )
+
+
+def _authors(fields: dict[str, object]) -> list[str]:
+    """Whose words it is, as our own examples say it: ids, and names where a source had none."""
+    given = fields.get("contributors")
+    people = [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
+    return [one if is_id(one) else author_by_name(one.removeprefix(BY_NAME)) for one in people]
 
 
 def _uses_tools(turn: dict[str, object]) -> bool:

@@ -9,7 +9,11 @@ _HALVES = re.compile("[\ud800-\udfff]")  # what is left of an emoji that a progr
 
 
 def conversation(
-    turns: Sequence[ReadTurn], where: str, source: str, label: bool | None = None
+    turns: Sequence[ReadTurn],
+    where: str,
+    source: str,
+    label: bool | None = None,
+    authors: Sequence[str] = (),
 ) -> Read | Dropped:
     """The turns up to the last reply, if there is anything to learn from them."""
     last = max((at for at, turn in enumerate(turns, 1) if turn.role == "assistant"), default=0)
@@ -20,7 +24,7 @@ def conversation(
         return Dropped("empty message")
     if any(has_half_a_character(f"{turn.name}{turn.content}") for turn in turns):
         return half_a_character(where)
-    return Read(turns, label=label, source=source)
+    return Read(turns, label=label, source=source, authors=tuple(authors))
 
 
 def has_half_a_character(text: str) -> bool:

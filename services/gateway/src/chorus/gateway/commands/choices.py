@@ -1,0 +1,161 @@
+"""What can be chosen for a whole place or for a channel: how each setting is read, kept and shown.
+
+`granted` has the settings that are about people, `settings` the list of all.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from chorus.common.contracts.generation import Sampling
+from chorus.common.contracts.guild import (
+    CHANNELS_CHOSEN,
+    LANGUAGE,
+    ChannelSettings,
+    GuildSettings,
+    Prefix,
+    Tuned,
+)
+from chorus.common.contracts.models import BASE
+from chorus.common.errors import InvalidInput
+from chorus.gateway.commands.asking import SamplingParameters
+from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.parsing import Parameters, validated
+
+ADVISED = "as the model's makers advise"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing that can be chosen."""
+
+    name: str
+    about: str
+    examples: tuple[str, ...]
+    """What stands after `!settings`."""
+    read: Callable[[Context, str], Awaitable[Any]]
+    """What somebody wrote, as a value. Raises what is wrong with it."""
+    put: Callable[[GuildSettings, Any, str | None], GuildSettings]
+    """All choices with this value: in the whole place, or in a channel. None takes the choice back."""
+    show: Callable[[GuildSettings, str | None], str]
+    """What is in force in a channel; nothing where there is nothing to show."""
+    where: Literal["everywhere", "either", "channel"] = "everywhere"
+    """Whether there is one value for the whole place, one for each channel, or both."""
+    of_people: bool = False
+    """Whether it makes sense only where there are other people."""
+    listed: bool = True
+    """Whether it is shown with the others."""
+
+
+# --- one value for the whole place, or a channel's own -------------------------------------------
+def _language(text: str) -> str:
+    if not re.fullmatch(LANGUAGE, code := text.lower()):
+        raise ValueError("it is a language's short code, as in `de` or `en-us`")
+    return code
+
+
+class Values(Parameters):
+    """Values of settings that are read by themselves."""
+
+    prefix: Prefix | None = None
+    language: Annotated[str, AfterValidator(_language)] | None = None
+    promote: Literal["ask", "auto"] | None = None
+    keep_replies_days: int | None = Field(default=None, ge=0, le=30)
+    listen: bool | None = None
+    voice_replies: bool | None = None
+
+
+async def _valued(model: type[Parameters], name: str, _: Context, text: str) -> Any:
+    return getattr(validated(model, {name: text}), name)
+
+
+def plain(name: str, about: str, *values: str, otherwise: str = "") -> Setting:
+    """One value for the whole place; `otherwise` is what holds without one."""
+
+    def put(old: GuildSettings, value: Any, _: str | None) -> GuildSettings:
+        default = GuildSettings.model_fields[name].default
+        return old.model_copy(update={name: default if value is None else value})
+
+    def show(settings: GuildSettings, _: str | None) -> str:
+        value = getattr(settings, name)
+        return otherwise if value is None else str(value)
+
+    examples = tuple(f"{name} {value}" for value in values)
+    return Setting(name, about, examples, partial(_valued, Values, name), put, show)
+
+
+def tuned(name: Tuned, value: str) -> Setting:
+    """One of the options of `!ask`, for all questions of the place or of a channel."""
+
+    def put(old: GuildSettings, value: Any, channel: str | None) -> GuildSettings:
+        if channel is None:
+            return old.model_copy(update={"sampling": changed(old.sampling, name, value)})
+        return _in_channel(old, channel, sampling=changed(old.in_channel(channel).sampling, name, value))
+
+    def show(settings: GuildSettings, channel: str | None) -> str:
+        here, all_over = settings.in_channel(channel).sampling.get(name), settings.sampling.get(name)
+        default = Sampling.model_fields[name].default
+        elsewhere = str(all_over if all_over is not None else default or ADVISED)
+        return elsewhere if here is None else f"{here} in this channel, {elsewhere} elsewhere"
+
+    about = " ".join((Sampling.model_fields[name].description or "").split())
+    examples = (f"{name} {value}", f"{name} {value} here=yes")
+    return Setting(name, about, examples, partial(_valued, SamplingParameters, name), put, show, "either")
+
+
+# --- channels ------------------------------------------------------------------------------------
+def switched(name: Literal["listen", "voice_replies"], about: str) -> Setting:
+    """On or off in a channel."""
+
+    def put(old: GuildSettings, value: bool | None, channel: str | None) -> GuildSettings:
+        return _in_channel(old, channel or "", **{name: bool(value)})
+
+    def show(settings: GuildSettings, channel: str | None) -> str:
+        return "on" if getattr(settings.in_channel(channel), name) else "off"
+
+    read = partial(_valued, Values, name)
+    return Setting(name, about, (f"{name} on", f"{name} off"), read, put, show, "channel")
+
+
+def channel_model() -> Setting:
+    """Who answers in a channel."""
+
+    def put(old: GuildSettings, value: str | None, channel: str | None) -> GuildSettings:
+        return _in_channel(old, channel or "", model=value)
+
+    def show(settings: GuildSettings, channel: str | None) -> str:
+        everywhere = f"{settings.voice or BASE}, as everywhere (`!use`)"
+        return settings.in_channel(channel).model or everywhere
+
+    about = "The model that answers in this channel: `name`, `name@3`, or `base`. !models lists them."
+    return Setting("model", about, ("model base",), _known_model, put, show, "channel")
+
+
+async def _known_model(ctx: Context, text: str) -> str:
+    """Raises `NotFound` for a model that is none of the guild's."""
+    if text != BASE:
+        await ctx.chorus.models.find(ctx.guild, text)
+    return text
+
+
+def _in_channel(old: GuildSettings, channel: str, **changes: object) -> GuildSettings:
+    """The choices with other ones for a channel, which is left out where nothing is chosen for it."""
+    new = old.in_channel(channel).model_copy(update=changes)
+    channels = changed(old.channels, channel, None if new == ChannelSettings() else new)
+    if len(channels) > CHANNELS_CHOSEN:
+        raise InvalidInput(
+            f"{CHANNELS_CHOSEN} channels have settings of their own, and more are not kept. "
+            "Take some back there: `!settings reset listen`, say.",
+            code="too_many_channels",
+        )
+    return old.model_copy(update={"channels": channels})
+
+
+def changed(old: Mapping[Any, Any], key: object, value: object) -> dict[Any, Any]:
+    """The mapping with another value for a key; None takes it out."""
+    rest = {name: other for name, other in old.items() if name != key}
+    return rest if value is None else {**rest, key: value}

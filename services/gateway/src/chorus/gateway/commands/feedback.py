@@ -1,0 +1,111 @@
+"""`!feedback` and `!correct`: how people found an answer. All of it waits for `!review`.
+
+A vote is once per person and can be changed; so are words, and a correction. What should have been said may
+be learned, so a correction is taken only where what people hand over may be learned (`trust` has the rule).
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from chorus.common.contracts.feedback import Opinion, ReplyRecord, Vote
+from chorus.common.contracts.names import job_id
+from chorus.common.contracts.wire import now
+from chorus.common.errors import InvalidInput, NotFound
+from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.keeping import refuse_opted_out
+from chorus.gateway.commands.parsing import Parameters, unquoted
+from chorus.gateway.commands.replies import Reply, Text
+from chorus.gateway.commands.trust import basis
+from chorus.gateway.commands.verdict import in_line
+from chorus.gateway.commands.which import ReplyParameters, meant, perhaps_named
+
+LONGEST_WORDS, LONGEST_CORRECTION = 4000, 8000  # characters, as the contract has it
+VOTES: dict[str, Vote] = {"up": "up", "👍": "up", "+1": "up", "down": "down", "👎": "down", "-1": "down"}
+SIGNS: dict[Vote, str] = {"up": "👍", "down": "👎"}
+
+
+class FeedbackParameters(ReplyParameters):
+    """What `!feedback` takes."""
+
+    text: str = Field(
+        min_length=1, max_length=LONGEST_WORDS, description="`up`, `down`, or what you think, in words"
+    )
+
+
+class Correct(Parameters):
+    """What `!correct` takes."""
+
+    text: str = Field(
+        description="the message's id or link, if you do not reply to it, and the better answer"
+    )
+
+
+async def feedback(ctx: Context, asked: FeedbackParameters) -> Reply:
+    """Note a vote, or words."""
+    record = await meant(ctx, asked.reply)
+    vote = VOTES.get(asked.text.strip().lower())
+    if vote is None:
+        await _noted(ctx, record, words=asked.text)
+        return Text("Thank you for your feedback. We will use it to improve the model.")
+    await _noted(ctx, await _kept(ctx, record), vote=vote)
+    return Text(f"Noted: {SIGNS[vote]}. Thank you.")
+
+
+async def correct(ctx: Context, asked: Correct) -> Reply:
+    """Note what should have been said."""
+    record, text = await _which(ctx, asked.text)
+    record = await _kept(ctx, record)
+    if not text or len(text) > LONGEST_CORRECTION:
+        raise InvalidInput(
+            f"What should it have said? `!correct {record.message} We open at eight.`, up to "
+            f"{LONGEST_CORRECTION:,} characters.",
+            code="no_correction",
+            param="text",
+        )
+    await basis(ctx, "submitted")
+    await _noted(ctx, record, correction=text)
+    return Text(f"Correction received: {in_line(text)}\nOnce it is approved (!review), it can be learned.")
+
+
+async def _which(ctx: Context, text: str) -> tuple[ReplyRecord | None, str]:
+    """The answer that is meant, and the words that are left."""
+    first, rest = [*text.split(maxsplit=1), "", ""][:2]
+    if (record := await perhaps_named(ctx, first)) is not None:
+        return record, unquoted(rest.strip())
+    return await meant(ctx, None), text.strip()
+
+
+async def _kept(ctx: Context, record: ReplyRecord | None) -> ReplyRecord:
+    """The answer, if it is kept. Raises `InvalidInput` where there is none, `NotFound` where it is not."""
+    if record is None:
+        raise InvalidInput(
+            "Nothing was answered here yet. Reply to an answer of mine, or name its message: `reply=ID`.",
+            code="nothing_answered",
+            param="reply",
+        )
+    if await ctx.chorus.replies.find(ctx.guild, record.message) is None:
+        raise NotFound(
+            "That answer is not kept, so nothing can be learned of it: this server keeps none, or somebody "
+            "whose words it was asked with is opted out (`!privacy`).",
+            code="reply_not_kept",
+            param="reply",
+        )
+    return record
+
+
+async def _noted(ctx: Context, record: ReplyRecord | None, **said: Any) -> None:
+    """Add to what this person says of the answer, or of none in particular."""
+    await refuse_opted_out(ctx, ctx.user)
+    opinion = Opinion(
+        guild=ctx.guild,
+        person=record.person if record else ctx.user,
+        message=record.message
+        if record
+        else job_id(ctx.guild, ctx.key),  # the same message again is the same
+        by=ctx.user,
+        via=ctx.trust.via,
+        at=now(),
+    )
+    changes = {**said, "at": opinion.at, "via": opinion.via, "state": "waiting"}
+    await ctx.chorus.replies.judge(opinion, lambda old: old.model_copy(update=changes))

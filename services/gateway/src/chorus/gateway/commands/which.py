@@ -1,0 +1,96 @@
+"""Which answer is meant: by the id of its message, by its link, by replying to it, or the last one here.
+
+An id or a link of another server is simply unknown: answers are looked for in the guild alone.
+"""
+
+import re
+from datetime import timedelta
+
+from pydantic import Field
+
+from chorus.common.contracts.feedback import ReplyRecord
+from chorus.common.contracts.wire import now
+from chorus.common.errors import NotFound
+from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.rights import settings_of
+
+ID, SNOWFLAKE = r"[a-z0-9]{1,20}", r"[0-9]{15,20}"
+LINK = re.compile(
+    r"<?https://(?:ptb\.|canary\.)?discord(?:app)?\.com/channels/(?P<guild>[0-9]{1,20}|@me)/[0-9]{1,20}/"
+    r"(?P<message>[0-9]{1,20})>?"
+)
+
+
+class ReplyParameters(Parameters):
+    """For commands that are about one answer: which one."""
+
+    reply: str | None = Field(
+        default=None, description="the answer's message, by id or link; otherwise the last one here"
+    )
+
+
+async def meant(ctx: Context, reply: str | None) -> ReplyRecord | None:
+    """The answer that is meant; None where none was named, and nothing was answered here.
+
+    Raises `NotFound` where one was named, by words or by replying to it, that is not known, or not any more.
+    """
+    if reply is not None or ctx.reply_to is not None:
+        return await named(ctx, reply or ctx.reply_to or "")
+    if ctx.session.asked is not None:
+        return ctx.session.asked.reply
+    latest = await _in_time(ctx, await ctx.chorus.replies.latest(ctx.guild, ctx.user))
+    return latest if latest and latest.channel == ctx.channel else None
+
+
+async def named(ctx: Context, text: str) -> ReplyRecord:
+    """The answer in the message with this id or link. Raises `NotFound`."""
+    message = message_in(ctx, text)
+    record = await known(ctx, message) if message else None
+    if record is None:
+        raise NotFound(
+            "Message not found: I know no answer of mine in it, or not any more. Answers are kept for "
+            f"{(await settings_of(ctx)).keep_replies_days} days here.",
+            code="unknown_reply",
+            param="reply",
+        )
+    return record
+
+
+async def perhaps_named(ctx: Context, word: str) -> ReplyRecord | None:
+    """The answer that a word names; None for a word like any other. Raises `NotFound` for ids of none."""
+    if re.fullmatch(SNOWFLAKE, word) or LINK.fullmatch(word):
+        return await named(ctx, word)
+    return await known(ctx, word) if re.fullmatch(ID, word) else None
+
+
+def message_in(ctx: Context, text: str) -> str | None:
+    """The id that a text is, or that it links to in this guild."""
+    if link := LINK.fullmatch(text):
+        ours = ctx.guild.startswith("dm-") if link["guild"] == "@me" else link["guild"] == ctx.guild
+        return link["message"] if ours else None
+    return text if re.fullmatch(ID, text) else None
+
+
+def refuse_elsewhere(ctx: Context, record: ReplyRecord) -> None:
+    """Raises `NotFound` for an answer of another channel: what was said there is not for everybody here."""
+    if record.channel != ctx.channel:
+        raise NotFound(
+            "That answer is in another channel. Say it there.", code="reply_elsewhere", param="reply"
+        )
+
+
+async def known(ctx: Context, message: str) -> ReplyRecord | None:
+    """The answer in the message of this id: the last one here, or one that is kept as the guild says."""
+    last = ctx.session.asked.reply if ctx.session.asked else None
+    if last is not None and last.message == message:
+        return last
+    return await _in_time(ctx, await ctx.chorus.replies.find(ctx.guild, message))
+
+
+async def _in_time(ctx: Context, record: ReplyRecord | None) -> ReplyRecord | None:
+    """The answer, if it is not older than the guild keeps any."""
+    if record is None:
+        return None
+    settings = await settings_of(ctx)
+    return record if now() - record.at < timedelta(days=settings.keep_replies_days) else None

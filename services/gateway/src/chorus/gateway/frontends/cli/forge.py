@@ -1,0 +1,115 @@
+"""`chorus forge`: from data to a model that talks, in one command.
+
+chorus forge export.json                           imports, trains, then a talk with what came of it
+chorus forge export.json notes.txt --name club --epochs 3
+chorus forge export.json --question "When do you open?"     one answer, and the end
+"""
+
+import dataclasses
+from collections.abc import AsyncIterator
+
+from pydantic import Field
+
+from chorus.common.contracts.generation import Delta
+from chorus.common.contracts.names import Name, job_id
+from chorus.common.errors import ChorusError, InvalidInput
+from chorus.gateway.commands.chat import Ask, ask
+from chorus.gateway.commands.command import Command
+from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.models import Use, use
+from chorus.gateway.commands.options import BuildParameters, TrainingParameters
+from chorus.gateway.commands.ports import Files, Upload
+from chorus.gateway.commands.replies import Moment, Progress, Reply, Stream, Text
+from chorus.gateway.commands.telling import ended_in_words
+from chorus.gateway.commands.training import DEFAULT_MODEL, Train, train
+
+
+class Forge(TrainingParameters, BuildParameters):
+    """What `chorus forge` takes."""
+
+    files: tuple[str, ...] = Field(default=(), description="files to learn from")
+    name: Name = Field(default=DEFAULT_MODEL, description="what the model is to be called")
+    base: str | None = Field(default=None, description="the base model to learn on, as the operator calls it")
+    question: str | None = Field(default=None, description="one question for it, in place of a talk")
+
+
+async def forge(ctx: Context, asked: Forge) -> Reply:
+    """Train on the files; then choose what came of it, and ask it, or begin a talk with it."""
+    if not asked.files:
+        raise InvalidInput("Which files? `chorus forge export.json`", code="nothing_to_import", param="files")
+    # None is named, so all that is attached is learned: one dataset of several files.
+    handed = dataclasses.replace(ctx, files=_Handed(ctx.files, asked.files))
+    reply = await train(handed, _to_train(asked))
+    if not isinstance(reply, Progress):
+        return reply
+    return Progress(reply.opening, ended_in_words(_and_then(ctx, asked, reply.moments)))
+
+
+FORGE = Command(
+    "forge",
+    forge,
+    Forge,
+    "files",
+    'chorus forge FILE [more files] [--name main] [--base MODEL] [--question "…"]',
+    "go from data to a model that talks",
+    ("chorus forge export.json", 'chorus forge a.json b.txt --name club --question "When do you open?"'),
+)
+
+
+class _Handed:
+    """`ports.Files` in which some are handed over."""
+
+    def __init__(self, files: Files, names: tuple[str, ...]) -> None:
+        self._files = files
+        self._names = list(dict.fromkeys(names))
+
+    def attached(self) -> list[str]:
+        """Those that were named on the command line."""
+        return self._names
+
+    async def read(self, name: str) -> Upload:
+        """As it is on the disk."""
+        return await self._files.read(name)
+
+
+def _to_train(asked: Forge) -> Train:
+    """The same wishes, for a training."""
+    given = asked.model_dump(exclude_unset=True, exclude={"files", "name", "question"})
+    return Train.model_validate({**given, "model": asked.name})
+
+
+async def _and_then(ctx: Context, asked: Forge, moments: AsyncIterator[Moment]) -> AsyncIterator[Moment]:
+    """The training; once it has made a model, that model's first words."""
+    async for moment in moments:
+        if not isinstance(moment.outcome, Text):
+            yield moment
+            continue
+        record = await ctx.chorus.jobs.get(ctx.guild, job_id(ctx.guild, ctx.key))
+        told = [moment.outcome.text]
+        if record.result:
+            model = record.result.model
+            told.append(await _chosen(ctx, model))
+            if asked.question is None:
+                ctx.session.model = model
+                told.append(f"What you say now is said to {model}. Ctrl-D ends it.")
+            else:
+                yield Moment(stage=f"asking {model}")
+                told += [f"> {asked.question}", await _answer(ctx, asked.question, model)]
+        yield Moment(outcome=Text("\n".join(told)), more=moment.more)
+
+
+async def _chosen(ctx: Context, model: str) -> str:
+    """Have it answer from now on; what forbids that must not hide that it is trained."""
+    try:
+        reply = await use(ctx, Use(model=model))
+    except ChorusError as error:
+        return f"✗ {error.message} [{error.code}]"
+    return reply.text if isinstance(reply, Text) else ""
+
+
+async def _answer(ctx: Context, question: str, model: str) -> str:
+    """The whole answer to one question."""
+    reply = await ask(ctx, Ask(question=question, model=model))
+    if not isinstance(reply, Stream):
+        return ""
+    return "".join([piece.text async for piece in reply.pieces if isinstance(piece, Delta)])

@@ -1,0 +1,30 @@
+"""A double of where cards are kept: in memory, with the leases of the contract."""
+
+from chorus.common.contracts.cards import CardState, JobCard, card_key
+from chorus.common.contracts.wire import now
+
+
+class FakeCards:
+    def __init__(self) -> None:
+        self.all: dict[str, JobCard] = {}
+
+    async def get(self, guild: str, job: str) -> JobCard | None:
+        return self.all.get(card_key(guild, job))
+
+    async def put(self, card: JobCard) -> None:
+        self.all[card.key] = card
+
+    async def hold(self, card: JobCard, holder: str) -> bool:
+        old = self.all.get(card.key)
+        if old is None or old.message != card.message or not old.is_free(holder, now()):
+            return False
+        self.all[card.key] = old.held(holder, now())
+        return True
+
+    async def let_go(self, card: JobCard, holder: str, state: CardState) -> None:
+        old = self.all[card.key]
+        if old.message == card.message and old.holder == holder:
+            self.all[card.key] = old.let_go(state)
+
+    async def free(self, holder: str) -> list[JobCard]:
+        return [card for card in self.all.values() if card.is_free(holder, now())]

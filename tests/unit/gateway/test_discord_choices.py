@@ -1,0 +1,45 @@
+"""What servers have chosen, read once for many messages, and in spite of an outage."""
+
+import asyncio
+
+from chorus.common.contracts.guild import GuildSettings
+from chorus.common.errors import Unavailable
+from chorus.gateway.frontends.discord.choices import Choices
+from tests.unit.gateway.fake_data import FakeGuilds
+
+
+class Counted(FakeGuilds):
+    """Guilds that count how often they are asked, and may be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.away = False
+
+    async def settings(self, guild: str) -> GuildSettings:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise Unavailable("The bus is away.", code="bus_unavailable")
+        return GuildSettings(prefix="?")
+
+
+async def test_many_messages_cost_one_read_and_a_change_is_heeded_at_once() -> None:
+    guilds = Counted()
+    choices = Choices(guilds)
+    read = await asyncio.gather(*(choices.of("100") for _ in range(50)))
+    assert [settings.prefix for settings in read] == ["?"] * 50
+    await choices.of("200")
+    assert guilds.asked == 2
+    choices.forget("100")
+    await choices.of("100")
+    assert guilds.asked == 3
+
+
+async def test_what_was_chosen_holds_while_it_cannot_be_read() -> None:
+    guilds = Counted()
+    choices = Choices(guilds, fresh=0.0)
+    assert (await choices.of("100")).prefix == "?"
+    guilds.away = True
+    assert (await choices.of("100")).prefix == "?"
+    assert (await choices.of("200")).prefix == "!", "of who is not known yet, what is usual"
