@@ -16,6 +16,7 @@ from chorus.common.contracts.training import JobEvent, JobRecord, JobState, Prog
 from chorus.common.contracts.wire import now
 from chorus.gateway.backends.cards import BusCards
 from chorus.gateway.frontends.discord import cards, client
+from tests.support.discord import limits
 from tests.support.discord.double import running_discord
 from tests.support.discord.place import Place
 from tests.support.discord.world import Message
@@ -104,6 +105,7 @@ class Watching:
 async def watching(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watching]:
     monkeypatch.setattr(client, "GUILDS_WITHIN", 0.1)
     monkeypatch.setattr(cards, "LOOK_EVERY", 0.1)
+    monkeypatch.setattr(limits, "REQUESTS", 1000)  # in five seconds: nothing is to be held back here
     async with (
         servers.connected("provisioner") as provisioner,
         servers.connected("gateway") as connection,

@@ -29,7 +29,7 @@ from chorus.common.errors import Conflict, InvalidInput, NotFound, QueueFull, Un
 from chorus.common.telemetry.metrics import RequestMetrics
 from chorus.trainer.handlers import CheckHandlers
 from chorus.trainer.training.checking import Offer
-from tests.support.queue import Orders, in_queue, ordering
+from tests.support.queue import RESULT, Orders, in_queue, ordering
 from tests.support.servers import Servers
 from tests.unit.gateway.fake_data import card, dataset, ref
 
@@ -138,6 +138,24 @@ async def test_a_paused_job_is_queued_again_under_another_id(
         await orders.jobs.resume(guild, job.job)
     assert again.value.code == "not_paused"
     await freed(orders, servers, guild)
+
+
+async def test_who_keeps_the_old_model_is_noted_once_there_is_a_new_one(
+    servers: Servers, guild: str, orders: Orders
+) -> None:
+    job = await orders.submit(guild)
+    await freed(orders, servers, guild)
+    with pytest.raises(Conflict) as refused:
+        await orders.jobs.decline(guild, job.job, "42")
+    assert refused.value.code == "no_model"
+    await changed(orders, job, state=JobState.SUCCEEDED, result=RESULT)
+    await orders.jobs.decline(guild, job.job, "42")
+    left = await orders.jobs.get(guild, job.job)
+    assert (left.state, left.declined_by) == (JobState.SUCCEEDED, "42")
+    await changed(orders, job, result=RESULT.model_copy(update={"in_use": True}))
+    with pytest.raises(Conflict) as refused:
+        await orders.jobs.decline(guild, job.job, "42")
+    assert refused.value.code == "answers_already"
 
 
 async def test_a_job_that_finds_no_place_stays_paused(servers: Servers, guild: str, orders: Orders) -> None:

@@ -38,7 +38,8 @@ async def test_training_on_words(world: World) -> None:
 async def test_how_far_it_is_is_told_moment_by_moment(world: World) -> None:
     reply = await run(world.context(), "!train file=data.json")
     assert isinstance(reply, Progress)
-    reading, read, started, waiting, ended = [moment async for moment in reply.moments]
+    begun, reading, read, started, waiting, ended = [moment async for moment in reply.moments]
+    assert begun == Moment(stage="reading"), "at once, whenever the trainer has room"
     assert reading == Moment(stage="reading", done=50, total=100, figures=("50%",))
     assert (read.note or "").startswith("Dataset data@1: ")
     assert (started.note or "").startswith("Model training started. Job ID: ")

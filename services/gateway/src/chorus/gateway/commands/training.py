@@ -149,6 +149,7 @@ async def _trained(
 ) -> AsyncIterator[Moment]:
     """The imports, then the job, moment by moment."""
     made: dict[str, Dataset] = {}
+    yield Moment(stage="reading")  # at once: who waits for the trainer's turn sees that we are at it
     for steps in sources:
         async for step in steps:
             if isinstance(step, Building):

@@ -97,6 +97,8 @@ class Cards:
                 await self._go_on(card)
             except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
                 log.warning("a job's card could not be shown", error=str(error) or repr(error))
+            except Exception:  # one card's fault must not end the others
+                log.exception("a job's card failed")
 
     async def _go_on(self, card: JobCard) -> None:
         """Show a job in the message where it was shown before, unless somebody does."""
