@@ -46,6 +46,8 @@ from chorus.inference.settings import InferenceSettings
 from tests.support.chorus import READY_WITHIN, RunningChorus
 from tests.unit.inference.shelves import LAYER, TOKENIZER, written
 
+pytestmark = pytest.mark.slow  # one more vLLM, and the test goes through all of it
+
 KEY = "of-this-server"
 QUESTION = [Turn(role="user", content="hello")]
 GREEDY = Sampling(temperature=0, max_tokens=32)

@@ -124,7 +124,7 @@ class Crowd:
         return self._chance.choice(LOOKS)
 
     async def _firsts(self) -> dict[str, float]:
-        """Seconds to each reply's beginning; some may never come."""
+        """Seconds to each reply's beginning; some may never come, and a refusal is none."""
         give_up = time.monotonic() + WITHIN
         while len(found := self._begun()) < len(self._sent) and time.monotonic() < give_up:
             await asyncio.sleep(0.5)
@@ -135,7 +135,8 @@ class Crowd:
     def _begun(self) -> dict[str, float]:
         begun: dict[str, float] = {}
         for reply in self._replies():
-            if reply.reply_to and reply.reply_to.id in self._sent:
+            refused = reply.content.startswith("✗")
+            if reply.reply_to and reply.reply_to.id in self._sent and not refused:
                 begun.setdefault(reply.reply_to.id, reply.versions[0][0] - self._sent[reply.reply_to.id])
         return begun
 

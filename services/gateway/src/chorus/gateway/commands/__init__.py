@@ -10,6 +10,10 @@ figures      a training's figures in words
 ports        what commands need of the world
 context      who asks, where, and with what
 trust        who may be learned from
+rights · granted · quotas · people      who may do what, how much of it, and who that is
+answering · which      a question on its way to an answer that is kept; which answer somebody means
+preferences  what people thought of answers, as examples to learn from
+wording      replies in the words of a guild with another prefix
 sources      what is to be learned, and how it becomes a dataset
 catalogue    finding a dataset, or an uploaded file, by its name
 bases        what people call base models
@@ -17,7 +21,8 @@ card · histogram · curve      a dataset in words, its lengths and a run's loss
 cases · verdict · keeping     a test's records, its outcome, and what is kept of that
 history · reading      what mining needs of the world, and how channels are read
 training · importing · mining · datasets · privacy · notice · jobs · chat · models · testing · errors
-· speech · help
+· speech · settings · choices · feedback · review · qa · welcome · mimic · help
              the commands
-table        all of them, by name: every front-end reads this one table
+rows         all of them, by name: every front-end reads this one table
+table        runs a line, or a form, by it
 """

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from chorus.common.contracts.datasets import Turn
-from chorus.common.contracts.feedback import ReplyRecord
+from chorus.common.contracts.feedback import ReplyRecord, Way
 from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.wire import now
@@ -112,7 +112,7 @@ async def _keep(ctx: Context, asked: Asked, prompt: Question, told: Told, end: E
         people=sorted(people),
         channel=ctx.channel,
         message=message,
-        via=ctx.trust.via,
+        via=_way(ctx, asked),
         asked=asked.model,
         model=end.model,
         messages=prompt.messages,
@@ -127,6 +127,12 @@ async def _keep(ctx: Context, asked: Asked, prompt: Question, told: Told, end: E
             await refuse_opted_out(ctx, person)
         await refuse_stale(ctx, end.model)
         await ctx.chorus.replies.keep(asked.reply)
+
+
+def _way(ctx: Context, asked: Asked) -> Way:
+    """By which way the words came, the strictest of all: what was typed stays so, whatever was pressed."""
+    earlier = asked.origin.via if asked.origin else "message" if len(asked.turns) > 1 else ctx.trust.via
+    return "message" if ctx.trust.via == "form" and earlier == "message" else ctx.trust.via
 
 
 def _speakers(turns: Iterable[Turn]) -> set[str]:

@@ -74,7 +74,8 @@ async def regenerate(ctx: Context, asked: Regenerate) -> Reply:
         )
     refuse_elsewhere(ctx, record)
     model = await who(ctx, asked.model or record.asked)
-    made = Question(model, record.messages, record.examples, _varied(asked, record.sampling))
+    sampling = _varied(asked, record.sampling)
+    made = Question(model, record.messages, record.examples, sampling, _in_role(record))
     await spend(ctx, "questions")
     return answered(ctx, _apart(ctx, record), made)
 
@@ -92,7 +93,7 @@ async def go_on(ctx: Context, asked: Continue) -> Reply:
     begun = [Turn(role="assistant", content=record.text), Turn(role="user", content=GO_ON)]
     model = record.model if "@" in record.model else None
     one = record.sampling.model_copy(update={"n": 1})
-    made = Question(model, [*record.messages, *begun], record.examples, one)
+    made = Question(model, [*record.messages, *begun], record.examples, one, _in_role(record))
     await spend(ctx, "questions")
     same = last if last is not None and record is last.reply else _apart(ctx, record)
     return answered(ctx, same, made, record)
@@ -113,6 +114,11 @@ def _varied(asked: Regenerate, before: Sampling) -> Sampling:
     warmer = max(VARIED, before.temperature or 0)
     anew = {"temperature": warmer, "seed": random.randrange(SEEDS)}
     return asked.sampling(**before.model_dump(exclude_unset=True) | anew)
+
+
+def _in_role(record: ReplyRecord) -> bool:
+    """Whether it was written under a persona: what goes on from it is labelled as it was."""
+    return any(turn.role == "system" for turn in record.messages)
 
 
 def _apart(ctx: Context, record: ReplyRecord) -> Asked:

@@ -3,11 +3,10 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from chorus.common.contracts.consent import Mode
 from chorus.common.contracts.datasets import Turn
-from chorus.common.contracts.feedback import ReplyRecord
+from chorus.common.contracts.feedback import ReplyRecord, Way
 from chorus.common.contracts.generation import Sampling
 from chorus.common.contracts.guild import GuildSettings
 from chorus.gateway.commands.history import Harvests, History
@@ -90,7 +89,7 @@ class Trust:
     mode: Mode = "submitted"
     reference: str | None = None
     """Of Discord's permission, where the mode is `permitted`."""
-    via: Literal["message", "form", "file", "console"] = "message"
+    via: Way = "message"
     """Typed in a message, which Discord's policy is about; or handed over in another way: in a slash command
     or a form, in a file, in a terminal."""
 

@@ -1,5 +1,6 @@
 """What readers give, gathered: people who do not want it left out, each message once, in order of time."""
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from chorus.trainer.curation.records import (
 from chorus.trainer.curation.stored import Person, lines
 
 BATCH = 8192  # records that are worked on at once
+NUMBERED = re.compile(r"u[0-9]+")  # people as our own examples name them
 NAMES_KEPT = 16  # of one person
 
 Tell = Callable[[str, int], None]
@@ -120,8 +122,11 @@ def batched(items: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
 
 
 def _has_name_of(read: Read, allowed: Allowed) -> bool:
-    """Whether anybody speaks in it by name who does not want it."""
-    return not read.authors and any(turn.name and allowed.is_out(turn.name) for turn in read.messages)
+    """Whether anybody speaks in it by name who does not want it; `u1` of our own examples is no name."""
+    names = {turn.name for turn in read.messages if turn.name}
+    if read.authors:
+        names = {name for name in names if not NUMBERED.fullmatch(name)}
+    return any(map(allowed.is_out, names))
 
 
 def authors_of(read: Read, contributor: str) -> set[str]:

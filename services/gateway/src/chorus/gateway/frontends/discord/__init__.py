@@ -6,7 +6,6 @@ invite      the link by which it is invited
 client      hears what people do, answers each once, ends cleanly
 work        replies in hand, so that a stop can wait for them
 
-talk        what people say, as lines to run in the conversation that they go on with
 messages    which messages are meant for us, and what they say
 choices     how each server wants to be listened to
 talk        what people say, as lines to run in the conversation that they go on with
@@ -15,12 +14,6 @@ reading     what was said before, read back from Discord
 said        messages as turns: whose words, without decoration
 kept        a few values by message id
 attached    text files that come with what people say
-choices     how each server wants to be listened to
-memory      conversations: reply chains, threads, channels
-reading     what was said before, read back
-said        one message, as a conversation needs it
-kept        a few values by message
-attached    what attached files say
 rooms       what is remembered of each channel
 
 tree        slash commands and menus, as Discord lists them

@@ -69,7 +69,7 @@ class Client(Sharded):
             http_trace=observing(rooms),
             max_ratelimit_timeout=RATE_LIMITED_AT_MOST,
         )
-        logging.getLogger("discord.http").setLevel(logging.INFO)  # below, it would log what people say
+        logging.getLogger("discord").setLevel(logging.INFO)  # below, it logs what people say, and tokens
         self._chorus = chorus
         self._settings = settings
         self._rooms = rooms
@@ -109,10 +109,11 @@ class Client(Sharded):
 
     async def pressed(self, interaction: discord.Interaction[Any], line: str, form: Form | None) -> None:
         """Run the line of a button that was pressed, or ask for its form's words first."""
+        meant = on(interaction.message.id, line) if interaction.message else line
         if form is None:
-            await self._run_for(interaction, line)
+            await self._run_for(interaction, meant)
         else:
-            await interaction.response.send_modal(form_of(line, form, interaction.message))
+            await interaction.response.send_modal(form_of(meant, form, interaction.message))
 
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
         """Run the line of a form that was sent in; discord.py itself hands the rest on."""
@@ -120,12 +121,11 @@ class Client(Sharded):
             await self._run_for(interaction, line)
 
     async def _run_for(self, interaction: discord.Interaction[Any], line: str) -> None:
-        on_it = on(interaction.message.id, line) if interaction.message else line
-        await self._answer(of_interaction(interaction), AfterPress(interaction), lambda ctx: run(ctx, on_it))
+        await self._answer(of_interaction(interaction), AfterPress(interaction), lambda ctx: run(ctx, line))
 
     async def on_raw_reaction_add(self, reaction: discord.RawReactionActionEvent) -> None:
         """A thumb below a message of ours is feedback on it, without a word from us."""
-        opinion = THUMBS.get(reaction.emoji.name or "")
+        opinion = THUMBS.get((reaction.emoji.name or "")[:1])  # what follows is the thumb's colour
         us = self.user.id if self.user else None
         if opinion is None or reaction.message_author_id != us or reaction.user_id == us:
             return

@@ -35,6 +35,7 @@ from chorus.gateway.frontends.discord.splitting import FENCE, LIMIT, split
 from chorus.gateway.frontends.discord.streaming import Live, Pace
 
 BAR = 12  # signs
+NOTHING = "-# Nothing is in it."
 NO_FENCE = "`\u200b`\u200b`"  # looks like one, with nothing between the signs
 SENT = "Sent to you as a direct message."
 LEFT = "-# I am restarted meanwhile. !jobs tells how it goes on."
@@ -132,7 +133,7 @@ async def _noted(pieces: Pieces, ends: list[End]) -> Pieces:
 
 async def _say(place: Place, text: str, buttons: Buttons = (), picture: Picture | None = None) -> None:
     """The text, in as many messages as it needs; buttons and a picture go with the last of them."""
-    *first, last = split(text)
+    *first, last = split(text) or [NOTHING]
     for piece in first:
         await place.send(piece)
     if picture:

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import discord
 import structlog
 from discord import app_commands
@@ -38,15 +39,18 @@ async def register(tree: app_commands.CommandTree[Any], cache: Path) -> None:
         return
     try:
         await tree.sync()
-    except discord.DiscordException as error:
+    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
         log.warning("slash commands are not registered", error=str(error))
         return
     _note(cache / TOLD, {**told, application: digest})
 
 
 def _note(path: Path, told: dict[str, str]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(told))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(told))
+    except OSError as error:  # then Discord is told once more after a restart
+        log.warning("what Discord was told is not noted", file=str(path), error=str(error))
 
 
 def _told(path: Path) -> dict[str, str]:
