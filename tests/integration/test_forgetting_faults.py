@@ -29,7 +29,7 @@ from chorus.common.contracts.topology import MODELS as MODEL_RECORDS
 from chorus.common.contracts.training import JobState
 from chorus.common.contracts.wire import decode
 from chorus.common.errors import Conflict, InternalError, NotFound
-from chorus.trainer.datasets.building import Builder, Limits, Plan
+from chorus.trainer.datasets.building import Builder, Limits, Plan, curators
 from chorus.trainer.datasets.consent import Ledger
 from chorus.trainer.datasets.library import Library
 from chorus.trainer.training.lineage import Lineage
@@ -67,12 +67,11 @@ async def test_a_deletion_that_was_cut_short_is_ended(
 
 async def built_while(gateway: Gateway, servers: Servers, folder: Path, wish: SetConsent) -> Dataset:
     """CHAT as a dataset; somebody says what they want while it is stored."""
-    async with servers.connected("trainer") as connection:
+    async with servers.connected("trainer") as connection, curators() as curation:
         library = Library(await open_bucket(connection, DATASET_RECORDS, DatasetRecord), servers.store())
         ledger = Ledger(await open_bucket(connection, CONSENT, ConsentRecord))
-        builder = Builder(
-            library, ledger, servers.store(), base="starter", folder=folder, limits=Limits(2**31, 60)
-        )
+        parts = (library, ledger, servers.store(), curation)
+        builder = Builder(*parts, base="starter", folder=folder, limits=Limits(2**31, 60))
         file = await servers.store().put_by_hash(FILES, gateway.guild, CHAT.encode())
         plan = Plan(
             guild=gateway.guild,

@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry
 from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.errors import InvalidInput
 from chorus.trainer.metrics import TrainerMetrics
-from chorus.trainer.training import attempt
 from chorus.trainer.training.attempt import Attempt
 from chorus.trainer.training.checkpoints import Checkpoints
 from chorus.trainer.training.journal import Journal
+from chorus.trainer.training.process import Start
 from chorus.trainer.training.report import Order, Paused, Report, Saved, Snapshot, Stage
 
 WITHDRAWN = InvalidInput("The data club@3 is gone.", code="dataset_withdrawn")
@@ -60,7 +60,7 @@ def a_child(told: Sequence[Report]) -> object:
                 await asyncio.sleep(0)
 
     @asynccontextmanager
-    async def process(order: Order, folder: Path, *, ranks: int) -> AsyncGenerator[Process]:
+    async def process(order: Order, folder: Path) -> AsyncGenerator[Process]:
         yield Process()
 
     return process
@@ -68,13 +68,12 @@ def a_child(told: Sequence[Report]) -> object:
 
 @pytest.mark.parametrize("paused", [False, True])
 async def test_a_job_ends_with_the_first_checkpoint_after_its_data_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, paused: bool
+    tmp_path: Path, paused: bool
 ) -> None:
     place = tmp_path / "step-7"
     place.mkdir()
     told: list[Report] = [Saved(step=7, folder=str(place)), *([Paused(step=7)] if paused else [])]
     stored = Stored()
-    monkeypatch.setattr(attempt, "training_process", a_child(told))
 
     async def show(snapshot: Snapshot) -> None:
         pass
@@ -88,7 +87,7 @@ async def test_a_job_ends_with_the_first_checkpoint_after_its_data_is_gone(
         show,
         refusal,
         TrainerMetrics(CollectorRegistry()),
-        ranks=1,
+        cast(Start, a_child(told)),
     ).run
     order = Order(
         base="starter",

@@ -33,9 +33,8 @@ def ended(
     monkeypatch.setattr(child, "attached", lambda: (told.append, threading.Event()))
     monkeypatch.setattr(child.ranks, "joined", joined)
     monkeypatch.setattr(child, "train", fails)
-    monkeypatch.setattr("sys.argv", ["child", str(folder / "order.json")])
     monkeypatch.setenv("WORLD_SIZE", str(count))
-    return child.main(), told
+    return child.main(folder / "order.json"), told
 
 
 @pytest.mark.parametrize(("count", "code"), [(1, 0), (2, 1)])

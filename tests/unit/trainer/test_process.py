@@ -7,13 +7,18 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from pydantic import TypeAdapter
+import structlog
 
+from chorus.common.contracts.datasets import BuildOptions
+from chorus.common.errors import InternalError
 from chorus.trainer import process
-from chorus.trainer.process import Child
+from chorus.trainer.curation.orders import BuildOrder, Built, OrderedFile
+from chorus.trainer.datasets.building import curators
+from chorus.trainer.process import Host
 from chorus.trainer.scratch import scratch
 
 
@@ -32,12 +37,70 @@ async def test_what_outlives_a_child_does_not_hold_up_its_end(monkeypatch: pytes
     left = int(await running.stdout.readline())
     try:
         async with asyncio.timeout(5):
-            await Child(running, "test", TypeAdapter(str), (str,)).end()
+            await Host(running, "test").end()
         os.kill(left, 0)  # it is there still, or this would raise
     finally:
         os.kill(left, signal.SIGKILL)
     await running.wait()
     assert running.returncode == -signal.SIGKILL
+
+
+def an_order(folder: Path, *, out: str = "out") -> BuildOrder:
+    """To build a dataset of one sentence."""
+    words = folder / "words.txt"
+    words.write_text("We meet on Fridays at eight.", "utf-8")
+    return BuildOrder(
+        base="starter",
+        out=str(folder / out),
+        options=BuildOptions(),
+        label=True,
+        contributor="42",
+        opted_out=[],
+        out_names=[],
+        memory=2**31,
+        files=[OrderedFile(name=words.name, path=str(words))],
+    )
+
+
+async def test_orders_are_forks_of_one_process_and_one_that_dies_costs_itself_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    start = Host.start
+
+    async def noted(name: str, *arguments: str, environment: Mapping[str, str]) -> Host:
+        started.append(name)
+        return await start(name, *arguments, environment=environment)
+
+    monkeypatch.setattr(Host, "start", noted)
+    with structlog.testing.capture_logs() as logs:
+        async with curators() as standing_by:
+            for number in range(3):
+                (tmp_path / f"{number}").mkdir()
+                async with standing_by.child(an_order(tmp_path, out=f"{number}"), tmp_path) as child:
+                    assert [isinstance(report, Built) async for report in child.reports()][-1]
+            assert len(started) == 1
+            async with standing_by.child(an_order(tmp_path, out="not there"), tmp_path) as child:
+                with pytest.raises(InternalError, match="exit code 1") as died:
+                    _ = [report async for report in child.reports()]
+    assert died.value.code == "curation_process_died"
+    (told,) = [line for line in logs if line["event"] == "child died"]
+    assert "FileNotFoundError" in told["last_words"][-1]
+
+
+async def test_an_order_that_is_left_in_the_middle_is_ended_with_its_process(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    before = children()
+    async with curators() as standing_by:
+        async with standing_by.child(an_order(tmp_path), tmp_path):
+            running = children() - before
+            assert running
+        assert not running & children()
+
+
+def children() -> set[str]:
+    """Ids of the processes that this one has started."""
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
 async def test_a_folder_for_work_in_hand_is_removed_off_the_event_loop(
@@ -63,7 +126,7 @@ async def test_a_folder_for_work_in_hand_is_removed_off_the_event_loop(
 def test_a_child_ends_itself_when_the_gpu_is_anothers_whatever_it_does() -> None:
     program = (
         "from datetime import datetime, timedelta, UTC\n"
-        "from chorus.trainer.process import end_at\n"
+        "from chorus.trainer.attached import end_at\n"
         "end_at(datetime.now(UTC) + timedelta(seconds=0.2))\n"
         "while True: pass\n"
     )

@@ -29,6 +29,7 @@ from chorus.common.contracts.datasets import Example
 from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.training import Estimate
 from chorus.common.errors import ChorusError, InvalidInput
+from chorus.trainer.attached import attached, end_at, run
 from chorus.trainer.backends import precision, ranks, saving
 from chorus.trainer.backends.benchmark import Judge
 from chorus.trainer.backends.ladder import Rung, first_rung, is_out_of_memory, machine_memory, that_fits
@@ -37,7 +38,6 @@ from chorus.trainer.backends.model import Model
 from chorus.trainer.backends.objectives import Objective
 from chorus.trainer.backends.results import Results
 from chorus.trainer.backends.saving import Checkpoint, Identity, Saver, State
-from chorus.trainer.process import attached, end_at
 from chorus.trainer.training.estimate import Shape, estimate, memory_bytes, shape_of
 from chorus.trainer.training.lessons import Lessons, lessons_of
 from chorus.trainer.training.recipe import Recipe, choose
@@ -49,7 +49,7 @@ GIB = 2**30  # bytes
 Tell = Callable[[BaseModel], None]
 
 
-def main() -> int:
+def main(path: Path) -> int:
     """Train what the order says; the exit code is 0 also when it cannot be done, for that is told.
 
     Of several ranks, any that fails ends with 1: by that torchrun sees that it must end the others, who
@@ -58,7 +58,7 @@ def main() -> int:
     started = time.monotonic()
     tell, asked = attached()
     transformers_logging.disable_progress_bar()
-    order = Order.model_validate_json(Path(sys.argv[1]).read_text("utf-8"))
+    order = Order.model_validate_json(path.read_text("utf-8"))
     if order.until is not None:
         end_at(order.until)
     try:
@@ -254,4 +254,4 @@ def _learning(objective: str, shortened: int, most: int) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -20,13 +20,13 @@ from pydantic import BaseModel
 from chorus.common import base_model
 from chorus.common.contracts.datasets import Building, Example, Piece
 from chorus.common.errors import ChorusError
+from chorus.trainer.attached import attached, run
 from chorus.trainer.curation.build import Allowed, build
 from chorus.trainer.curation.orders import ORDER, BuildOrder, Built, Failed, Order, PreviewOrder, Shown
 from chorus.trainer.curation.reading import Reading, read_all
 from chorus.trainer.curation.source import Source
 from chorus.trainer.curation.stored import read_records
 from chorus.trainer.curation.tokens import TokenCounter
-from chorus.trainer.process import attached
 
 READ_WHOLE = 4 * 1024 * 1024  # bytes of examples
 TELL_EVERY = 1.0  # seconds
@@ -35,10 +35,10 @@ LOOK_EVERY = 0.05  # seconds; a core fills 100 MB in that time at most
 Tell = Callable[[BaseModel], None]
 
 
-def main() -> int:
+def main(path: Path) -> int:
     """Do what the order says; the exit code is 0 also when it cannot be done, for that is told."""
     tell, _ = attached()
-    order = ORDER.validate_json(Path(sys.argv[1]).read_bytes())
+    order = ORDER.validate_json(path.read_bytes())
     threading.Thread(target=_end_when_too_large, args=(order.memory, tell), daemon=True).start()
     try:
         tell(_done(order, tell))
@@ -166,4 +166,4 @@ def _too_much(memory: int) -> Failed:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

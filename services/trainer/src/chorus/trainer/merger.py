@@ -10,17 +10,17 @@ from transformers.utils import logging as transformers_logging
 
 from chorus.common import base_model
 from chorus.common.errors import ChorusError, InvalidInput
+from chorus.trainer.attached import attached, run
 from chorus.trainer.backends.model import merge
-from chorus.trainer.process import attached
 from chorus.trainer.training.merging import Done, MergeOrder
 from chorus.trainer.training.report import Failed, Stage
 
 
-def main() -> int:
+def main(path: Path) -> int:
     """Merge what the order says; the exit code is 0 also when it cannot be done, for that is told."""
     tell, _ = attached()
     transformers_logging.disable_progress_bar()
-    order = MergeOrder.model_validate_json(Path(sys.argv[1]).read_bytes())
+    order = MergeOrder.model_validate_json(path.read_bytes())
     try:
         tell(Stage(text=f"merging into {order.base.name}"))
         merge(_base(order), Path(order.adapter), Path(order.out))
@@ -43,4 +43,4 @@ def _base(order: MergeOrder) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

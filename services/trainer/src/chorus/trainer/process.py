@@ -1,9 +1,10 @@
-"""A child that does one heavy thing: in a process group of its own, telling how it goes in lines of JSON.
+"""Children that do one heavy thing each, in process groups of their own, and tell it in lines of JSON.
 
-    python -m chorus.trainer.<program> ORDER.json
+    child_process   starts a program for one order
+    Standby         keeps programs that have imported what they need, and forks one for each order
 
-The parent's end is `child_process`; the child calls `attached` first. The child's standard input is its
-lifeline, and the way to ask it to pause.
+The child's end is `chorus.trainer.attached`. The child's standard input is its lifeline, the way to name an
+order, and the way to ask it to pause.
 
 A subprocess, so that cancelling frees all memory at once, a crash of native code or a hostile file costs
 one request and not the service, and the event loop never waits for a matrix product (a loop that is
@@ -14,81 +15,111 @@ import asyncio
 import os
 import signal
 import sys
-import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import structlog
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from chorus.common.contracts.wire import now
 from chorus.common.errors import InternalError
 from chorus.common.settings import bare_environment
+from chorus.trainer.attached import ENDED, PAUSE
 
 LINE_BYTES = 4 * 1024 * 1024  # a report holds a few samples of the data, never more than this
 SILENT = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 ENDS_WITHIN = 10.0  # seconds from a kill to the last of its ranks
 LAST_WORDS = 20  # lines of the child's log that are kept for a crash
-PAUSE = b"pause\n"
 
 log = structlog.get_logger()
 
 Report = TypeVar("Report")
 
 
-class Child(Generic[Report]):
-    """A running child. Make it with `child_process`."""
+class Host:
+    """A process that works on one order at a time."""
 
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        name: str,
-        reports: TypeAdapter[Report],
-        last: tuple[type, ...],
-    ) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, name: str) -> None:
         self._process = process
         self._name = name
-        self._reports = reports
-        self._last = last
-        self._last_words: list[str] = []
+        self._quiet = asyncio.Event()
+        self._listening = asyncio.create_task(self._keep_last_words())
+        self.last_words: deque[str] = deque(maxlen=LAST_WORDS)
+        self.exit_code: int | None = None
+        """Of the last order, once it has ended: as a process's, negative for a signal."""
 
-    async def reports(self) -> AsyncIterator[Report]:
-        """What it tells, until it ends. Raises `InternalError` if it ends without a result."""
+    @classmethod
+    async def start(cls, name: str, *arguments: str, environment: Mapping[str, str]) -> Self:
+        """Start Python with these arguments."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, *arguments),
+            stdin=asyncio.subprocess.PIPE,  # its lifeline: closes when we die, however we die
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=LINE_BYTES,
+            env={**bare_environment(), **SILENT, **environment},
+            start_new_session=True,
+        )
+        return cls(process, name)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still be asked."""
+        return self._process.returncode is None
+
+    def step_back(self, niceness: int) -> None:
+        """Leave the cores to others who want them, by so much: sched(7)."""
+        with suppress(ProcessLookupError):  # it has died already, which its output tells
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
+        with suppress(OSError):  # a kernel that does not weigh sessions before what is in them
+            Path(f"/proc/{self._process.pid}/autogroup").write_text(str(niceness))
+
+    async def take(self, order: Path) -> None:
+        """Begin with an order."""
+        self.exit_code = None
+        self.last_words.clear()
+        self._quiet.clear()
+        await self.write(os.fsencode(order))
+
+    async def write(self, line: bytes) -> None:
+        """A line for it; lost if it has ended already, which its output tells."""
+        assert self._process.stdin is not None
+        with suppress(ConnectionError):
+            self._process.stdin.write(line + b"\n")
+            await self._process.stdin.drain()
+
+    async def output(self) -> AsyncIterator[bytes]:
+        """Lines that it prints, until the order or all of it has ended."""
         assert self._process.stdout is not None
-        keeping = asyncio.create_task(self._keep_last_words())
-        report: Report | None = None
         async for line in self._process.stdout:
-            try:
-                report = self._reports.validate_json(line)
-            except ValidationError:
-                log.warning("unexpected line from a child", child=self._name, line=line[:200])
-                continue
-            yield report
-        await keeping
-        code = await self._process.wait()
-        if not isinstance(report, self._last):
-            log.error("child died", child=self._name, exit_code=code, last_words=self._last_words)
-            raise InternalError(
-                f"The {self._name} process died ({_cause(code)}). The trainer's log has its last words.",
-                code=f"{self._name}_process_died",
-            )
+            if line.startswith(ENDED):
+                self.exit_code = int(line.removeprefix(ENDED))
+                break
+            yield line
+        else:
+            self.exit_code = await self._process.wait()
+        await self._quiet.wait()
+
+    async def settled(self) -> bool:
+        """Whether it waits for the next order: it ends the last one soon after it has told the result."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ENDS_WITHIN):
+                while self.exit_code is None:
+                    _ = [line async for line in self.output()]
+        return self.exit_code is not None and self.alive
 
     async def _keep_last_words(self) -> None:
         assert self._process.stderr is not None
         async for line in self._process.stderr:
+            if line.startswith(ENDED):
+                self._quiet.set()
+                continue
             text = line.decode("utf-8", "replace").rstrip()
             log.debug("child", child=self._name, line=text)
-            self._last_words = [*self._last_words[1 - LAST_WORDS :], text]
-
-    async def pause(self) -> None:
-        """Ask it to save what it has done and end; what it says then comes with its reports."""
-        assert self._process.stdin is not None
-        with suppress(ConnectionError):  # it has ended already
-            self._process.stdin.write(PAUSE)
-            await self._process.stdin.drain()
+            self.last_words.append(text)
+        self._quiet.set()
 
     async def end(self) -> None:
         """End all of it, at once; the memory is free when this returns, or a warning is in the log.
@@ -106,8 +137,44 @@ class Child(Generic[Report]):
                 while await self._process.stdout.read(LINE_BYTES):
                     pass
                 await self._process.wait()
+                await self._listening
         except TimeoutError:
             log.warning("something of a child is left", child=self._name, pid=self._process.pid)
+            self._listening.cancel()
+
+
+class Child(Generic[Report]):
+    """An order that is done. Make it with `child_process`, or with `Standby.child`."""
+
+    def __init__(self, host: Host, name: str, reports: TypeAdapter[Report], last: tuple[type, ...]) -> None:
+        self._host = host
+        self._name = name
+        self._reports = reports
+        self._last = last
+        self.told = False
+        """Whether it has told its result."""
+
+    async def reports(self) -> AsyncIterator[Report]:
+        """What it tells, until it ends. Raises `InternalError` if it ends without a result."""
+        async for line in self._host.output():
+            try:
+                report = self._reports.validate_json(line)
+            except ValidationError:
+                log.warning("unexpected line from a child", child=self._name, line=line[:200])
+                continue
+            self.told = isinstance(report, self._last)
+            yield report
+        if not self.told:
+            code, last_words = self._host.exit_code or 0, list(self._host.last_words)
+            log.error("child died", child=self._name, exit_code=code, last_words=last_words)
+            raise InternalError(
+                f"The {self._name} process died ({_cause(code)}). The trainer's log has its last words.",
+                code=f"{self._name}_process_died",
+            )
+
+    async def pause(self) -> None:
+        """Ask it to save what it has done and end; what it says then comes with its reports."""
+        await self._host.write(PAUSE)
 
 
 @asynccontextmanager
@@ -127,22 +194,77 @@ async def child_process(
     `name` is for people and for the error's code; `last` are the reports after which it may end. More than
     one of `ranks` share the work: torchrun starts them, and the first one tells.
     """
+    path = _written(order, folder)
+    module = ("-m", f"chorus.trainer.{program}", str(path))
+    host = await Host.start(name, *_shared(ranks, folder), *module, environment=environment or {})
+    try:
+        yield Child(host, name, reports, last)
+    finally:
+        await host.end()
+
+
+class Standby(Generic[Report]):
+    """A program that stands by: its children are forks of a process that has imported it already.
+
+    Arguments are those of `child_process`, and by how much they step back for what answers people. As many
+    processes are kept as there were orders at one time.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        name: str,
+        reports: TypeAdapter[Report],
+        *,
+        last: tuple[type, ...],
+        environment: Mapping[str, str] | None = None,
+        niceness: int = 0,
+    ) -> None:
+        self._module = f"chorus.trainer.{program}"
+        self._name = name
+        self._reports = reports
+        self._last = last
+        self._environment = environment or {}
+        self._niceness = niceness
+        self._idle: list[Host] = []
+
+    async def __aenter__(self) -> Self:
+        self._idle.append(await self._host())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for host in self._idle:
+            await host.end()
+
+    @asynccontextmanager
+    async def child(self, order: BaseModel, folder: Path) -> AsyncGenerator[Child[Report]]:
+        """Do an order; on leaving, whatever happened, nothing of it is left."""
+        path = _written(order, folder)
+        host = await self._host()
+        child = Child(host, self._name, self._reports, self._last)
+        try:
+            await host.take(path)
+            yield child
+        finally:
+            if not (child.told and await host.settled()):
+                await host.end()
+                host = await self._host()  # imports while nobody waits
+            self._idle.append(host)
+
+    async def _host(self) -> Host:
+        while self._idle:
+            if (host := self._idle.pop()).alive:
+                return host
+            await host.end()
+        host = await Host.start(self._name, "-m", self._module, environment=self._environment)
+        host.step_back(self._niceness)
+        return host
+
+
+def _written(order: BaseModel, folder: Path) -> Path:
     path = folder / "order.json"
     path.write_text(order.model_dump_json(exclude_none=True), encoding="utf-8")
-    process = await asyncio.create_subprocess_exec(
-        *[sys.executable, *_shared(ranks, folder), "-m", f"chorus.trainer.{program}", str(path)],
-        stdin=asyncio.subprocess.PIPE,  # its lifeline: closes when we die, however we die
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        limit=LINE_BYTES,
-        env={**bare_environment(), **SILENT, **(environment or {})},
-        start_new_session=True,
-    )
-    child = Child(process, name, reports, last)
-    try:
-        yield child
-    finally:
-        await child.end()
+    return path
 
 
 def _shared(ranks: int, folder: Path) -> list[str]:
@@ -160,39 +282,3 @@ def _cause(code: int) -> str:
     if -code == signal.SIGKILL:
         return "killed; was there enough memory?"
     return signal.strsignal(-code) or f"signal {-code}"
-
-
-# --- the child's end -----------------------------------------------------------------------------
-def attached() -> tuple[Callable[[BaseModel], None], threading.Event]:
-    """In a child: end when the parent does, keep what libraries print for the log.
-
-    Returns how to tell, and an event that is set when the parent asks for a pause. Of several ranks only
-    the first one tells; and only one of them, any, sees that a pause is asked for.
-    """
-    asked = threading.Event()
-    threading.Thread(target=_obey, args=(asked,), daemon=True).start()
-    reports = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    one_at_a_time = threading.Lock()
-    tells = os.environ.get("RANK", "0") == "0"  # as torchrun numbers them
-
-    def tell(report: BaseModel) -> None:
-        if tells:
-            with one_at_a_time:
-                print(report.model_dump_json(exclude_none=True), file=reports, flush=True)
-
-    return tell, asked
-
-
-def end_at(until: datetime) -> None:
-    """In a child: end then, in whatever it does, and whether the parent is awake or not."""
-    ending = threading.Timer((until - now()).total_seconds(), os._exit, (1,))
-    ending.daemon = True
-    ending.start()
-
-
-def _obey(asked: threading.Event) -> None:
-    """Standard input is a pipe from the parent: a line in it asks for a pause, its end is the parent's."""
-    while os.read(0, len(PAUSE)):
-        asked.set()
-    os._exit(1)

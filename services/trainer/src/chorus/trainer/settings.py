@@ -28,6 +28,9 @@ class TrainerSettings(CommonSettings):
     """How long that may take."""
     job_slots: int = Field(default=1, ge=1, le=16)
     """Trainings at the same time."""
+    niceness: int = Field(default=10, ge=0, le=19)
+    """By how much trainings and builds step back where they share a machine's cores with what answers: 10 is
+    a tenth of its weight, 0 none. Alone on a machine they lose nothing by it."""
     gpus_per_job: int = Field(default=1, ge=1, le=8)
     """Processes that share one training, each with a GPU of its own."""
     checkpoint_every: float = Field(default=120.0, ge=1)

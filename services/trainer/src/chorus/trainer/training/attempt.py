@@ -13,7 +13,7 @@ from chorus.trainer.process import Child
 from chorus.trainer.training.checkpoints import Checkpoints
 from chorus.trainer.training.journal import Journal
 from chorus.trainer.training.newest import Newest
-from chorus.trainer.training.process import training_process
+from chorus.trainer.training.process import Start
 from chorus.trainer.training.report import (
     Benchmarked,
     Failed,
@@ -47,10 +47,9 @@ class Attempt:
         show: Callable[[Snapshot], Awaitable[None]],
         refusal: Callable[[], Awaitable[InvalidInput | None]],
         metrics: TrainerMetrics,
-        *,
-        ranks: int,
+        start: Start,
     ) -> None:
-        """`show` makes a snapshot known, so that it can be talked to; `ranks` is how many share the work.
+        """`show` makes a snapshot known, so that it can be talked to; `start` starts the child.
 
         `refusal` is why the job may not go on, if it may not: a deletion takes checkpoints away once, and
         what is stored later has those words again.
@@ -61,7 +60,7 @@ class Attempt:
         self._refusal = refusal
         self._refused: InvalidInput | None = None
         self._metrics = metrics
-        self._ranks = ranks
+        self._start = start
 
     async def run(self, order: Order, folder: Path, pause: asyncio.Event) -> Trained | None:
         """Go on from the newest checkpoint that will do, or begin; None when it was paused.
@@ -94,7 +93,7 @@ class Attempt:
         async with (
             Newest("checkpoint", self._store, self._journal, folder / "storing") as storing,
             Newest("snapshot", self._show, self._journal, folder / "showing") as showing,
-            training_process(order, folder, ranks=self._ranks) as process,
+            self._start(order, folder) as process,
             _pausable(process, pause),
         ):
             async for report in process.reports():
