@@ -15,7 +15,7 @@ console: setup  ## one more console for what runs here
 	@$(BIN)/chorus console
 
 test: setup-dev  ## all tests that need neither root nor many minutes
-	@$(BIN)/python -m pytest -m "not slow and not system" --numprocesses 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not system" --numprocesses 2 --dist loadscope $(ARGS)
 
 test-slow: setup-dev  ## the tests that take minutes
 	@$(BIN)/python -m pytest -m slow --timeout 1800 $(ARGS)

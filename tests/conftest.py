@@ -1,12 +1,15 @@
 """What all tests share. A test's folder is its category; servers have free ports and throw-away folders."""
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 from tests.support.chorus import RunningChorus, chorus_up
 from tests.support.servers import ACK_WAIT, Servers, running_servers
+from tests.support.sharing import Sharing
 
 CATEGORIES = {"unit", "integration", "e2e", "deploy", "architecture"}
 
@@ -14,21 +17,22 @@ CATEGORIES = {"unit", "integration", "e2e", "deploy", "architecture"}
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes minutes; run by `make test-slow`")
     config.addinivalue_line("markers", "system: needs Debian packages; run by `make test-system`")
+    # Tests keep every core busy: a training that steps back for them is one that they wait for.
+    os.environ["CHORUS_NICENESS"] = "0"
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two processes share the tests; what uses the one running Chorus goes to the same one."""
+    """Each test is in one of the categories."""
     for item in items:
-        category = item.path.relative_to(Path(__file__).parent).parts[0]
-        if category not in CATEGORIES:
+        if item.path.relative_to(Path(__file__).parent).parts[0] not in CATEGORIES:
             raise pytest.UsageError(
                 f"{item.nodeid} is in no category; its folder must be one of {CATEGORIES}"
             )
-        if "chorus" in getattr(item, "fixturenames", ()) or category == "e2e":
-            item.add_marker(pytest.mark.xdist_group("chorus"))
-        elif category == "integration":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Sharing:
+    """Two processes share the tests."""
+    return Sharing(config, log)
 
 
 @pytest.fixture(scope="session")

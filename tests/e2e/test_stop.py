@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import sysconfig
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from chorus.common.errors import Misconfigured
 from chorus.common.local.folder import DataFolder
 from chorus.common.local.servers import free_ports
-from tests.support.chorus import STOP_WITHIN, RunningChorus, session_pids, started, still_running
+from tests.support.chorus import STOP_WITHIN, session_pids, started, still_running
 
 CHORUS = str(Path(sysconfig.get_path("scripts")) / "chorus")
 
@@ -83,43 +82,6 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
             assert running.process.wait(60) != 0
             told = running.errors.read_text()
     assert f"CHORUS_NATS_PORT: {port} is taken" in told
-
-
-def test_a_second_console_joins_what_runs(chorus: RunningChorus) -> None:
-    joined = subprocess.run(
-        [CHORUS, "console"],
-        input="!models\nhello\n",
-        env={**os.environ, "CHORUS_DATA": str(chorus.folder), "CHORUS_DISCORD_TOKEN": "not.for.this.one"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert joined.returncode == 0, joined.stderr
-    assert "chorus> hello" in joined.stdout
-
-
-def test_a_console_that_is_stopped_while_it_waits_for_a_line_ends_cleanly(
-    chorus: RunningChorus, tmp_path: Path
-) -> None:
-    with (tmp_path / "told").open("w+") as told:
-        waiting = subprocess.Popen(
-            [sys.executable, "-m", "chorus.gateway"],
-            env={**os.environ, **chorus.environment("gateway")},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=told,
-        )
-        give_up_at = time.monotonic() + STOP_WITHIN
-        while '"ready"' not in (tmp_path / "told").read_text():
-            assert waiting.poll() is None
-            assert time.monotonic() < give_up_at
-            time.sleep(0.05)
-        waiting.send_signal(signal.SIGTERM)
-        assert waiting.wait(STOP_WITHIN) == 0
-        assert "Fatal" not in (tmp_path / "told").read_text()
-        assert waiting.stdin is not None
-        waiting.stdin.close()
 
 
 def test_a_second_console_of_nothing_says_so(tmp_path: Path) -> None:

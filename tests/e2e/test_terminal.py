@@ -1,19 +1,22 @@
-"""The console in a real terminal: a prompt, a bar that moves, colours that arrive as colours."""
+"""Consoles beside a running Chorus. In a real terminal: a prompt, a bar that moves, colours as colours."""
 
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.chorus import RunningChorus
+from tests.support.chorus import STOP_WITHIN, RunningChorus
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples/first-run.json"
+CHORUS = str(Path(sysconfig.get_path("scripts")) / "chorus")
 WITHIN = 60.0  # seconds
 
 
@@ -79,3 +82,40 @@ def test_ctrl_c_at_the_prompt_ends_it(terminal: Terminal) -> None:
     terminal.until("chorus>")
     terminal.type("\x03")
     assert terminal.process.wait(20) == 0
+
+
+def test_a_second_console_joins_what_runs(chorus: RunningChorus) -> None:
+    joined = subprocess.run(
+        [CHORUS, "console"],
+        input="!models\nhello\n",
+        env={**os.environ, "CHORUS_DATA": str(chorus.folder), "CHORUS_DISCORD_TOKEN": "not.for.this.one"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert joined.returncode == 0, joined.stderr
+    assert "chorus> hello" in joined.stdout
+
+
+def test_a_console_that_is_stopped_while_it_waits_for_a_line_ends_cleanly(
+    chorus: RunningChorus, tmp_path: Path
+) -> None:
+    with (tmp_path / "told").open("w+") as told:
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "chorus.gateway"],
+            env={**os.environ, **chorus.environment("gateway")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=told,
+        )
+        give_up_at = time.monotonic() + STOP_WITHIN
+        while '"ready"' not in (tmp_path / "told").read_text():
+            assert waiting.poll() is None
+            assert time.monotonic() < give_up_at
+            time.sleep(0.05)
+        waiting.send_signal(signal.SIGTERM)
+        assert waiting.wait(STOP_WITHIN) == 0
+        assert "Fatal" not in (tmp_path / "told").read_text()
+        assert waiting.stdin is not None
+        waiting.stdin.close()
