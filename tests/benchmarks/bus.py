@@ -16,12 +16,10 @@ from statistics import median
 import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from prometheus_client import CollectorRegistry
 from pydantic import TypeAdapter
 
 from chorus.common.bus.calls import ask, ask_stream
 from chorus.common.bus.connection import Connection
-from chorus.common.bus.discovery import Identity
 from chorus.common.bus.jobs import Delivery, Done, JobWorker, Outcome
 from chorus.common.bus.replies import ReplyStream
 from chorus.common.bus.responder import Responder
@@ -33,7 +31,6 @@ from chorus.common.contracts.topology import JOBS, TRAIN, TRAINER_CONSUMER
 from chorus.common.contracts.training import JobRecord
 from chorus.common.contracts.wire import Request, Wire
 from chorus.common.local.servers import HOST, binary, free_ports
-from chorus.common.telemetry.metrics import RequestMetrics
 from chorus.gateway.backends.jobs import BusJobs
 from tests.benchmarks.figures import Report, paired_ratio, percentile
 from tests.support.servers import Servers, running_servers
@@ -217,19 +214,10 @@ async def serving(
     servers: Servers, declare: Callable[[Responder], None], server_user: str = "trainer"
 ) -> AsyncIterator[Connection]:
     """A service as ours are, and a client's connection."""
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(servers.connected(server_user))
-        client = await stack.enter_async_context(servers.connected("gateway"))
-        responder = Responder(
-            server,
-            Identity("bench", "abc123", "1.0.0", "For benchmarks"),
-            RequestMetrics(CollectorRegistry()),
-            slots=8,
-            backlog=100,
-            grace=5,
-        )
-        declare(responder)
-        await stack.enter_async_context(responder)
+    async with (
+        servers.serving(server_user, declare, backlog=100),
+        servers.connected("gateway") as client,
+    ):
         yield client
 
 

@@ -3,13 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
-from chorus.common.bus.discovery import Identity
 from chorus.common.bus.replies import ReplyStream
 from chorus.common.bus.responder import Responder
 from chorus.common.bus.state import open_bucket
@@ -31,7 +28,6 @@ from chorus.common.contracts.guild import Exchange, GuildSettings, Persona
 from chorus.common.contracts.models import BaseModelId, ModelRecord, ModelVersion, model_key
 from chorus.common.contracts.topology import MODELS, SETTINGS
 from chorus.common.errors import ChorusError, InternalError, TooLarge, Unavailable
-from chorus.common.telemetry.metrics import RequestMetrics
 from chorus.gateway.backends import answers
 from chorus.gateway.backends.answers import BusAnswers
 from chorus.gateway.backends.guilds import BusGuilds
@@ -70,16 +66,14 @@ class Inference:
 @pytest.fixture
 async def inference(servers: Servers) -> AsyncIterator[Inference]:
     made = Inference()
-    async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(servers.connected("inference"))
-        identity = Identity("inference", "abc", "1.0.0", "For tests")
-        metrics = RequestMetrics(CollectorRegistry())
-        responder = Responder(connection, identity, metrics, slots=8, backlog=8, grace=5.0)
+
+    def declare(responder: Responder) -> None:
         responder.stream("generate", GENERATE, Generate, made.stream("starter"), cancel=CANCEL)
         harbour = of_base(GENERATE, HARBOUR)
         responder.stream("generate_harbour", harbour, Generate, made.stream(HARBOUR), cancel=CANCEL)
         responder.answer("score_harbour", of_base(SCORE, HARBOUR), Score, made.score)
-        await stack.enter_async_context(responder)
+
+    async with servers.serving("inference", declare):
         yield made
 
 

@@ -1,20 +1,15 @@
 """Many requests over a real bus, and processes that come and go: none is lost, no burst comes back as one."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from pydantic import TypeAdapter
 
 from chorus.common.bus.calls import ask_stream
 from chorus.common.bus.connection import Connection
-from chorus.common.bus.discovery import Identity
-from chorus.common.bus.responder import Responder
 from chorus.common.contracts.datasets import Turn
 from chorus.common.contracts.generation import CANCEL, GENERATE, Delta, Generate, GenerateReply
-from chorus.common.telemetry.metrics import RequestMetrics
 from chorus.inference.generation.ports import Piece
 from tests.support.answering import Answering
 from tests.support.servers import Servers
@@ -27,25 +22,6 @@ def writing(at_once: int, guild_waiting: int = 8) -> Answering:
     """A service whose engine takes a moment for each word."""
     pieces = [Piece(word, 1, "stop" if word == WORDS[-1] else None) for word in WORDS]
     return Answering(*pieces, at_once=at_once, guild_waiting=guild_waiting, step=0.005)
-
-
-@asynccontextmanager
-async def replica(servers: Servers, service: Answering) -> AsyncIterator[None]:
-    """A process of inference, as `app.py` puts it together, and stopped as it is."""
-    async with AsyncExitStack() as stack:
-        connection = await stack.enter_async_context(servers.connected("inference"))
-        responder = Responder(
-            connection,
-            Identity("inference", "abc", "1.0.0", "For tests"),
-            RequestMetrics(CollectorRegistry()),
-            slots=1000,
-            backlog=0,
-            grace=5.0,
-        )
-        service.handlers.register(responder, "starter", default=True)
-        await stack.enter_async_context(responder)
-        stack.callback(service.admission.close)
-        yield
 
 
 async def answer(client: Connection, patience: float = 20) -> str:
@@ -65,14 +41,14 @@ async def test_a_rolling_restart_loses_nothing(servers: Servers) -> None:
             said.append(await answer(client))
 
     async with servers.connected("gateway") as client:
-        async with replica(servers, writing(at_once=2)):
-            async with replica(servers, first := writing(at_once=2)):
+        async with writing(at_once=2).on(servers):
+            async with (first := writing(at_once=2)).on(servers):
                 talks = [asyncio.create_task(talk(client)) for _ in range(16)]
                 await until(lambda: first.admission.waiting)
-            async with replica(servers, again := writing(at_once=2)):
+            async with (again := writing(at_once=2)).on(servers):
                 await until(lambda: again.admission.waiting)
         enough = True  # the last ones find nobody, and wait until there is somebody
-        async with replica(servers, writing(at_once=8)):
+        async with writing(at_once=8).on(servers):
             await asyncio.gather(*talks)
     assert len(said) >= 16
     assert set(said) == {"".join(WORDS)}
@@ -88,7 +64,7 @@ async def until(holds: Callable[[], object]) -> None:
 
 async def test_a_burst_is_served_to_the_end_to_who_comes_back_as_told(servers: Servers) -> None:
     service = writing(at_once=8)
-    async with servers.connected("gateway") as client, replica(servers, service):
+    async with servers.connected("gateway") as client, service.on(servers):
         said = await asyncio.gather(*(answer(client) for _ in range(40)))
     assert set(said) == {"".join(WORDS)}
     assert service.sample("refusals_total", code="busy") > 0

@@ -36,7 +36,7 @@ async def reading(servers: Servers, request: str) -> AsyncIterator[Subscription]
 
 async def last_error(servers: Servers) -> str:
     async with servers.connected("operator") as operator:
-        stats = json.loads((await operator.request("$SRV.STATS.counter")).data)
+        stats = json.loads((await operator.request("$SRV.STATS.inference")).data)
     error: str = stats["endpoints"][0]["last_error"]
     return error
 

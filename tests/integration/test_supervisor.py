@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from chorus.common.errors import Unavailable
+from chorus.common.errors import Misconfigured, Unavailable
 from chorus.common.local import supervisor
 from chorus.common.local.process import Process, Program
 from chorus.common.local.servers import HOST, free_ports
 from chorus.common.local.supervisor import DEATHS, Supervisor
+from tests.support.servers import Servers
 
 LIVES = """
 import sys
@@ -19,7 +20,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 HTTPServer(("127.0.0.1", int(sys.argv[1])), BaseHTTPRequestHandler).serve_forever()
 """
 DIES = "import sys; print('no luck today'); sys.exit(3)"
-MISCONFIGURED = "import sys; print('part cannot start. CHORUS_X: mend it.'); sys.exit(78)"
+LASTING = {
+    78: "import sys; print('part cannot start. CHORUS_X: mend it.'); sys.exit(78)",
+    77: "import sys; print('a log'); print('part cannot go on. CHORUS_X: mend it.'); sys.exit(77)",
+}
 
 
 def process(folder: Path, code: str) -> Process:
@@ -70,9 +74,27 @@ async def test_what_dies_again_and_again_is_given_up(tmp_path: Path, told: list[
     assert len(told) == DEATHS - 1
 
 
-async def test_what_is_misconfigured_is_not_tried_again(tmp_path: Path, told: list[str]) -> None:
-    part = process(tmp_path, MISCONFIGURED)
+@pytest.mark.parametrize("code", LASTING)
+async def test_what_only_a_person_can_mend_is_told_and_not_tried_again(
+    tmp_path: Path, told: list[str], code: int
+) -> None:
+    part = process(tmp_path, LASTING[code])
     await part.start()
-    with pytest.raises(Unavailable, match="CHORUS_X: mend it"):
+    with pytest.raises(Unavailable) as given_up:
         await Supervisor([part], told.append).watch()
     assert told == []
+    assert given_up.value.message.startswith(
+        f"part ended with exit code {code} and is not started again. part cannot "
+    )
+    assert given_up.value.message.endswith("CHORUS_X: mend it.")
+
+
+async def test_a_gateway_that_cannot_start_ends_the_stack_with_its_own_words(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where no .env of a developer lies
+    monkeypatch.setenv("CHORUS_TRAIN_ON_MESSAGES", "permitted")
+    with pytest.raises(
+        Misconfigured, match=r"^gateway cannot start\. Settings to mend:\n  CHORUS_TRAIN_PERMISSION: "
+    ):
+        await servers.stack.console(["models"])

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from transformers import AutoTokenizer
 
 from chorus.common.base_model import STARTER_FOLDER
+from chorus.common.bus.responder import Responder
 from chorus.common.contracts.generation import Served, Waiting
 from chorus.common.contracts.models import BaseModelId
 from chorus.common.errors import NotFound
@@ -17,6 +18,7 @@ from chorus.inference.generation.ports import Piece, Tell, Work
 from chorus.inference.generation.voices import Voice
 from chorus.inference.handlers import GenerationHandlers
 from chorus.inference.metrics import InferenceMetrics
+from tests.support.servers import Servers
 
 TOKENIZER: Any = AutoTokenizer.from_pretrained(STARTER_FOLDER)
 BASE = BaseModelId(name="starter", fingerprint="0" * 64)
@@ -96,6 +98,19 @@ class Answering:
 
     def sample(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(f"chorus_{name}", labels) or 0.0
+
+    @asynccontextmanager
+    async def on(self, servers: Servers) -> AsyncIterator[None]:
+        """A process of inference, as `app.py` puts it together, and stopped as it is."""
+
+        def declare(responder: Responder) -> None:
+            self.handlers.register(responder, "starter", default=True)
+
+        async with servers.serving("inference", declare, slots=1000, backlog=0):
+            try:
+                yield
+            finally:
+                self.admission.close()
 
     def is_at_rest(self) -> bool:
         """Whether nobody holds anything: no writing, no pinned voice, no place."""

@@ -1,15 +1,13 @@
 """A service that counts, piece by piece."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
-from prometheus_client import CollectorRegistry
 from pydantic import TypeAdapter
 
 from chorus.common.bus.calls import ask_stream
 from chorus.common.bus.connection import Connection
-from chorus.common.bus.discovery import Identity
 from chorus.common.bus.replies import ReplyStream
 from chorus.common.bus.responder import Responder
 from chorus.common.contracts.generation import (
@@ -20,7 +18,6 @@ from chorus.common.contracts.generation import (
     Waiting,
 )
 from chorus.common.contracts.wire import Request
-from chorus.common.telemetry.metrics import RequestMetrics
 from tests.support.servers import Servers
 
 
@@ -35,14 +32,10 @@ Handle = Callable[[Count, ReplyStream], Awaitable[None]]
 
 @asynccontextmanager
 async def serving(servers: Servers, handle: Handle) -> AsyncIterator[Connection]:
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(servers.connected("inference"))
-        client = await stack.enter_async_context(servers.connected("gateway"))
-        identity = Identity("counter", "abc", "1.0.0", "For tests")
-        metrics = RequestMetrics(CollectorRegistry())
-        responder = Responder(server, identity, metrics, slots=8, backlog=8, grace=5.0)
+    def declare(responder: Responder) -> None:
         responder.stream("generate", GENERATE, Count, handle, cancel=CANCEL)
-        await stack.enter_async_context(responder)
+
+    async with servers.serving("inference", declare), servers.connected("gateway") as client:
         yield client
 
 

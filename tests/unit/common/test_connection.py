@@ -23,7 +23,7 @@ async def test_a_caller_that_leaves_as_the_answer_fails_leaves_no_error_behind(
     asked, failing = asyncio.Event(), asyncio.Event()
     complaints: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-    calling = asyncio.create_task(Connection().request("infer.v1.generate"))
+    calling = asyncio.create_task(Connection(print).request("infer.v1.generate"))
     await asked.wait()
     failing.set()
     await asyncio.sleep(0)  # the answer has failed, and its caller is about to hear it

@@ -95,7 +95,9 @@ async def _provision() -> int:
 
 INIT, FORGE = "init", "forge"
 FORGE_USAGE = """chorus forge FILE [more files] [--name main] [--base MODEL] [--question "…"]
-Imports the files, trains on them, and talks with what came of it. Options of `chorus train` may follow."""
+chorus forge --mine SERVER [--channel "#general"] [--since 2026-01-31] [the same]
+Imports the files, or reads what people who opted in have said in a server on Discord; trains on that, and
+talks with what came of it. Options of `chorus train` may follow."""
 COMMANDS = {"up": _up, "console": _console, "provision": _provision}
 
 

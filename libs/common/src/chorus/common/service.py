@@ -30,6 +30,7 @@ from chorus.common.telemetry.logging import configure
 
 EX_CONFIG = 78  # sysexits.h: found in an unconfigured state; restarting does not help
 EX_NOPERM = 77  # the same: somebody else has to permit it first
+LASTING = (EX_CONFIG, EX_NOPERM)  # whoever starts processes leaves one alone that ended so
 
 log = structlog.get_logger()
 
@@ -47,6 +48,7 @@ class Service:
         self.health = Health()
         self.registry = CollectorRegistry()
         self.exit_code = 0
+        self.failed = ""
         for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             self.registry.register(collector)
 
@@ -54,7 +56,7 @@ class Service:
         """Stop the service, because it cannot do its work any more; the process exits with this code."""
         if not self.stopping.is_set():
             log.error("service failed", reason=reason)
-            self.exit_code = exit_code
+            self.exit_code, self.failed = exit_code, reason
             self.stopping.set()
 
     def background(self, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -97,6 +99,8 @@ async def serve(name: str, settings: Settings, build: Build[Settings]) -> int:
         service.health.ready = False
         log.info("stopping")
     log.info("stopped")
+    if service.exit_code in LASTING:  # the last words are for a person, not for a log
+        print(f"{name} cannot go on. {service.failed}", file=sys.stderr)
     return service.exit_code
 
 

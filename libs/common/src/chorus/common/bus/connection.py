@@ -40,9 +40,11 @@ log = structlog.get_logger()
 class Connection(Client):
     """A NATS client that fails fast and says why. Make one with `connect`."""
 
-    def __init__(self, give_up_after: float | None = None) -> None:
+    def __init__(self, on_closed: Callable[[str], None], give_up_after: float | None = None) -> None:
         super().__init__()
         self.absence = Absence(give_up_after)
+        self._on_closed = on_closed
+        self._leaving = False
         self._refusals: dict[str, set[asyncio.Future[None]]] = {}
 
     async def publish(
@@ -131,6 +133,31 @@ class Connection(Client):
             if not refusal.done():
                 refusal.set_exception(told)
 
+    async def on_closed(self) -> None:
+        """nats-py's callback: it has ended for good, which the owner has to know."""
+        if not self._leaving:
+            self._on_closed(f"the connection to NATS closed for good: {self.last_error}")
+
+    async def on_disconnected(self) -> None:
+        """nats-py's callback: an outage begins."""
+        if not self._leaving:
+            self.absence.begin()
+            log.warning("bus disconnected", error=str(self.last_error or "") or None)
+
+    async def on_reconnected(self) -> None:
+        """nats-py's callback: the outage is over."""
+        self.absence.end()
+        server = self.connected_url
+        log.info("bus reconnected", server=f"{server.hostname}:{server.port}" if server else None)
+
+    async def leave(self) -> None:
+        """Send what waits, and close."""
+        self._leaving = True
+        if self.is_connected:
+            await self.flush()
+        with suppress(ConnectionError):  # what waits to be sent during an outage is lost with us
+            await self.close()
+
 
 _VERBS = {"publish": "publish to", "subscription": "subscribe to"}
 
@@ -151,22 +178,16 @@ async def connect(
     of an outage requests are refused until it ends, with `bus_unavailable`; with None they wait.
     Raises `Unavailable` when no server lets us in `within` seconds.
     """
-    connection = Connection(give_up_after)
-    leaving = False
+    connection = Connection(on_closed, give_up_after)
+    await _join(connection, url, user, nkey_file, within)
+    try:
+        yield connection
+    finally:
+        await connection.leave()
 
-    async def closed() -> None:
-        if not leaving:
-            on_closed(f"the connection to NATS closed for good: {connection.last_error}")
 
-    async def disconnected() -> None:
-        if not leaving:
-            connection.absence.begin()
-            log.warning("bus disconnected", error=str(connection.last_error or "") or None)
-
-    async def reconnected() -> None:
-        connection.absence.end()
-        log.info("bus reconnected", server=_shown(connection))
-
+async def _join(connection: Connection, url: str, user: str, nkey_file: Path | None, within: float) -> None:
+    """Be let in by one of the servers. Raises as `connect` does."""
     try:
         async with asyncio.timeout(within):
             await connection.connect(
@@ -175,9 +196,9 @@ async def connect(
                 nkeys_seed=str(nkey_file) if nkey_file else None,
                 inbox_prefix=f"_INBOX.{user}".encode(),
                 error_cb=connection.on_error,
-                closed_cb=closed,
-                disconnected_cb=disconnected,
-                reconnected_cb=reconnected,
+                closed_cb=connection.on_closed,
+                disconnected_cb=connection.on_disconnected,
+                reconnected_cb=connection.on_reconnected,
                 connect_timeout=3,
                 max_reconnect_attempts=-1,
                 reconnect_time_wait=random.uniform(*RECONNECT_WAIT),  # pyright: ignore[reportArgumentType] - int, it says
@@ -194,16 +215,3 @@ async def connect(
         ) from None
     except OSError as error:
         raise Misconfigured(f"CHORUS_NATS_NKEY_FILE: {error.filename} cannot be read.") from None
-    try:
-        yield connection
-    finally:
-        leaving = True
-        if connection.is_connected:
-            await connection.flush()
-        with suppress(ConnectionError):  # what waits to be sent during an outage is lost with us
-            await connection.close()
-
-
-def _shown(connection: Connection) -> str | None:
-    server = connection.connected_url
-    return f"{server.hostname}:{server.port}" if server else None

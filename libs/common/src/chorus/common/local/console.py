@@ -12,8 +12,8 @@ from pathlib import Path
 
 from chorus.common.errors import Misconfigured, Unavailable
 from chorus.common.local.folder import DataFolder
-from chorus.common.local.process import die_with_parent
-from chorus.common.service import EX_CONFIG
+from chorus.common.local.process import die_with_parent, own_words
+from chorus.common.service import LASTING
 from chorus.common.settings import PREFIX
 
 STOP_WITHIN = 25.0  # seconds; the console's process may be on Discord, too, and finishes its answers there
@@ -74,6 +74,8 @@ async def join(data: Path, words: Sequence[str] = ()) -> int:
     Raises `Unavailable` when none does, `Misconfigured` when it cannot start.
     """
     environment = environment_of(data)
+    if words:  # a command is on Discord with nobody; `chorus forge --mine` reads there
+        del environment[f"{PREFIX}DISCORD_TOKEN"]
     folder = DataFolder(data)
     log = folder.logs / ("command.log" if words else "console.log")
     child = await start_console(environment, log, words)
@@ -81,6 +83,13 @@ async def join(data: Path, words: Sequence[str] = ()) -> int:
         code = await child.wait()
     finally:
         await end_console(child)
-    if code == EX_CONFIG:
-        raise Misconfigured(log.read_text("utf-8", "replace").strip())
+    return explained(code, log)
+
+
+def explained(code: int, log: Path) -> int:
+    """The exit code of a gateway that wrote this log. Raises `Misconfigured` where it could not begin."""
+    if code in LASTING:
+        raise Misconfigured(
+            own_words("gateway", log) or f"The gateway ended with exit code {code}: see {log}."
+        )
     return code

@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
 
 from chorus.common.errors import Unavailable
@@ -100,10 +101,9 @@ class Process:
 
     def last_words(self) -> str:
         """Why it ended: its own sentence if it said one, or where to look."""
+        if said := own_words(self.program.name, self.log):
+            return said
         lines = self.log.read_text("utf-8", "replace").splitlines() if self.log.exists() else []
-        for number, line in enumerate(lines):
-            if line.startswith(f"{self.program.name} cannot start. "):
-                return "\n".join(lines[number:])
         return (
             f"{self.program.name} ended with exit code {self.child.returncode}. "
             f"Its last words are in {self.log}:\n  " + "\n  ".join(lines[-5:])
@@ -130,6 +130,13 @@ class Process:
         """End what its process group still holds (vLLM's engine outlives a killed front)."""
         with suppress(ProcessLookupError):
             os.killpg(self.child.pid, signal.SIGKILL)
+
+
+def own_words(name: str, log: Path) -> str:
+    """What a service of ours said for people, at its end, of why it cannot start or go on; else nothing."""
+    lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
+    saying = (f"{name} cannot start. ", f"{name} cannot go on. ")
+    return "\n".join(dropwhile(lambda line: not line.startswith(saying), lines))
 
 
 def die_with_parent(parent: int) -> Callable[[], None] | None:

@@ -21,7 +21,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chorus.common.base_model import STARTER
 from chorus.common.local.addresses import Addresses
-from chorus.common.local.console import end_console, start_console
+from chorus.common.local.console import end_console, explained, start_console
 from chorus.common.local.folder import DataFolder
 from chorus.common.local.keys import nats_users, s3_credentials
 from chorus.common.local.process import Process, Program
@@ -189,9 +189,11 @@ class Stack:
         """Run the gateway's console, or one command, in this terminal until it ends; returns its exit code.
 
         It stays in the launcher's process group: Ctrl-C reaches both, and both know what to do. Meanwhile
-        what dies is started again. Raises `Unavailable` when a part has to be given up.
+        what dies is started again. Raises `Unavailable` when a part has to be given up, `Misconfigured` when
+        the gateway cannot start.
         """
-        child = await start_console(self.environment("gateway"), self._folder.logs / "gateway.log", words)
+        log = self._folder.logs / "gateway.log"
+        child = await start_console(self.environment("gateway"), log, words)
         self._stack.push_async_callback(end_console, child)
 
         def tell(message: str) -> None:
@@ -199,7 +201,7 @@ class Stack:
             with suppress(ProcessLookupError):  # has the prompt drawn anew, below the notice
                 child.send_signal(signal.SIGWINCH)
 
-        return await _first_to_end(child.wait(), Supervisor(self.processes, tell).watch())
+        return explained(await _first_to_end(child.wait(), Supervisor(self.processes, tell).watch()), log)
 
     def notes(self) -> list[str]:
         """What else to know."""

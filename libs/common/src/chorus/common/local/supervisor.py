@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from chorus.common.errors import Unavailable
 from chorus.common.local.process import Process
-from chorus.common.service import EX_CONFIG
+from chorus.common.service import LASTING
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds; doubled with each death
 DEATHS, WITHIN = 5, 300.0  # so many deaths in so many seconds, and it is given up
@@ -63,4 +63,4 @@ class Supervisor:
 def _hopeless(process: Process, deaths: deque[float]) -> bool:
     """Whether it says itself that starting it again does not help, or has died too often."""
     often = len(deaths) == DEATHS and deaths[-1] - deaths[0] < WITHIN
-    return often or process.child.returncode == EX_CONFIG
+    return often or process.child.returncode in LASTING

@@ -1,7 +1,9 @@
 """The file `.env`: our settings in it are changed, and every other line stays as it is."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from dotenv import dotenv_values, set_key
 
@@ -16,11 +18,20 @@ def read_env(path: Path) -> dict[str, str]:
 
 
 def write_env(path: Path, settings: Mapping[str, str]) -> None:
-    """Write these settings, readable by the file's owner alone. Raises `Misconfigured` if that cannot be."""
+    """Write these settings, all or none, readable by the file's owner alone.
+
+    Raises `Misconfigured` if that cannot be.
+    """
+    there = path.resolve()  # a link stays one
     try:
-        path.touch(mode=0o600)
-        path.chmod(0o600)  # before anything secret is in it
-        for name, value in settings.items():
-            set_key(path, name, value, quote_mode="auto", follow_symlinks=True)
+        with TemporaryDirectory(dir=there.parent, prefix=".env-") as folder:
+            whole = Path(folder) / there.name
+            if there.exists():
+                shutil.copyfile(there, whole)
+            whole.touch()
+            whole.chmod(0o600)
+            for name, value in settings.items():
+                set_key(whole, name, value, quote_mode="auto")
+            whole.replace(there)
     except OSError as error:
         raise Misconfigured(f"{path} cannot be written ({error.strerror}).") from None

@@ -125,7 +125,7 @@ def _init(asks: Asks, given: Mapping[str, str | None], *, yes: bool) -> None:
 def _bot(asks: Asks, answers: Answers) -> Bot | None:
     """The bot, as Discord knows it; None without a token, and where Discord cannot be asked."""
     found: list[Bot] = []
-    api = load(DiscordSettings).discord_api  # what is wrong there must not look like a wrong token
+    api = load(DiscordSettings).discord_api_base  # what is wrong there must not look like a wrong token
 
     def check(token: str) -> str:
         if not token:

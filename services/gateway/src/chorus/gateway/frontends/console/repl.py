@@ -39,7 +39,7 @@ def here(chorus: Chorus, trust: Trust, session: Session, files: LocalFiles) -> C
     """A command of whoever sits at this machine."""
     return Context(
         chorus=chorus,
-        guild=LOCAL,
+        guild=session.guild or LOCAL,
         user=LOCAL,
         session=session,
         forget_conversations=session.forget,

@@ -6,7 +6,7 @@ must not show people what is hidden from them.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -16,6 +16,7 @@ import discord
 from chorus.common.errors import NotFound, NotPermitted, Unavailable, in_short
 from chorus.gateway.commands.history import Attached, Author, Channel, Said
 from chorus.gateway.frontends.discord.messages import PEOPLE_WRITE
+from chorus.gateway.frontends.discord.people import may_read
 
 PAGE = 100  # messages; Discord gives no more at once
 
@@ -42,20 +43,30 @@ Parent = discord.TextChannel | discord.ForumChannel
 class GuildHistory:
     """`history.History` of one server, as far as `asker` may read it."""
 
-    def __init__(self, client: discord.Client, asker: discord.Member) -> None:
+    def __init__(
+        self,
+        client: discord.Client,
+        asker: discord.Member,
+        *,
+        me: discord.Member | None = None,
+        channels: Sequence[discord.abc.GuildChannel] | None = None,
+    ) -> None:
+        """`me` and `channels` are what discord.py knows by itself of a server that it hears of."""
         self._client = client
         self._guild = asker.guild
         self._asker = asker
+        self._me = me or asker.guild.me
+        self._channels = asker.guild.channels if channels is None else channels
 
     async def channels(self) -> list[Channel]:
         """All channels in the order in which Discord shows them, each one's threads after it."""
-        with _told():
+        with told():
             await self._refuse_silence()
             active: defaultdict[int, list[discord.Thread]] = defaultdict(list)
             for thread in await self._guild.active_threads():
                 active[thread.parent_id].append(thread)
         found: list[Channel] = []
-        for channel in sorted(self._guild.channels, key=lambda c: (c.position, c.id)):
+        for channel in sorted(self._channels, key=lambda c: (c.position, c.id)):
             if channel.type not in KINDS:
                 continue
             listed = self._listed(channel)
@@ -81,18 +92,16 @@ class GuildHistory:
         )
 
     def _closed_to(self, channel: discord.abc.GuildChannel) -> Literal["bot", "asker"] | None:
-        if not _may_read(channel, self._asker):
+        if not may_read(channel, self._asker):
             return "asker"
-        return None if channel.name != HIDDEN and _may_read(channel, self._guild.me) else "bot"
+        return None if channel.name != HIDDEN and may_read(channel, self._me) else "bot"
 
     async def _threads(self, parent: Parent, active: list[discord.Thread]) -> list[Channel]:
         """A channel's threads; private ones where both of us may manage them, as Discord asks for."""
-        private = all(
-            parent.permissions_for(member).manage_threads for member in (self._asker, self._guild.me)
-        )
+        private = all(parent.permissions_for(member).manage_threads for member in (self._asker, self._me))
         threads = {thread.id: thread for thread in active if private or not thread.is_private()}
         try:
-            with _told():
+            with told():
                 async for thread in parent.archived_threads(limit=None):
                     threads[thread.id] = thread
                 if private and isinstance(parent, discord.TextChannel) and not parent.is_news():
@@ -106,7 +115,7 @@ class GuildHistory:
         """Pages of what was said there after a message, oldest first."""
         place = self._client.get_partial_messageable(channel, guild_id=self._guild.id)
         page: list[Said] = []
-        with _told():
+        with told():
             async for message in place.history(limit=None, after=discord.Object(after), oldest_first=True):
                 page.append(_said(message))
                 if len(page) == PAGE:
@@ -114,12 +123,6 @@ class GuildHistory:
                     page = []
         if page:
             yield page
-
-
-def _may_read(channel: discord.abc.GuildChannel, member: discord.Member) -> bool:
-    may = channel.permissions_for(member)
-    voice = isinstance(channel, discord.VoiceChannel | discord.StageChannel)
-    return may.read_messages and may.read_message_history and (may.connect or not voice)
 
 
 def _thread(thread: discord.Thread, parent: Parent) -> Channel:
@@ -148,7 +151,7 @@ def _said(message: discord.Message) -> Said:
 
 
 @contextmanager
-def _told() -> Generator[None]:
+def told() -> Generator[None]:
     """What Discord refuses, in our words."""
     try:
         yield
