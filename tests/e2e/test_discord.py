@@ -67,6 +67,8 @@ async def test_a_server_trains_and_is_answered(chorus: RunningChorus, tmp_path: 
             await discord.say(channel, member, "!train", files=[file])
             await discord.until(lambda: latest(discord, channel, "[not_permitted]"))
 
+            await discord.say(channel, admin, "!use base")
+            await discord.answered(channel, "The base model answers now.", ANSWER_WITHIN)
             await discord.say(channel, admin, "!train", files=[file])
             trained = await discord.until(
                 lambda: latest(discord, channel, "✓ main@1 is trained"), ANSWER_WITHIN
@@ -77,11 +79,12 @@ async def test_a_server_trains_and_is_answered(chorus: RunningChorus, tmp_path: 
             replies = await discord.until(lambda: latest(discord, channel, "**Replies**"), ANSWER_WITHIN)
             assert all(question in replies.content for question in PAIRS)
 
-            await discord.say(channel, admin, "!use main@1")
-            await discord.answered(channel, "main@1 answers now.", ANSWER_WITHIN)
+            await discord.press(trained, "Use it", admin)
+            await discord.until(lambda: not trained.components, ANSWER_WITHIN)
             for question, answer in PAIRS.items():
                 message = await ask(discord, channel, member, question, answer)
                 assert message.reply_to is not None
+                assert message.versions[0][1] in answer, "it was streamed"
             assert discord.rest.limits.refused == 0
 
             process.terminate()

@@ -14,7 +14,7 @@ from chorus.common.contracts.storage import FILES
 from chorus.common.contracts.topology import CONSENT, DATASETS
 from chorus.common.errors import InvalidInput, NotFound, NotPermitted, TooLarge
 from chorus.gateway.commands.ports import NewDataset
-from chorus.trainer.datasets.building import Builder, Limits, Plan, unheard
+from chorus.trainer.datasets.building import Builder, Limits, Plan, curators, unheard
 from chorus.trainer.datasets.consent import Ledger
 from chorus.trainer.datasets.library import Library
 from tests.support.chats import chat
@@ -133,11 +133,12 @@ async def test_data_that_exhausts_memory_ends_its_process_alone(
     rows = "".join(f'"{n}","n{n}","2026-01-05T10:00:00Z","words {n}","",""\n' for n in range(500_000))
     data = f"AuthorID,Author,Date,Content,Attachments,Reactions\n{rows}".encode()
     file = await servers.store().put_by_hash(FILES, gateway.guild, data)
-    async with servers.connected("trainer") as connection:
+    async with servers.connected("trainer") as connection, curators() as curation:
         library = Library(await open_bucket(connection, DATASETS, DatasetRecord), servers.store())
         ledger = Ledger(await open_bucket(connection, CONSENT, ConsentRecord))
         limits = Limits(memory=160 * 1024**2, seconds=60)
-        builder = Builder(library, ledger, servers.store(), base="starter", folder=tmp_path, limits=limits)
+        parts = (library, ledger, servers.store(), curation)
+        builder = Builder(*parts, base="starter", folder=tmp_path, limits=limits)
         plan = Plan(
             guild=gateway.guild,
             name="huge",
@@ -150,9 +151,7 @@ async def test_data_that_exhausts_memory_ends_its_process_alone(
         with pytest.raises(TooLarge) as error:
             await builder.build(plan, unheard)
         assert error.value.code == "too_much_data"
-        hurried = Builder(
-            library, ledger, servers.store(), base="starter", folder=tmp_path, limits=Limits(2**31, 0.1)
-        )
+        hurried = Builder(*parts, base="starter", folder=tmp_path, limits=Limits(2**31, 0.1))
         with pytest.raises(TooLarge) as late:
             await hurried.build(plan, unheard)
         assert late.value.code == "build_too_long"

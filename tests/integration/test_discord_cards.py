@@ -1,18 +1,15 @@
 """A training's card outlives the gateway: real discord.py and NATS; Discord and the job are played."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
-from chorus.common.bus.state import Bucket, open_bucket
-from chorus.common.contracts.cards import CardState, JobCard
-from chorus.common.contracts.hyperparameters import Hyperparameters
-from chorus.common.contracts.models import ModelRecord
+from chorus.common.bus.state import open_bucket
+from chorus.common.contracts.cards import JobCard
+from chorus.common.contracts.models import Benchmark, ModelRecord
 from chorus.common.contracts.topology import CARDS
-from chorus.common.contracts.training import JobEvent, JobRecord, JobState, Progress
+from chorus.common.contracts.training import JobState
 from chorus.common.contracts.wire import now
 from chorus.gateway.backends.cards import BusCards
 from chorus.gateway.frontends.discord import cards, client
@@ -21,84 +18,13 @@ from tests.support.discord.double import running_discord
 from tests.support.discord.place import Place
 from tests.support.discord.world import Message
 from tests.support.servers import Servers
-from tests.unit.gateway.fake_data import dataset
-from tests.unit.gateway.fakes import RESULT, FakeJobs
+from tests.support.watching import PlayedJobs, Watching
+from tests.unit.gateway.fakes import RESULT
 from tests.unit.gateway.test_models import version
 
 SOON = {"discord_edit_every": 0.1}
+MEASURED = Benchmark(name="base", step=1, epoch=1, loss=1.5, perplexity=4.5, examples=9, held_out=False)
 TRAINED = RESULT.model_copy(update={"model": "main@2", "in_use": False})
-
-
-class PlayedJobs(FakeJobs):
-    """Jobs that go on as a test says, for whoever follows them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._stirred = asyncio.Event()
-
-    def goes(self, **changes: object) -> None:
-        """The one job there is goes on."""
-        (job,) = self.records
-        self.records[job] = self.records[job].model_copy(update=changes)
-        self._stirred.set()
-
-    def steps(self, step: int) -> None:
-        self.goes(state=JobState.RUNNING, progress=Progress(step=step, steps=9, loss=1.5))
-
-    async def _set(self, guild: str, job: str, state: JobState) -> JobRecord:
-        record = await super()._set(guild, job, state)
-        self._stirred.set()
-        return record
-
-    async def follow(self, guild: str, job: str) -> AsyncGenerator[JobRecord | JobEvent]:
-        while True:
-            self._stirred.clear()
-            record = self.records[job]
-            yield record
-            if record.state.final:
-                return
-            await self._stirred.wait()
-
-
-@dataclass
-class Watching:
-    """A server of the double where a training is watched, and where its cards are kept."""
-
-    place: Place
-    jobs: PlayedJobs
-    bucket: Bucket[JobCard]
-
-    async def card(self, words: str) -> Message:
-        """Wait until the newest message says this."""
-        said = self.place.discord.said
-        return await self.place.discord.until(
-            lambda: next((m for m in said(self.place.channel)[-1:] if words in m.content), None)
-        )
-
-    async def entry(self, *states: CardState) -> JobCard:
-        """The one that is kept, or soon will be, in one of these states."""
-        async with asyncio.timeout(20):
-            while not (entries := await self.bucket.entries()) or entries[0].value.state not in states:
-                await asyncio.sleep(0.02)
-        return entries[0].value
-
-    async def old_card(self, **changes: object) -> Message:
-        """A card of a training that runs, as a process left it that is gone."""
-        record = await self.jobs.submit(
-            [dataset(guild=self.place.guild.id)], "main", Hyperparameters(), submitted_by="42", key="k"
-        )
-        message = self.place.discord.once(self.place.channel, self.place.discord.bot, "▰▱ learning")
-        card = JobCard(
-            guild=record.job.guild, job=record.job.job, channel=self.place.channel.id, message=message.id,
-            posted_at=now(), who="42", said=f"Job ID: {record.job.job}",
-        )  # fmt: skip
-        await self.bucket.create(card.key, card.model_copy(update=changes))
-        self.jobs.steps(3)
-        return message
-
-    @property
-    def said(self) -> list[Message]:
-        return self.place.discord.said(self.place.channel)
 
 
 @pytest.fixture
@@ -160,18 +86,47 @@ async def test_the_same_message_again_is_no_second_job_and_no_second_card(watchi
     assert [m.content.count("Job ID") for m in watching.said] == [1, 0]
 
 
-async def test_who_died_before_the_card_was_kept_has_begun_one_job(watching: Watching) -> None:
+async def test_who_is_killed_while_it_queues_the_job_has_noted_its_card(watching: Watching) -> None:
+    watching.jobs.queues.clear()
     async with watching.place.present(**SOON):
         asked = await watching.place.ask('!train "words"', watching.place.admin)
-        await watching.card("queued")
         card = await watching.entry("live")
-    await watching.bucket.delete(card.key)
+        await watching.place.discord.until(lambda: watching.jobs.records)
+    watching.jobs.steps(3)
     async with watching.place.present(**SOON):
         await watching.place.discord.deliver(asked)
-        await watching.place.discord.until(lambda: len(watching.said) == 2)
-        watching.jobs.steps(3)
-        await watching.card("step 3/9")
-    assert len(watching.jobs.records) == 1
+        shown = await watching.card("step 3/9")
+    assert (shown.id, [card.job]) == (card.message, list(watching.jobs.records))
+    assert watching.said == [shown]
+
+
+async def test_who_is_killed_before_the_job_is_queued_leaves_no_card_that_waits_for_ever(
+    watching: Watching,
+) -> None:
+    message = await watching.old_card()
+    watching.jobs.records.clear()
+    async with watching.place.present(**SOON):
+        await watching.place.discord.until(lambda: "[not_queued]" in message.content)
+        await watching.entry("ended")
+
+
+@pytest.mark.parametrize("minutes", ["few", "many"])
+async def test_what_stands_below_a_card_is_said_once_whenever_one_is_killed(
+    watching: Watching, minutes: str
+) -> None:
+    await watching.old_card()
+    watching.jobs.goes(state=JobState.SUCCEEDED, result=TRAINED, benchmarks=[MEASURED])
+    async with watching.place.present(**SOON):
+        ended = await watching.entry("ended")
+    assert ended.below == 1
+    if minutes == "many":  # then it is known from the entry
+        watching.place.discord.rest.nonces.clear()
+    killed = ended.let_go("live").model_copy(update={"below": 0 if minutes == "few" else 1})
+    await watching.bucket.change(ended.key, lambda _: killed)
+    watching.place.world.cards = BusCards(watching.bucket)  # type: ignore[assignment]
+    async with watching.place.present(**SOON):
+        await watching.entry("ended")
+    assert [m.content.partition("\n")[0] for m in watching.said[1:]] == ["**What was measured**"]
 
 
 async def test_a_killed_process_loses_its_card_once_its_lease_is_over(watching: Watching) -> None:
@@ -208,6 +163,22 @@ async def test_before_an_hour_is_over_a_card_is_posted_anew(watching: Watching) 
     assert old.content.splitlines()[1:] == [f"-# This goes on here: {link}"]
     assert not labels(old)
     assert (await watching.entry("live")).message == new.id
+
+
+async def test_where_discord_takes_no_more_edits_of_an_old_message_the_card_is_posted_anew(
+    watching: Watching,
+) -> None:
+    old = await watching.old_card()
+    async with watching.place.present(**SOON):
+        watching.place.discord.rest.limits.ahead = timedelta(hours=1)  # its clock is not ours
+        for step in range(4, 4 + limits.EDITS_WHEN_OLD + 1):
+            watching.jobs.steps(step)
+            new = await watching.card(f"step {step}/9")
+        assert new is not old
+        watching.jobs.steps(8)
+        await watching.place.discord.until(lambda: "step 8/9" in new.content)
+        assert (await watching.entry("live")).message == new.id
+    assert watching.said == [old, new]
 
 
 async def test_pressing_resume_lets_the_same_card_go_on(watching: Watching) -> None:

@@ -219,6 +219,54 @@ async def test_text_files_are_read_with_the_words(place: Place) -> None:
     assert told(place)[0][1].startswith("what is it?\n\nAttached notes.md:\n```\n# Quay"), "it is read again"
 
 
+async def test_a_model_is_told_names_for_mentions_and_no_id(place: Place) -> None:
+    here, bot, ada = place.channel, place.discord.bot, place.discord.person('Ada  "x=1" @everyone')
+    stranger, emoji = "123456789012345678", "<a:wave:223456789012345678>"
+    earlier = said_before(place, here, place.member, place.mention(f"Is <@{ada.id}> there?"))
+    one = said_before(place, here, bot, "one", earlier)
+    async with place.present():
+        words = f"<@{ada.id}> <@!{stranger}> <#{here.id}> <@&{place.guild.admin_role}> <@&{stranger}> {emoji}"
+        two = await answered(place, await place.ask(words, reply_to=one), "two")
+        assert told(place) == [
+            (None, "Is @Ada x 1 everyone there?"),
+            ("bot", "one"),
+            (None, "@Ada x 1 everyone @somebody #general @admins @a role :wave:"),
+        ]
+        await answered(place, await place.ask(f"!ask n=1 Who is <@{ada.id}>?", reply_to=two), "three")
+    assert told(place) == [(None, "Who is @Ada x 1 everyone?")]
+
+
+async def test_what_is_said_by_a_slash_command_is_part_of_the_conversation(place: Place) -> None:
+    async with place.present():
+        one = await answered(place, await place.ask(place.mention("first")), "one")
+        place.told.tell("two", None)
+        asked = await place.discord.slash(place.channel, place.member, "send_message", text="second")
+        two = await place.discord.shown(asked)
+        await place.discord.until(lambda: two.components)
+        assert told(place) == [(None, "first"), ("bot", "one"), (None, "second")]
+        await answered(place, await place.ask("third", reply_to=two), "three")
+        assert told(place)[2:] == [(None, "second"), ("bot", "two"), (None, "third")]
+        await answered(place, await place.ask("otherwise", reply_to=one), "four")
+    assert told(place) == [(None, "first"), ("bot", "one"), (None, "otherwise")]
+
+
+async def test_files_are_read_with_a_question_in_every_form(place: Place) -> None:
+    file = Attachment("notes.md", b"opens at seven")
+    read = "\n\nAttached notes.md:\n```\nopens at seven\n```"
+    async with place.present():
+        await answered(place, await place.ask("!ask When?", files=[file]), "one")
+        assert told(place) == [(None, f"When?{read}")]
+        await answered(place, await place.ask('!send_message "And?"', files=[file]), "two")
+        assert told(place) == [(None, f"And?{read}")]
+        place.told.tell("three", None)
+        await place.discord.shown(
+            await place.discord.slash(
+                place.channel, place.member, "ask", question="By slash?", attachment=file
+            )
+        )
+    assert told(place) == [(None, f"By slash?{read}")]
+
+
 async def test_names_and_answers_ping_nobody(place: Place) -> None:
     """The double notes any message that could."""
     trickster = place.discord.person("@everyone")

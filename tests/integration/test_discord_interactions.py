@@ -26,6 +26,18 @@ def answer_with(patch: pytest.MonkeyPatch, run: Callable[..., Awaitable[Reply]])
     patch.setattr(talk, "run", run)
 
 
+def noted(patch: pytest.MonkeyPatch) -> list[str]:
+    """Have every line answered with `Noted.`; gives the lines."""
+    heard: list[str] = []
+
+    async def note(_: object, line: str) -> Text:
+        heard.append(line)
+        return Text("Noted.")
+
+    answer_with(patch, note)
+    return heard
+
+
 def labels(message: Message) -> list[str]:
     return [button["label"] for row in message.components for button in row["components"]]
 
@@ -166,11 +178,11 @@ async def test_a_button_may_ask_for_words_first_also_across_a_restart(
     heard: list[str] = []
     button = Button("Correct", f"!correct {THIS}", form=Form("Correct it", "Better words", THIS))
 
-    async def noted(_: object, line: str) -> Text:
+    async def thank(_: object, line: str) -> Text:
         heard.append(line)
         return Text("Thanks.", () if "correct" in line else (button,))
 
-    answer_with(monkeypatch, noted)
+    answer_with(monkeypatch, thank)
     async with place.present():
         await place.ask("!jobs")
         message = await place.discord.answered(place.channel, "Thanks.")
@@ -187,13 +199,7 @@ async def test_a_button_may_ask_for_words_first_also_across_a_restart(
 async def test_a_reply_is_corrected_by_its_menu_and_nobody_elses_is(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[str] = []
-
-    async def noted(_: object, line: str) -> Text:
-        heard.append(line)
-        return Text("Noted.")
-
-    answer_with(monkeypatch, noted)
+    heard = noted(monkeypatch)
     async with place.present():
         theirs = await place.ask("!jobs")
         ours = await place.discord.answered(place.channel, "Noted.")
@@ -240,13 +246,7 @@ async def test_a_command_that_we_know_no_more_is_told_so(place: Place) -> None:
 async def test_thumbs_below_our_messages_are_feedback_and_below_others_nothing(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard: list[str] = []
-
-    async def noted(_: object, line: str) -> Text:
-        heard.append(line)
-        return Text("Noted.")
-
-    answer_with(monkeypatch, noted)
+    heard = noted(monkeypatch)
     async with place.present():
         theirs = await place.ask("!jobs")
         ours = await place.discord.answered(place.channel, "Noted.")

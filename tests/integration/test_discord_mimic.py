@@ -4,11 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.training import JobState
 from chorus.gateway.frontends.discord import client
+from tests.support.discord.place import Place
 from tests.support.mining import PERMITTED, Mining, a_mining
 from tests.support.servers import Servers
 from tests.unit.gateway.fakes import RESULT
+from tests.unit.gateway.test_models import version
 
 
 @pytest.fixture
@@ -18,7 +21,7 @@ async def mining(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         yield mining
 
 
-async def test_who_opted_in_is_read_and_becomes_a_model_that_is_offered(mining: Mining) -> None:
+async def test_who_opted_in_is_read_and_becomes_a_model_that_answers_as_ai(mining: Mining) -> None:
     place, name = mining.place, f"mimic-{mining.ada.id}"
     mining.said(place.channel, mining.ada, "ada says this")
     mining.said(place.channel, mining.bob, "bob has not opted in")
@@ -31,13 +34,29 @@ async def test_who_opted_in_is_read_and_becomes_a_model_that_is_offered(mining: 
         assert not mining.history.asked
         await place.ask(f"!mimic <@{mining.ada.id}>", place.admin)
         card = await mining.until(f"✓ {name}@1 is trained")
+        offered = [button["label"] for row in card.components for button in row["components"]]
+        publish(place, name)
+        await place.discord.press(card, "Use it", place.admin)
+        await place.discord.until(lambda: place.world.models.chosen == name)
+        await place.ask(place.mention("Who are you?"))
+        place.told.tell("I am")
+        answer = await place.discord.answered(place.channel, "-# AI\nI am")
+        place.told.tell(" Ada.", None)
+        await place.discord.until(lambda: answer.content == "-# AI\nI am Ada.\n-# starter")
+    assert offered == ["Use it", "Keep the old one"]
     (asked,) = mining.imports
     assert (asked.name, asked.options.target) == (name, mining.ada.id)
     said = [message["content"] for export in await mining.exports() for message in export["messages"]]
     assert said == ["ada says this"]
-    assert [button["label"] for row in card.components for button in row["components"]] == [
-        "Use it", "Keep the old one",
-    ]  # fmt: skip
+
+
+def publish(place: Place, name: str) -> None:
+    """What the trainer makes of the one job: a version that says of itself what its data did."""
+    (record,) = place.world.jobs.records.values()
+    made = version(1, imitates=any(learned.imitates for learned in record.job.data))
+    place.world.models.records = [
+        ModelRecord(guild=place.guild.id, name=name, versions=[made], aliases={"prod": 1})
+    ]
 
 
 @pytest.mark.parametrize("mode", ["off", "submitted"])

@@ -38,11 +38,13 @@ from chorus.trainer.datasets.checkpoints import Checkpoints
 from chorus.trainer.datasets.stale import Models
 from chorus.trainer.training import publish
 from chorus.trainer.training.lineage import Lineage
+from chorus.trainer.training.materials import Materials
 from tests.support.servers import Servers
 from tests.unit.gateway.fake_data import dataset
 from tests.unit.gateway.fakes import World, told
 from tests.unit.trainer.made import a_job, made
 
+OF_ADA = Materials("starter", [], None, ["42"])
 SAME = Parity(verdict="same", reason="it answers 2 fixed questions as in training")
 DIFFERS = Parity(verdict="differs", reason="it answers 1 of 2 fixed questions otherwise than in training")
 
@@ -73,7 +75,7 @@ class Shop:
             files = ["config.json", "model.safetensors"]
         for name in (*files, LOSSES, SAMPLES, MODEL_CARD):
             (self.folder / name).write_text(f"{name} of {job} {facts}")
-        manifest = publish.manifest_of(self.job(job), made(**facts), self.folder, ["42"], self.folder)
+        manifest = publish.manifest_of(self.job(job), made(**facts), self.folder, OF_ADA, self.folder)
         return manifest, await publish.upload(self.store, manifest, self.folder, self.folder)
 
     async def published(
@@ -142,6 +144,16 @@ async def test_a_job_has_one_version_however_often_it_is_published(shop: Shop) -
     record = await shop.record()
     assert [version.parity for version in record.versions] == [SAME], "the first verdict stands"
     assert (record.aliases, await shop.voice()) == ({"latest": 1, "prod": 1}, "main")
+
+
+async def test_that_it_imitates_somebody_is_known_of_a_version_and_of_no_other(shop: Shop) -> None:
+    await shop.published()
+    manifest, ref = await shop.stored("bbbbbbbbbb")
+    imitates = manifest.model_copy(update={"imitates": True})
+    await publish.announce(shop.records, imitates, Committed(manifest=ref, steps=9, seconds=1, promote=False))
+    asked = ("main", "main@1", "main@2", "main@latest", "other")
+    known = [await shop.models.imitates(shop.guild, model) for model in asked]
+    assert known == [False, False, True, True, False]
 
 
 async def test_a_choice_that_was_made_meanwhile_stays(shop: Shop) -> None:

@@ -128,7 +128,7 @@ class Mining:
         dataset = Dataset(
             guild=question.guild, name=question.name, version=len(self.imports), examples=OBJECT,
             records=OBJECT, people=OBJECT, card=card, sources=question.files, basis=question.basis,
-            contributor=question.contributor, created_at=now(),
+            contributor=question.contributor, created_at=now(), options=question.options,
         )  # fmt: skip
         await replies.send(Imported(dataset=dataset))
 

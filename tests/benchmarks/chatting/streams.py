@@ -6,17 +6,11 @@ has ended, which no real engine tells.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from prometheus_client import CollectorRegistry
-
-from chorus.common.bus.discovery import Identity
-from chorus.common.bus.responder import Responder
-from chorus.common.telemetry.metrics import RequestMetrics
 from chorus.inference.generation.ports import Piece, Work
 from tests.benchmarks.chatting.process import a_gateway
 from tests.benchmarks.figures import Report
@@ -52,7 +46,9 @@ TEXT = "".join(WORDS[number % len(WORDS)] for number in range(TOKENS)).strip()
 
 async def measure(servers: Servers, folder: Path, report: Report) -> int:
     """Edits' gaps and the lag of the last one; returns how many answers failed, or were refused."""
-    async with running_discord() as discord, writing(servers) as writer:
+    answering, writer = Answering(at_once=CHANNELS * IN_EACH * 2, guild_waiting=64), Writer()
+    answering.voices.engine = writer
+    async with running_discord() as discord, answering.on(servers):
         places = [discord.guild(f"harbour {number}") for number in range(CHANNELS)]
         async with a_gateway(servers, folder, discord):
             asked: dict[str, Message] = {}
@@ -73,25 +69,6 @@ async def measure(servers: Servers, folder: Path, report: Report) -> int:
     told = f"{max(lags):.2f} s at most (1.5), median {median(lags):.2f} s, {len(answers)} answers at once"
     report.add("lag_after_end_s", max(lags), told)
     return missing + discord.rest.limits.refused
-
-
-@asynccontextmanager
-async def writing(servers: Servers) -> AsyncIterator[Writer]:
-    """Inference on the bus, with the writer for its engine."""
-    answering, writer = Answering(at_once=CHANNELS * IN_EACH * 2, guild_waiting=64), Writer()
-    answering.voices.engine = writer
-    async with servers.connected("inference") as connection:
-        responder = Responder(
-            connection,
-            Identity("inference", "writer", "0.1.0", "writes at a pace"),
-            RequestMetrics(CollectorRegistry()),
-            slots=1000,
-            backlog=1000,
-            grace=1.0,
-        )
-        answering.handlers.register(responder, "starter", default=True)
-        async with responder:
-            yield writer
 
 
 async def whole_ones(discord: Discord, asked: dict[str, Message]) -> dict[str, Message]:

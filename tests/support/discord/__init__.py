@@ -7,6 +7,7 @@ rest          the HTTP routes
 interactions  slash commands, presses, forms, menus: what people do, and how it is answered
 strict        what Discord would not take of what is pressed, filled in or listed
 history       those that read back: messages, threads
+voice         voice channels: who is there, and the bot's connections, WebSocket and UDP
 answers       JSON, refusals, "come again"
 double        all of it on one port, and what people do there
 place         our front-end in a server of it, with Chorus behind it played

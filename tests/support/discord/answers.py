@@ -18,7 +18,13 @@ def refusal(status: int, code: int, message: str) -> web.Response:
     return answer({"message": message, "code": code}, status)
 
 
-def come_again(wait: float, left: dict[str, str]) -> web.Response:
-    """Who asks too often is told when to come again."""
-    body = {"message": "You are being rate limited.", "retry_after": wait, "global": False}
-    return answer(body, 429, **left)
+def come_again(
+    wait: float, left: dict[str, str], *, everywhere: bool = False, code: int | None = None
+) -> web.Response:
+    """Who asks too often is told when to come again; `everywhere` if that goes for whatever it asks."""
+    body: dict[str, object] = {
+        "message": "You are being rate limited.", "retry_after": wait, "global": everywhere,
+    }  # fmt: skip
+    if code is not None:
+        body["code"] = code
+    return answer(body, 429, **left, **({"X-RateLimit-Global": "true"} if everywhere else {}))

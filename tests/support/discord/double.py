@@ -13,6 +13,7 @@ from tests.support.discord.gateway import Gateway
 from tests.support.discord.interactions import COMMAND, FORM, PRESS, Interaction
 from tests.support.discord.rest import Rest
 from tests.support.discord.strict import BUTTON, LABEL, MESSAGE_MENU, SLASH
+from tests.support.discord.voice import Voice
 from tests.support.discord.world import (
     PUBLIC_THREAD,
     TEXT,
@@ -41,14 +42,15 @@ class Discord:
         self._stirred = asyncio.Event()
         self.gateway = Gateway(self.token, self.bot, self.guilds, self.wrong)
         self.rest = Rest(self.token, self.bot, self.guilds, self.gateway, self.wrong, self._stirred.set)
+        self.voice = Voice(self.bot, self.gateway, self.wrong, self._stirred.set)
         self.base = self.cache = ""
 
     def settings(self) -> dict[str, str]:
         """What a gateway needs to come here, by its settings' names."""
         return {
             "discord_token": self.token,
-            "discord_api": f"{self.base}/api/v10",
-            "discord_gateway": self.gateway.url,
+            "discord_api_base": f"{self.base}/api/v10",
+            "discord_gateway_url": self.gateway.url,
             "discord_cdn": self.base,
             "cache": self.cache,
         }
@@ -133,7 +135,7 @@ class Discord:
         channel.latest = message.id
         return message
 
-    async def slash(self, channel: Channel, user: User, name: str, **options: object) -> Interaction:
+    async def slash(self, channel: Channel, user: User, name: str, /, **options: object) -> Interaction:
         """Somebody sends a slash command. Files are options like others."""
         acts = self.rest.interactions
         command = acts.command(name, SLASH)
@@ -181,6 +183,16 @@ class Discord:
             event |= {"guild_id": guild.id, "member": {"user": user.payload, **guild.member(user)}}
         await self.gateway.tell("MESSAGE_REACTION_ADD", event)
 
+    async def take_back(self, message: Message, user: User, emoji: str) -> None:
+        """Somebody takes a reaction back. Discord does not say whose message it was below."""
+        event: Payload = {
+            "user_id": user.id, "channel_id": message.channel.id, "message_id": message.id,
+            "emoji": {"id": None, "name": emoji}, "burst": False, "type": 0,
+        }  # fmt: skip
+        if guild := message.channel.guild:
+            event |= {"guild_id": guild.id}
+        await self.gateway.tell("MESSAGE_REACTION_REMOVE", event)
+
     def delete(self, message: Message) -> None:
         """A message is gone; the bot's next edit of it will find that out."""
         message.deleted = True
@@ -221,7 +233,8 @@ async def running_discord() -> AsyncIterator[Discord]:
     folder = TemporaryDirectory()
     discord.cache = folder.name
     app = web.Application(middlewares=[discord.rest.guard], client_max_size=64 * 1024 * 1024)
-    app.add_routes([web.get("/gateway/", discord.gateway.serve), *discord.rest.routes()])
+    sockets = [web.get("/gateway/", discord.gateway.serve), web.get("/voice/", discord.voice.serve)]
+    app.add_routes([*sockets, *discord.rest.routes()])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -229,6 +242,7 @@ async def running_discord() -> AsyncIterator[Discord]:
     port = runner.addresses[0][1]
     discord.base = discord.rest.cdn = f"http://127.0.0.1:{port}"
     discord.gateway.url = f"ws://127.0.0.1:{port}/gateway/"
+    discord.voice.endpoint = f"127.0.0.1:{port}/voice"
     try:
         yield discord
     finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,8 @@ from aiohttp import WSMsgType, web
 
 from tests.support.discord.world import Guild, Payload, User, snowflake
 
-DISPATCH, HEARTBEAT, IDENTIFY, RESUME, INVALID, HELLO, ACK = 0, 1, 2, 6, 9, 10, 11
-MESSAGE_CONTENT = 1 << 15
+DISPATCH, HEARTBEAT, IDENTIFY, VOICE_STATE, RESUME, INVALID, HELLO, ACK = 0, 1, 2, 4, 6, 9, 10, 11
+MESSAGE_CONTENT, VOICE_STATES = 1 << 15, 1 << 7
 REACTIONS = {True: 1 << 10, False: 1 << 13}  # in servers, in direct messages
 UNKNOWN_TOKEN, INVALID_SHARD, DISALLOWED_INTENTS, BROKEN = 4004, 4010, 4014, 4000
 HEARTBEAT_EVERY = 500  # milliseconds
@@ -47,6 +48,8 @@ class Gateway:
         """Whether the bot's page has the intent switched on that lets it read messages."""
         self.away = False
         """Whether nobody answers."""
+        self.on_voice_state: Callable[[Guild, Payload], Awaitable[None]]
+        """What becomes of a bot that wants to be in a voice channel, or in none."""
         self.identify_every = 0.0
         """Seconds that a lane of shards is closed after one has identified there: at Discord five."""
         self.shards = self.max_concurrency = 1
@@ -81,6 +84,9 @@ class Gateway:
             await self._identify(socket, data)
         elif code == RESUME:
             await self._resume(socket, data)
+        elif code == VOICE_STATE:
+            guild = next(guild for guild in self._guilds if guild.id == str(data["guild_id"]))
+            await self.on_voice_state(guild, data)
         else:
             self._wrong.append(f"gateway: opcode {code} is not known: {data}")
 
@@ -140,7 +146,9 @@ class Gateway:
             await self._tell_one(session, what, data)
 
     async def _tell_one(self, session: Session, what: str, data: Payload) -> None:
-        if what == "MESSAGE_REACTION_ADD" and not session.intents & REACTIONS["guild_id" in data]:
+        if what.startswith("MESSAGE_REACTION_") and not session.intents & REACTIONS["guild_id" in data]:
+            return
+        if what == "VOICE_STATE_UPDATE" and not session.intents & VOICE_STATES:
             return
         seen = data if self._may_read(session, data) else {**data, "content": "", "attachments": []}
         frame = {"op": DISPATCH, "t": what, "s": len(session.frames) + 1, "d": seen}

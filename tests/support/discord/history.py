@@ -66,9 +66,25 @@ class History:
         return [
             web.get(f"{api}/channels/{{channel}}/messages", self._read),
             web.get(f"{api}/channels/{{channel}}/messages/{{message}}", self._one),
+            web.get(f"{api}/guilds/{{guild}}", self._guild),
+            web.get(f"{api}/guilds/{{guild}}/channels", self._all_channels),
             web.get(f"{api}/guilds/{{guild}}/threads/active", self._active),
             web.get(f"{api}/channels/{{channel}}/threads/archived/{{kind:public|private}}", self._archived),
         ]
+
+    async def _guild(self, request: web.Request) -> web.Response:
+        """Over HTTP, nothing is told of who and what is in it."""
+        if (guild := self._of(request)) is None:
+            return refusal(404, 10004, "Unknown Guild")
+        there = ("threads", "voice_states", "channels", "members", "presences", "stage_instances")
+        return answer({name: told for name, told in guild.payload.items() if name not in there})
+
+    async def _all_channels(self, request: web.Request) -> web.Response:
+        guild = self._of(request)
+        return answer([channel.payload for channel in guild.channels] if guild else [])
+
+    def _of(self, request: web.Request) -> Guild | None:
+        return next((guild for guild in self._guilds if guild.id == request.match_info["guild"]), None)
 
     async def _one(self, request: web.Request) -> web.Response:
         channel = self._channels[request.match_info["channel"]]

@@ -201,6 +201,8 @@ class Interactions:
         return answer(message.payload(self._rest.cdn, self._rest.people))
 
     async def _edit(self, request: web.Request) -> web.Response:
+        if self._find(request) is None:
+            return refusal(401, 50027, "Invalid Webhook Token")
         message = self._message(request)
         return await self._rest.change(request, message, f"follow-up {request.match_info['token']}")
 

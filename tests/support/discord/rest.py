@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime
 from http import HTTPStatus
 
 from aiohttp import web
@@ -12,14 +13,25 @@ from tests.support.discord.answers import answer, come_again, refusal
 from tests.support.discord.gateway import Gateway
 from tests.support.discord.history import History
 from tests.support.discord.interactions import Interactions
-from tests.support.discord.limits import Limits
-from tests.support.discord.strict import components_wrong
-from tests.support.discord.world import PRIVATE, Attachment, Channel, Guild, Message, Payload, User
+from tests.support.discord.limits import EDITED_TOO_OFTEN, Limits
+from tests.support.discord.strict import components_wrong, voice_message_wrong
+from tests.support.discord.world import (
+    PRIVATE,
+    Attachment,
+    Channel,
+    Guild,
+    Message,
+    Payload,
+    User,
+    now,
+    time_of,
+)
 
 LONGEST = 2000  # characters
 CONTENT = 1 << 19  # flag of an application that may read what is said
 OWN_TOKEN = re.compile(r"/api/v10/(interactions|webhooks)/")
 FILE_PART = re.compile(r"files\[\d+\]")
+ABOUT = ("duration_secs", "waveform")
 
 
 class Rest:
@@ -39,6 +51,8 @@ class Rest:
         self.people: dict[str, User] = {bot.id: bot}
         self.channels: dict[str, Channel] = {}
         self.messages: dict[str, Message] = {}
+        self.nonces: dict[str, Message] = {}
+        """What was said with each; Discord forgets them after some minutes."""
         self.files: dict[str, Attachment] = {}
         self.limits = Limits()
         self.typed: list[tuple[float, str]] = []
@@ -48,6 +62,7 @@ class Rest:
         """Direct messages that the bot has begun, by the person's id."""
         self.unwelcome: set[str] = set()
         """Ids of people who take no direct messages from the bot."""
+        self.takes_voice_messages = True
         self.cannot_read_history = False
         self.logins_left = 1000
         """How often the bot may log in today."""
@@ -72,6 +87,8 @@ class Rest:
             web.post("/api/v10/users/@me/channels", self._open_private),
             web.get("/api/v10/users/{user}", self._user),
             web.get("/api/v10/guilds/{guild}/members/{user}", self._member),
+            web.get("/api/v10/channels/{channel}", self._channel),
+            web.get("/api/v10/channels/{channel}/thread-members/{user}", self._in_thread),
             web.get("/attachments/{id}/{name}", self._file),
             *self.history.routes(),
             *self.interactions.routes(),
@@ -87,6 +104,8 @@ class Rest:
         if request.path.startswith("/api/") and not OWN_TOKEN.match(request.path):
             if given != f"Bot {self._token}":
                 return refusal(401, 0, "401: Unauthorized")
+            if (wait := self.limits.take_any()) is not None:
+                return come_again(wait, {}, everywhere=True)
         elif given is not None:
             self._wrong.append(f"{request.path}: the token was sent to who need not have it")
         return await handler(request)  # type: ignore[misc]
@@ -108,6 +127,18 @@ class Rest:
         if user is None:
             return refusal(404, 10007, "Unknown Member")
         return answer({"user": user.payload, **guild.member(user)})
+
+    async def _channel(self, request: web.Request) -> web.Response:
+        channel = self.channels.get(request.match_info["channel"])
+        if channel is None:
+            return refusal(404, 10003, "Unknown Channel")
+        return answer(channel.payload | ({"guild_id": channel.guild.id} if channel.guild else {}))
+
+    async def _in_thread(self, request: web.Request) -> web.Response:
+        thread, user = (request.match_info[name] for name in ("channel", "user"))
+        if user not in self.channels[thread].members:
+            return refusal(404, 10007, "Unknown Member")
+        return answer({"id": thread, "user_id": user, "join_timestamp": now(), "flags": 0})
 
     async def _application(self, _: web.Request) -> web.Response:
         return answer(
@@ -149,6 +180,8 @@ class Rest:
         body, files = await self.read(request)
         if wrong := self._closed(channel) or self.unfit(body, files):
             return wrong
+        if body.get("enforce_nonce") and (said := self.nonces.get(str(body["nonce"]))):
+            return answer(said.payload(self.cdn, self.people), **left)
         reference = body.get("message_reference")
         if reference and self.cannot_read_history:
             return refusal(400, 160002, "You cannot reply without permission to read message history")
@@ -157,6 +190,7 @@ class Rest:
         message = Message(
             channel, self._bot, body.get("content") or "", files, reply_to, components=components
         )
+        self.nonces[str(body.get("nonce"))] = message
         await self.post(message)
         return answer(message.payload(self.cdn, self.people), **left)
 
@@ -182,6 +216,9 @@ class Rest:
         wait, left = self.limits.take(bucket)
         if wait is not None:
             return come_again(wait, left)
+        wait = self.limits.take_edit(message.id, datetime.fromisoformat(time_of(message.id)))
+        if wait is not None:
+            return come_again(wait, left, code=EDITED_TOO_OFTEN)
         body, files = await self.read(request)
         if "content" not in body:  # the words stay, and ping nobody again
             body |= {"content": message.content, "allowed_mentions": {"parse": []}}
@@ -229,6 +266,14 @@ class Rest:
         if why := components_wrong(body.get("components") or []):
             self._wrong.append(why)
             return refusal(400, 50035, "Invalid Form Body")
+        if body.get("flags", 0) & Message.VOICE:
+            if not self.takes_voice_messages:
+                return refusal(403, 50173, "Cannot send voice messages in this channel.")
+            if why := voice_message_wrong(body, files):
+                self._wrong.append(why)
+                return refusal(400, 50160, "Voice messages do not support additional content.")
+        elif any(file.about for file in files):
+            self._wrong.append("a file has a waveform, and the message no flag")
         if not content.strip() and not files:
             self._wrong.append("a message is empty")
             return refusal(400, 50006, "Cannot send an empty message")
@@ -245,7 +290,10 @@ class Rest:
             if part.name == "payload_json":
                 body = json.loads(await part.text())
             elif FILE_PART.fullmatch(part.name):
-                files.append(Attachment(part.filename or "", bytes(await part.read())))
+                told = body.get("attachments", [])[len(files) :] or [{}]
+                about = {name: told[0][name] for name in ABOUT if name in told[0]}
+                kind, data = part.headers["Content-Type"], bytes(await part.read())
+                files.append(Attachment(part.filename or "", data, about=about, content_type=kind))
             else:
                 self._wrong.append(f"a form has a part {part.name!r}")
         return body, files

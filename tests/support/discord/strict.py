@@ -1,9 +1,10 @@
 """What Discord would not take of what is to be pressed, filled in or listed: each says why, or None."""
 
+import base64
 import re
 from collections.abc import Sequence
 
-from tests.support.discord.world import Payload
+from tests.support.discord.world import Attachment, Payload
 
 ROW, BUTTON, TEXT_INPUT, LABEL = 1, 2, 4, 18
 TYPES_OF_OPTIONS = {3, 4, 5, 6, 7, 8, 9, 10, 11}
@@ -35,6 +36,19 @@ def _is_button(button: Payload) -> bool:
         and bool(said)
         and len(button.get("label") or "") <= 80
     )
+
+
+def voice_message_wrong(body: Payload, files: Sequence[Attachment]) -> str | None:
+    """A message that is to be heard."""
+    if body.get("content") or body.get("embeds") or body.get("components"):
+        return f"a voice message has more than its sound: {body}"
+    if len(files) != 1 or not files[0].content_type.startswith("audio/"):
+        return f"a voice message has no one sound: {[(file.name, file.content_type) for file in files]}"
+    seconds, points = files[0].about.get("duration_secs"), files[0].about.get("waveform", "")
+    if not isinstance(seconds, int | float) or not 0 < seconds <= 1200:
+        return f"a voice message lasts {seconds} s"
+    size = len(base64.b64decode(points, validate=True))
+    return None if 1 <= size <= min(256, max(1, int(seconds * 10) + 1)) else f"a waveform has {size} points"
 
 
 def form_wrong(form: Payload) -> str | None:

@@ -11,7 +11,7 @@ Payload = dict[str, Any]
 
 EPOCH = 1_420_070_400_000  # milliseconds: the beginning of 2015, from which Discord counts
 VIEW, SEND, HISTORY, MANAGE_SERVER = 1 << 10, 1 << 11, 1 << 16, 1 << 5
-CONNECT, MANAGE_THREADS = 1 << 20, 1 << 34
+CONNECT, SPEAK, MANAGE_THREADS = 1 << 20, 1 << 21, 1 << 34
 TEXT, PRIVATE, VOICE, CATEGORY, NEWS, STAGE, FORUM = 0, 1, 2, 4, 5, 13, 15
 NEWS_THREAD, PUBLIC_THREAD, PRIVATE_THREAD = 10, 11, 12
 _count = itertools.count(1)
@@ -64,8 +64,12 @@ class Channel:
     archived: bool = False
     closed_to: set[str] = field(default_factory=set)
     """Ids of people and bots who may not read it, as everybody can see."""
+    members: set[str] = field(default_factory=set)
+    """Ids of people who were added to it, where it is a private thread."""
     latest: str | None = None
     """Id of the last message."""
+    user_limit: int = 0
+    """How many people a voice channel takes; 0 is any number."""
     id: str = field(default_factory=snowflake)
 
     @property
@@ -87,7 +91,7 @@ class Channel:
             "topic": None,
             "last_message_id": self.latest,
             "rate_limit_per_user": 0,
-            **({"bitrate": 64000, "user_limit": 0} if self.type in (VOICE, STAGE) else {}),
+            **({"bitrate": 64000, "user_limit": self.user_limit} if self.type in (VOICE, STAGE) else {}),
         }
 
     @property
@@ -127,6 +131,8 @@ class Guild:
     admin_role: str = field(default_factory=snowflake)
     bot_role: str = field(default_factory=snowflake)
     """What Discord made for the bot when it came."""
+    voices: dict[str, Payload] = field(default_factory=dict)
+    """Who is in which voice channel, by their ids."""
 
     def channel(self, name: str = "general", kind: int = TEXT) -> Channel:
         """A new channel."""
@@ -148,7 +154,7 @@ class Guild:
 
     def permissions(self, user: User) -> int:
         """What the person may do here."""
-        everybody, admins = VIEW | SEND | HISTORY | CONNECT, MANAGE_SERVER | MANAGE_THREADS
+        everybody, admins = VIEW | SEND | HISTORY | CONNECT | SPEAK, MANAGE_SERVER | MANAGE_THREADS
         return everybody | (admins if user in self.admins or user == self.owner else 0)
 
     def _role(self, role: str, name: str, position: int, permissions: int) -> Payload:
@@ -169,17 +175,18 @@ class Guild:
     @property
     def payload(self) -> Payload:
         lists = (
-            "emojis", "stickers", "features", "voice_states", "presences", "stage_instances",
+            "emojis", "stickers", "features", "presences", "stage_instances",
             "guild_scheduled_events", "soundboard_sounds",
         )  # fmt: skip
         return {
             **{name: [] for name in lists},
             "threads": [t.payload for t in self.threads if not t.archived and t.type != PRIVATE_THREAD],
+            "voice_states": list(self.voices.values()),
             "id": self.id,
             "name": self.name,
             "owner_id": self.owner.id,
             "roles": [
-                self._role(self.id, "@everyone", 0, VIEW | SEND | HISTORY | CONNECT),
+                self._role(self.id, "@everyone", 0, VIEW | SEND | HISTORY | CONNECT | SPEAK),
                 self._role(self.admin_role, "admins", 1, MANAGE_SERVER | MANAGE_THREADS),
                 {**self._role(self.bot_role, self.bot.name, 2, 0), "tags": {"bot_id": self.bot.id}},
             ],
@@ -211,6 +218,9 @@ class Attachment:
     name: str
     data: bytes
     claimed: int | None = None
+    about: Payload = field(default_factory=dict)
+    """Of a voice message: its length and waveform."""
+    content_type: str = "application/octet-stream"
     id: str = field(default_factory=snowflake)
 
     @property
@@ -224,7 +234,8 @@ class Attachment:
             "size": len(self.data) if self.claimed is None else self.claimed,
             "url": cdn + self.path,
             "proxy_url": cdn + self.path,
-            "content_type": "application/octet-stream",
+            "content_type": self.content_type,
+            **self.about,
         }
 
 
@@ -234,6 +245,8 @@ class Message:
 
     HIDDEN: ClassVar[int] = 1 << 6
     """Flag of what is for one person's eyes."""
+    VOICE: ClassVar[int] = 1 << 13
+    """Flag of what is to be heard."""
 
     channel: Channel
     author: User
@@ -248,6 +261,11 @@ class Message:
     """Whose eyes it is for, if not for everybody's."""
     versions: list[tuple[float, str]] = field(default_factory=list)
     id: str = field(default_factory=snowflake)
+
+    @property
+    def is_voice(self) -> bool:
+        """Whether Discord shows it as something said."""
+        return any(file.about for file in self.attachments)
 
     def payload(self, cdn: str, people: dict[str, User], *, whole: bool = True) -> Payload:
         """`whole` with the message that it replies to, which comes without the one that it replied to."""
@@ -268,7 +286,7 @@ class Message:
             "components": self.components,
             "pinned": False,
             "type": self.type or (19 if self.reply_to else 0),
-            "flags": self.HIDDEN if self.only_for else 0,
+            "flags": (self.HIDDEN if self.only_for else 0) | (self.VOICE if self.is_voice else 0),
         }
         if self.webhook:
             told["webhook_id"] = self.webhook

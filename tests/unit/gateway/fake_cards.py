@@ -1,6 +1,9 @@
-"""A double of where cards are kept: in memory, with the leases of the contract."""
+"""Doubles of where cards and unfinished answers are kept: in memory, with the leases of the contracts."""
+
+from collections.abc import Callable
 
 from chorus.common.contracts.cards import CardState, JobCard, card_key
+from chorus.common.contracts.unfinished import Unfinished
 from chorus.common.contracts.wire import now
 
 
@@ -28,3 +31,21 @@ class FakeCards:
 
     async def free(self, holder: str) -> list[JobCard]:
         return [card for card in self.all.values() if card.is_free(holder, now())]
+
+
+class FakeUnfinished:
+    def __init__(self) -> None:
+        self.all: dict[str, Unfinished] = {}
+
+    async def note(self, answer: Unfinished) -> None:
+        self.all[answer.key] = answer
+
+    async def done(self, answer: Unfinished) -> None:
+        self.all.pop(answer.key, None)
+
+    async def left(self, holder: str, is_ours: Callable[[str], bool]) -> list[Unfinished]:
+        others = [one for one in self.all.values() if one.holder != holder and is_ours(one.guild)]
+        left = [one for one in others if one.held_until < now()]
+        for one in left:
+            self.all[one.key] = one.held(holder, now())
+        return left

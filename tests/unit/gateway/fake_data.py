@@ -26,7 +26,7 @@ from chorus.common.contracts.datasets import (
 from chorus.common.contracts.datasets import Datasets as Listing
 from chorus.common.contracts.guild import GuildSettings, Notice
 from chorus.common.contracts.storage import ObjectRef
-from chorus.common.errors import ChorusError, NotFound
+from chorus.common.errors import ChorusError, Conflict, NotFound
 from chorus.gateway.commands.ports import NewDataset, Upload
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -99,6 +99,9 @@ class FakeDatasets:
         yield Building(stage="reading", done=50, total=100)
         if self.error:
             raise self.error
+        newest = max((made.version for made in self.all if made.name == new.name), default=0)
+        if new.after not in (None, newest):
+            raise Conflict("There is another one.", code="changed_meanwhile")
         sources = [
             Source(file=ref(file.name), filename=file.name) if isinstance(file, Upload) else file
             for file in new.files

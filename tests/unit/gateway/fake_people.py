@@ -7,13 +7,19 @@ from chorus.common.contracts.quotas import Used, quota_key
 
 
 class FakePeople:
-    """A server with two roles and two members."""
+    """A server with two roles and two members. `hidden` are channels that whoever asks may not read."""
+
+    def __init__(self) -> None:
+        self.hidden: set[str] = set()
 
     def roles(self) -> Mapping[str, str]:
         return {"501": "Teachers", "502": "Quiet Ones"}
 
     async def member(self, person: str) -> str | None:
         return {"42": "marit", "43": "bo"}.get(person)
+
+    async def may_read(self, channel: str) -> bool:
+        return channel not in self.hidden
 
 
 class FakeQuotas:

@@ -24,7 +24,9 @@ from chorus.common.errors import ChorusError, Conflict, InvalidInput, NotFound, 
 from chorus.gateway.commands.context import Chorus, Context, Session, Trust
 from chorus.gateway.commands.ports import ModelFiles, Question, Upload
 from chorus.gateway.commands.replies import Problem, Progress, Reply
-from tests.unit.gateway.fake_cards import FakeCards
+from chorus.gateway.commands.reviewed import Reviewed
+from chorus.gateway.commands.searching import Searches
+from tests.unit.gateway.fake_cards import FakeCards, FakeUnfinished
 from tests.unit.gateway.fake_data import AT, FakeDatasets, FakeGuilds, FakeObjects, FakePrivacy
 from tests.unit.gateway.fake_people import FakePeople, FakeQuotas
 from tests.unit.gateway.fake_replies import FakeReplies
@@ -93,7 +95,7 @@ class FakeJobs:
             job=job_id(data[0].guild, key),
             guild=data[0].guild,
             model=model,
-            data=[Learned(dataset=dataset.id, examples=dataset.examples) for dataset in data],
+            data=[Learned(dataset=one.id, examples=one.examples, imitates=one.imitates) for one in data],
             base=base,
             parent=parent,
             hyperparameters=wishes,
@@ -179,6 +181,10 @@ class FakeModels:
         if found is None:
             raise NotFound(f"There is no model {model}.", code="unknown_model")
         return found
+
+    async def imitates(self, guild: str, model: str) -> bool:
+        name, selector = parse_model(model)
+        return any(record.imitates(selector) for record in self.records if record.name == name)
 
     async def use(self, guild: str, name: str, selector: str, *, force: bool = False) -> str:
         self.chosen, self.forced = name, force
@@ -269,7 +275,8 @@ class World:
         self.objects, self.harvests, self.feedback = FakeObjects(), FakeHarvests(), FakeFeedback()
         self.quotas, self.people = FakeQuotas(), FakePeople()
         self.cards = FakeCards()
-        self.replies = FakeReplies()
+        self.unfinished = FakeUnfinished()
+        self.replies, self.reviewed, self.searches = FakeReplies(), Reviewed(), Searches()
         self.forgotten_conversations = 0
 
     @property
@@ -278,6 +285,7 @@ class World:
             datasets=self.datasets,
             jobs=self.jobs,
             cards=self.cards,
+            unfinished=self.unfinished,
             models=self.models,
             answers=self.answers,
             speech=self.speech,
@@ -287,6 +295,8 @@ class World:
             harvests=self.harvests,
             feedback=self.feedback,
             replies=self.replies,
+            reviewed=self.reviewed,
+            searches=self.searches,
             quotas=self.quotas,
         )
 
@@ -318,6 +328,7 @@ class World:
             trust=trust,
             names=names,
             channel=channel,
+            room=channel,
             reply_to=reply_to,
             roles=roles,
             people=self.people if guild.isdigit() else None,

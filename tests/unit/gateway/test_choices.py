@@ -5,9 +5,9 @@ import pytest
 from chorus.common.contracts.generation import Sampling
 from chorus.common.contracts.guild import ChannelSettings, GuildSettings, Limits, Who
 from chorus.common.contracts.wire import decode, encode
-from chorus.gateway.commands.replies import Card, Problem, Progress, Stream, Text
+from chorus.gateway.commands.replies import Card, Problem, Progress, Reply, Stream, Text
 from chorus.gateway.commands.settings import SETTINGS
-from chorus.gateway.commands.table import prefixed, run
+from chorus.gateway.commands.table import prefixed, run, run_filled_in
 from tests.unit.gateway.fakes import World, told
 from tests.unit.gateway.test_commands import trained
 
@@ -46,6 +46,7 @@ GOOD = [
     ("prefix 🎵", {"prefix": "🎵"}, "🎵"),
     ("language DE", {"language": "de"}, "de"),
     ("language en-us", {"language": "en-us"}, "en-us"),
+    ("language de here=yes", in_channel(language="de"), "de in this channel, whatever is spoken elsewhere"),
     ("promote auto", {"promote": "auto"}, "auto"),
     ("keep_replies_days 0", {"keep_replies_days": 0}, "0"),
     ("Keep-Replies-Days 7", {"keep_replies_days": 7}, "7"),
@@ -63,6 +64,10 @@ GOOD = [
     ("repetition_penalty 1.1", {"sampling": {"repetition_penalty": 1.1}}, "1.1"),
     ("presence_penalty -1", {"sampling": {"presence_penalty": -1.0}}, "-1.0"),
     ("max_tokens 64", {"sampling": {"max_tokens": 64}}, "64"),
+    ("stop ###", {"sampling": {"stop": ["###"]}}, '"###"'),
+    ('stop "User: " END here=yes', in_channel(sampling={"stop": ["User: ", "END"]}), '"User: " "END" in'),
+    ("seed 42", {"sampling": {"seed": 42}}, "42"),
+    ("n 2", {"sampling": {"n": 2}}, "2"),
     ("train @Teachers", {"rights": {"train": Who(roles=["501"])}}, "<@&501>, and those"),
     (
         'train "quiet ones" <@&501> <@42>',
@@ -73,7 +78,13 @@ GOOD = [
     ("train 501 43", {"rights": {"train": Who(roles=["501"], users=["43"])}}, "<@&501>, <@43>"),
     ("train everyone", {"rights": {"train": Who(everybody=True)}}, "everybody"),
     ("chat admins", {"rights": {"chat": Who()}}, "those who manage this server"),
+    (
+        "chat @Teachers here=yes",
+        in_channel(rights={"chat": Who(roles=["501"])}),
+        "<@&501>, and those who manage this server on Discord in this channel, everybody elsewhere",
+    ),
     ("deny <@43>", {"denied": Who(users=["43"])}, "<@43>"),
+    ("deny <@43> here=yes", in_channel(denied=Who(users=["43"])), "<@43> in this channel, nobody everywhere"),
     ("quota questions 20", {"quotas": {"questions": Limits(everybody=20)}}, "20 questions an hour"),
     ("quota trainings 0", {"quotas": {"trainings": Limits(everybody=0)}}, "0 trainings a day"),
     (
@@ -112,6 +123,10 @@ BAD = [
     ("presence_penalty 3", "invalid_parameter"),
     ("max_tokens 0", "invalid_parameter"),
     ("max_tokens 99999", "invalid_parameter"),
+    ('stop ""', "invalid_parameter"),
+    ("stop a b c d e f g h i", "invalid_parameter"),
+    ("seed -1", "invalid_parameter"),
+    ("n 9", "invalid_parameter"),
     ("train @Nobody-Knows", "unknown_role"),
     ("train <@&999>", "unknown_role"),
     ("train <@999>", "unknown_member"),
@@ -160,6 +175,29 @@ async def test_each_setting_is_explained_with_examples_that_work(world: World, n
         for named in ("@Guests", "@marit"):  # whom this server does not have
             example = example.replace(named, "<@42>")
         await said(world, f"!settings {example}")
+
+
+async def test_in_a_form_a_setting_and_its_value_are_given_apart(world: World) -> None:
+    async def put(**values: object) -> Reply:
+        return await run_filled_in(world.context(guild=SERVER, channel=CHANNEL), "settings", values)
+
+    for values in (
+        {"name": "temperature", "value": "0.5", "here": True},
+        {"name": "quota", "value": "questions 5", "role": "@Teachers"},
+        {"name": "prefix", "value": "?"},
+        {"name": "prefix", "reset": True},
+    ):
+        assert isinstance(await put(**values), Text)
+    assert world.guilds.others == GuildSettings().model_copy(
+        update={
+            "quotas": {"questions": Limits(roles={"501": 5})},
+            **in_channel(sampling={"temperature": 0.5}),
+        }
+    )
+    assert isinstance(await put(), Card)
+    assert isinstance(await put(name="temperature"), Text)
+    assert await refused(world, "!settings temperature 0.5 value=0.7") == "given_twice"
+    assert await refused(world, "!settings value=0.7") == "unknown_setting"
 
 
 async def test_all_of_them_are_shown_with_what_is_in_force_here(world: World) -> None:
@@ -227,6 +265,11 @@ async def test_the_language_is_spoken_and_answered_in(world: World) -> None:
     await sampled(world, "hi")
     system = world.answers.questions[-1].messages[0]
     assert (system.role, system.content) == ("system", "Answer in this language: de.")
+    await said(world, "!settings language fr here=yes")
+    for channel, language in ((CHANNEL, "fr"), ("8", "de")):
+        await sampled(world, "hi", channel=channel)
+        told_so = world.answers.questions[-1].messages[0].content
+        assert told_so == f"Answer in this language: {language}."
 
 
 # --- the prefix ----------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ import discord
 import pytest
 
 from chorus.common.contracts.datasets import Turn
-from chorus.gateway.frontends.discord.messages import heard, names_of, runs_this_place, tenant
+from chorus.gateway.frontends.discord.messages import Ear, heard, names_of
+from chorus.gateway.frontends.discord.origin import of_message, of_reaction
 from chorus.gateway.frontends.discord.rooms import Rooms
 
 ME, ROLE = 4711, 815
@@ -63,7 +64,7 @@ def message(
     ],
 )
 def test_what_is_meant_for_us(given: discord.Message, line: str) -> None:
-    assert heard(given, ME) == line
+    assert heard(given, Ear(ME)) == line
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_what_is_meant_for_us(given: discord.Message, line: str) -> None:
     ],
 )
 def test_what_is_not(given: discord.Message) -> None:
-    assert heard(given, ME) is None
+    assert heard(given, Ear(ME)) is None
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_what_is_not(given: discord.Message) -> None:
     ],
 )
 def test_a_server_may_have_another_prefix(given: discord.Message, line: str | None) -> None:
-    assert heard(given, ME, prefix="?") == line
+    assert heard(given, Ear(ME, prefix="?")) == line
 
 
 @pytest.mark.parametrize(
@@ -123,18 +124,18 @@ def test_a_server_may_have_another_prefix(given: discord.Message, line: str | No
 def test_where_it_listens_all_is_meant_for_it_but_what_answers_others(
     given: discord.Message, line: str | None
 ) -> None:
-    assert heard(given, ME, listens=True) == line
+    assert heard(given, Ear(ME, listens=True)) == line
 
 
 def test_a_deleted_message_that_is_replied_to_is_nobodys() -> None:
     given = message("and then?")
     given.reference = MagicMock(resolved=MagicMock(spec=discord.DeletedReferencedMessage))
-    assert heard(given, ME) is None
+    assert heard(given, Ear(ME)) is None
 
 
 def test_tenants() -> None:
-    assert tenant(message("hi")) == "900"
-    assert tenant(message("hi", private=True)) == "dm-42"
+    assert of_message(message("hi")).guild == "900"
+    assert of_message(message("hi", private=True)).guild == "dm-42"
 
 
 @pytest.mark.parametrize(
@@ -146,13 +147,21 @@ def test_tenants() -> None:
     ],
 )
 def test_who_runs_the_place(given: discord.Message, may: bool) -> None:
-    assert runs_this_place(given) is may
+    assert of_message(given).admin is may
+
+
+def test_in_a_thread_the_settings_of_its_channel_count() -> None:
+    given = message("x")
+    given.channel = MagicMock(spec=discord.Thread, id=8, parent_id=7)
+    thumb = MagicMock(spec=discord.RawReactionActionEvent, guild_id=900, channel_id=8, message_id=1)
+    for origin in (of_message(given), of_reaction(thumb, given.author, given.channel)):
+        assert (origin.guild, origin.room, origin.channel) == ("900", 8, "7")
 
 
 def test_whoever_has_no_standing_in_a_server_runs_nothing() -> None:
     given = message("x")
     given.author = MagicMock(spec=discord.User)  # left, or unknown to us
-    assert not runs_this_place(given)
+    assert not of_message(given).admin
 
 
 def test_a_person_is_known_by_their_account_not_by_what_they_call_themselves() -> None:

@@ -18,6 +18,7 @@ from chorus.gateway.commands.replies import (
     Samples,
     Text,
 )
+from chorus.gateway.frontends.discord.render import TOO_LONG, worded
 from tests.unit.gateway.fake_data import FakeDownload
 from tests.unit.gateway.fake_place import EVERY, FakePlace, renderer
 
@@ -192,3 +193,22 @@ async def test_without_a_public_endpoint_it_is_told_what_the_operator_can_set(pl
     assert "CHORUS_PUBLIC_S3_ENDPOINT" in text
     assert text.endswith("[too_large_to_attach]")
     assert not place.files
+
+
+@pytest.mark.parametrize("lines", [60, 1000])
+async def test_what_would_flood_a_channel_is_a_file_below_its_beginning(place: FakePlace, lines: int) -> None:
+    place.largest_file = 100_000
+    rows = [
+        (f"2026-01-01 00:00:{number:04}", "epoch 1: loss 0.20, perplexity 200.5") for number in range(lines)
+    ]
+    card = Card("Job abc", ("UTC", ""), rows)
+    await renderer(place).show(card)
+    whole = worded(card)
+    if lines == 60:
+        assert "\n".join(place.texts) == whole
+        assert not place.files
+    else:
+        beginning, note = place.texts
+        assert whole.startswith(beginning)
+        assert place.files == [("reply.md", whole.encode())]
+        assert note == TOO_LONG

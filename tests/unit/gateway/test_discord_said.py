@@ -30,6 +30,9 @@ def theirs(content: str) -> discord.Message:
     [
         ("Hello.", "Hello."),
         ("Hello.\n-# AI · mimic-ada@1\n-# Cut off: the answer reached its length limit.", "Hello."),
+        ("-# AI\nHello.\n-# mimic-ada@1", "Hello."),
+        ("-# AI\n**1**\nOne.\n**2**\nTwo.\n-# mimic-ada@1", "One."),
+        ("-# AI\n✗ Busy, 37 ahead. [busy]", ""),
         ("-# 3 ahead of you", ""),
         ("✗ Busy, 37 ahead. [busy]", ""),
         ("**1**\nOne.\nMore.\n**2**\nTwo.", "One.\nMore."),

@@ -16,7 +16,7 @@ from chorus.gateway.commands.replies import THIS, Button, Form
 from chorus.gateway.commands.rows import COMMANDS
 from chorus.gateway.commands.training import Train
 from chorus.gateway.frontends.discord.buttons import below, identity, meaning, on
-from chorus.gateway.frontends.discord.forms import form_of
+from chorus.gateway.frontends.discord.forms import form_of, words_of
 from chorus.gateway.frontends.discord.slash import MORE, options_of, slash, takes_files
 from tests.support.discord.strict import commands_wrong, components_wrong, form_wrong
 
@@ -138,18 +138,28 @@ def test_this_is_the_message_that_a_button_is_on(line: str, meant: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("says", "answers", "begins"),
+    ("says", "answers", "has_buttons", "words"),
     [
-        ("Half of it.\n-# Cut off: it was long.", True, "Half of it."),
-        ("x" * 1500, True, None),
-        ("the end of a long one", False, None),
+        ("Half of it.\n-# Cut off: it was long.", True, True, "Half of it."),
+        ("x" * 1500, True, True, "x" * 1500),
+        ("x" * 1500, True, False, ""),
+        ("the end of a long one", False, True, ""),
     ],
 )
-async def test_a_form_begins_with_the_whole_reply_where_it_is_to(
-    says: str, answers: bool, begins: str | None
+async def test_of_an_answer_that_is_not_kept_a_form_has_what_is_surely_all_of_it(
+    says: str, answers: bool, has_buttons: bool, words: str
 ) -> None:
-    message = MagicMock(content=says, reference=answers or None, interaction_metadata=None)
-    begun = form_of("!correct @", Form("Correct this reply" * 5, "Better?", THIS), message).to_dict()
+    message = MagicMock(
+        content=says, reference=answers or None, interaction_metadata=None, components=[1] * has_buttons
+    )
+    assert words_of(message) == words
+
+
+@pytest.mark.parametrize(
+    ("first", "begins"), [("x" * 4000, "x" * 4000), ("x" * 4001, None), ("", None)]
+)  # fmt: skip
+async def test_a_form_begins_with_all_of_the_words_or_with_none(first: str, begins: str | None) -> None:
+    begun = form_of("!correct @", Form("Correct this reply" * 5, "Better?", THIS), first).to_dict()
     assert form_wrong(begun) is None
     assert begun["components"][0]["component"].get("value") == begins
     assert begun["custom_id"] == "run:!correct @"

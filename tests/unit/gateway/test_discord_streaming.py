@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable
+from contextlib import ExitStack
 
 import pytest
 
@@ -15,7 +16,7 @@ from chorus.gateway.commands.replies import (
 from chorus.gateway.frontends.discord.place import Buttons
 from chorus.gateway.frontends.discord.render import Renderer
 from chorus.gateway.frontends.discord.streaming import Live, Newest, Pace
-from tests.unit.gateway.fake_place import EVERY, FakePlace, FakePosted, renderer
+from tests.unit.gateway.fake_place import EVERY, FakePlace, FakePosted, a_pace, renderer
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ async def test_the_latest_wins_and_edits_keep_their_distance(place: FakePlace) -
 
 
 async def test_two_answers_in_one_channel_share_its_pace(place: FakePlace) -> None:
-    pace = Pace(EVERY)
+    pace = a_pace()
     shows = [Renderer(place, pace).show(Stream(pieces(["a "] * 60))) for _ in range(2)]
     await asyncio.gather(*shows)
     edits = sorted(at for posted in place.posted for at, _ in posted.versions[1:-1])
@@ -57,7 +58,7 @@ async def test_two_answers_in_one_channel_share_its_pace(place: FakePlace) -> No
 
 
 async def test_the_end_of_a_text_waits_for_no_other_text(place: FakePlace) -> None:
-    pace = Pace(EVERY)
+    pace = a_pace()
     ends = asyncio.Event()
 
     async def text() -> AsyncIterator[Delta | End]:
@@ -79,19 +80,54 @@ async def test_the_end_of_a_text_waits_for_no_other_text(place: FakePlace) -> No
         other.cancel()
 
 
-async def test_what_discord_has_left_for_a_channel_is_shared_out(place: FakePlace) -> None:
+async def test_the_more_texts_grow_the_slower_each_is_edited_and_each_has_an_edit_for_its_end() -> None:
     pace = Pace(0.0)
-    with pace.grows():
-        begun = asyncio.get_running_loop().time()
-        pace.left(4, EVERY * 4)
-        await pace.turn()
-        alone = asyncio.get_running_loop().time() - begun
-        with pace.grows(), pace.grows():
+    pace.edited(5, 4, EVERY * 5)
+
+    async def next_turn(texts: int) -> float:
+        with ExitStack() as stack:
+            for _ in range(texts):
+                stack.enter_context(pace.grows())
             begun = asyncio.get_running_loop().time()
-            pace.left(4, EVERY * 4)
             await pace.turn()
-            among_three = asyncio.get_running_loop().time() - begun
-    assert EVERY <= alone < EVERY * 2 <= among_three, "an edit is kept for the end of each of the others"
+        return asyncio.get_running_loop().time() - begun
+
+    await next_turn(1)
+    assert (
+        EVERY * 1.2
+        <= await next_turn(1)
+        < EVERY * 2.4
+        <= await next_turn(3)
+        < EVERY * 4.8
+        <= await next_turn(4)
+    )
+    waiting = asyncio.create_task(next_turn(5))
+    await asyncio.wait([waiting], timeout=EVERY * 6)
+    assert not waiting.done(), "all five edits are kept for the ends"
+    waiting.cancel()
+
+
+async def test_a_turn_comes_sooner_once_other_texts_have_ended() -> None:
+    pace = a_pace()
+    with ExitStack() as others:
+        for _ in range(4):
+            others.enter_context(pace.grows())
+        with pace.grows():
+            waiting = asyncio.create_task(pace.turn())
+            await asyncio.sleep(0)
+            pace.edited(5, 4, EVERY)
+            others.close()
+            async with asyncio.timeout(5):
+                await waiting
+
+
+async def test_what_somebody_else_has_edited_is_counted() -> None:
+    pace = Pace(0.0)
+    pace.edited(5, 4, EVERY * 5)
+    pace.edited(5, 0, EVERY * 5)
+    begun = asyncio.get_running_loop().time()
+    await pace.turn()
+    assert asyncio.get_running_loop().time() - begun >= EVERY * 4.8
 
 
 async def test_an_answer_that_is_longer_than_three_messages_is_a_file_below_them(place: FakePlace) -> None:
@@ -128,24 +164,18 @@ async def test_what_else_is_to_be_known_is_told_below(
     assert place.texts == [shown]
 
 
-@pytest.mark.parametrize(
-    ("model", "in_role", "label"),
-    [
-        ("main@1", False, ""),
-        ("main@1", True, "\n-# AI · main@1"),
-        ("mimic-ada@2", False, "\n-# AI · mimic-ada@2"),
-    ],
-)
+@pytest.mark.parametrize(("in_role", "shown"), [(False, "I am Ada."), (True, "-# AI\nI am Ada.\n-# main@1")])
 async def test_who_speaks_as_somebody_is_labelled_as_a_machine(
-    place: FakePlace, model: str, in_role: bool, label: str
+    place: FakePlace, in_role: bool, shown: str
 ) -> None:
     async def answer() -> AsyncIterator[Delta | End]:
         yield Delta(i=0, text="I am Ada.")
-        yield End(model=model, finish_reason="stop", usage=Usage(prompt_tokens=1, completion_tokens=1))
+        yield End(model="main@1", finish_reason="stop", usage=Usage(prompt_tokens=1, completion_tokens=1))
 
     again = Button("Regenerate", "!regenerate reply=@")
     await renderer(place).show(Stream(answer(), buttons=(again,), in_role=in_role))
-    assert place.texts == [f"I am Ada.{label}"]
+    assert place.texts == [shown]
+    assert place.posted[0].versions[0][1].startswith("-# AI\n") is in_role, "from its first piece"
     assert place.posted[0].buttons == (again,), "they come with the last edit"
     assert len(place.posted[0].versions) <= 2
 
@@ -246,7 +276,7 @@ async def test_a_message_that_cannot_be_edited_stops_the_source(place: FakePlace
     FakePosted.edit, whole = edit, FakePosted.edit  # type: ignore[method-assign]
     try:
         with pytest.raises(Gone):
-            await Live(place, Pace(EVERY)).follow(texts())
+            await Live(place, a_pace()).follow(texts())
     finally:
         FakePosted.edit = whole  # type: ignore[method-assign]
     assert stopped.is_set()

@@ -181,6 +181,66 @@ async def test_a_vote_is_once_per_person_and_can_be_changed(world: World) -> Non
     assert {one.person for one in given} == {"42"}
 
 
+async def test_a_vote_is_taken_back_and_another_one_stays(world: World) -> None:
+    await shown(world, "hi")
+    await do(world, "!feedback up")
+    await do(world, "!feedback up undo=yes", user="77")
+    assert words(await do(world, "!feedback up undo=yes")) == "Taken back: 👍."
+    assert not any(one.vote or one.waits for one in await world.replies.opinions(GUILD))
+    await do(world, "!feedback down")
+    await do(world, "!feedback up undo=yes")
+    assert [one.vote for one in await world.replies.opinions(GUILD)] == ["down", None]
+    assert code(await do(world, "!feedback hm undo=yes")) == "not_a_vote"
+
+
+async def test_an_answer_in_several_messages_is_one_whichever_is_named(world: World) -> None:
+    reply = await do(world, "tell me all")
+    assert isinstance(reply, Stream)
+    assert reply.kept is not None
+    assert [piece async for piece in reply.pieces]
+    for message in ("11", "12", "13"):
+        await reply.kept(message)
+    for user, message in (("1", "11"), ("2", "12"), ("3", "13")):
+        await do(world, f"!feedback up reply={message}", user=user)
+    assert {one.message for one in await world.replies.opinions(GUILD)} == {"13"}
+    before = world.answers.questions[-1].messages
+    await do(world, "!regenerate reply=11")
+    assert world.answers.questions[-1].messages == before
+    world.replies.given.clear()
+    await do(restarted(world), "!correct 12 Better.")
+    assert [(one.message, one.correction) for one in await world.replies.opinions(GUILD)] == [
+        ("13", "Better.")
+    ]
+
+
+async def test_nobody_judges_what_they_may_not_read(world: World) -> None:
+    await shown(world, "hi")
+    restarted(world)
+    for line in (f"!feedback up reply={MESSAGE}", f"!correct {LINK} Better."):
+        assert isinstance(await do(world, line, channel="8"), Text)
+    world.people.hidden = {"7"}
+    for line in (f"!feedback up reply={MESSAGE}", f"!correct {LINK} Better.", f"!regenerate reply={MESSAGE}"):
+        assert code(await do(world, line, channel="8")) == "unknown_reply"
+    assert code(await do(world, "!correct Better.", channel="8", reply_to=MESSAGE)) == "unknown_reply"
+    assert isinstance(await do(world, f"!feedback up reply={MESSAGE}"), Text), "whoever is there reads it"
+
+
+async def test_without_a_name_the_newest_answer_here_is_meant(world: World) -> None:
+    await shown(world, "hi", message="1")
+    await shown(world, "hi", message="2", channel="8")
+    await do(restarted(world), "!correct Better.")
+    await do(restarted(world), "!feedback up", channel="8")
+    assert [one.message for one in await world.replies.opinions(GUILD)] == ["1", "2"]
+
+
+async def test_a_correction_may_begin_with_quotes_that_never_close(world: World) -> None:
+    await shown(world, "hi")
+    await do(world, f'!correct {MESSAGE} "Ahoy, he said')
+    await do(world, f'!correct {MESSAGE} "Ahoy", he said', user="77")
+    given = await world.replies.opinions(GUILD)
+    assert [one.correction for one in given] == ['"Ahoy, he said', '"Ahoy", he said']
+
+
 async def test_words_need_no_answer_and_votes_do(world: World) -> None:
     told = words(await do(world, '!feedback "More jokes, please"', key="m"))
     assert told == "Thank you for your feedback. We will use it to improve the model."

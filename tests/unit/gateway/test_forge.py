@@ -63,6 +63,9 @@ async def test_a_training_that_fails_ends_it(files: list[str], capsys: pytest.Ca
         (["/nowhere/x.json"], "[file_not_found]"),
         (["x.json", "--fiel", "y"], "[unknown_option]"),
         (["x.json", "--name", "Not a name"], "[invalid_parameter]"),
+        (["x.json", "--since", "2026-01-31"], "[not_mined]"),
+        (["x.json", "--mine", "100000000000000001"], "[files_and_mine]"),
+        (["--mine", "100000000000000001"], "[mining_not_permitted]"),
     ],
 )
 async def test_what_is_wrong_is_told_before_anything_is_trained(
@@ -75,5 +78,5 @@ async def test_what_is_wrong_is_told_before_anything_is_trained(
 
 async def test_its_help_tells_of_the_question_and_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     _, shown = await once(World(), ["forge", "--help"], capsys)
-    for option in ("name", "base", "question", "epochs"):
+    for option in ("name", "base", "question", "epochs", "mine", "channel"):
         assert f"  {option}=   " in shown

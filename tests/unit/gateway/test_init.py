@@ -1,21 +1,24 @@
 """`chorus init`: what is asked and checked, and what is written down."""
 
 import contextlib
+import errno
 import shutil
 import socket
 import stat
 from collections.abc import Generator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from dotenv import set_key
 from rich import prompt
 
 from chorus.common.errors import Misconfigured, Unavailable
 from chorus.common.settings import load
 from chorus.gateway import __main__ as gateway
-from chorus.gateway.frontends.cli import checks
+from chorus.gateway.frontends.cli import checks, envfile
 from chorus.gateway.frontends.cli.init import init
 from chorus.gateway.frontends.cli.questions import Question, Terminal
 from chorus.gateway.frontends.discord.frontend import UNKNOWN_BOT
@@ -133,10 +136,10 @@ def test_a_wrong_flag_writes_nothing() -> None:
 def test_an_address_that_would_get_the_token_is_told_before_it_is_asked_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("CHORUS_DISCORD_API", "https://evil.example")
+    monkeypatch.setenv("CHORUS_DISCORD_API_BASE", "https://evil.example")
     typed = Typed(token=TOKEN)
     assert init([], typed) == 78
-    assert "CHORUS_DISCORD_API" in typed.said[0]
+    assert "CHORUS_DISCORD_API_BASE" in typed.said[0]
     assert not typed.asked
 
 
@@ -165,9 +168,7 @@ def test_other_lines_stay_and_values_are_replaced_only_by_consent() -> None:
     typed.agrees = False
     assert init([], typed) == 0
     assert typed.said[-3] == "Replace CHORUS_DATA in .env?"
-    assert Path(".env").read_text().startswith("# mine\nOTHER=x y\nCHORUS_DATA=.chorus\n") or (
-        written()["CHORUS_DATA"] == "'.chorus'"
-    )
+    assert Path(".env").read_text().startswith("# mine\nOTHER=x y\nCHORUS_DATA=.chorus\n")
     assert init(["--data", "elsewhere", "--yes"], Typed()) == 0
     assert written()["CHORUS_DATA"] == "elsewhere"
     assert Path(".env").read_text().startswith("# mine\nOTHER=x y\n")
@@ -213,7 +214,7 @@ def test_a_base_model_that_is_none_is_found_out(tmp_path: Path) -> None:
 
 async def test_discord_says_whose_token_it_is_and_what_it_may_read() -> None:
     async with running_discord() as discord:
-        api = discord.settings()["discord_api"]
+        api = discord.settings()["discord_api_base"]
         bot = await look_up(discord.token, api)
         assert bot == Bot("chorus#0000", int(discord.bot.id), reads_messages=True)
         discord.rest.reads_content = False
@@ -234,6 +235,53 @@ def test_the_end_of_the_input_writes_nothing(
     assert init([], Terminal()) == 78
     assert "`--yes` takes all defaults" in capsys.readouterr().out
     assert not Path(".env").exists()
+
+
+def test_asked_again_it_proposes_what_was_said_before() -> None:
+    first = Typed(token=TOKEN, data="elsewhere", language="de", intents="minimal", train_on_messages="off")
+    assert init([], first) == 0
+    before = Path(".env").read_text()
+    assert "CHORUS_DATA=elsewhere" in before
+    again = Typed()
+    assert init([], again) == 0
+    assert again.asked == first.asked
+    assert Path(".env").read_text() == before
+    assert not [line for line in again.said if line.startswith("Replace")]
+
+
+def test_ctrl_c_at_the_last_question_writes_nothing() -> None:
+    class Leaving(Typed):
+        def ask(self, question: Question, default: str) -> str:
+            if question.flag == "language":
+                raise KeyboardInterrupt
+            return super().ask(question, default)
+
+    assert init([], Leaving(token=TOKEN)) == 130
+    assert not list(Path().iterdir())
+
+
+def test_a_write_that_fails_half_way_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text(before := "OTHER=1\nCHORUS_DATA=.chorus\n")
+
+    def full(path: Path, name: str, value: str, **options: Any) -> None:
+        if name == "CHORUS_DATA":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        set_key(path, name, value, **options)
+
+    monkeypatch.setattr(envfile, "set_key", full)
+    typed = Typed()
+    assert init(["--yes"], typed) == 78
+    assert typed.said[-1] == "✗ .env cannot be written (No space left on device)."
+    assert [path.name for path in Path().iterdir()] == [".env"]
+    assert Path(".env").read_text() == before
+
+
+def test_a_link_to_another_file_stays_one() -> None:
+    Path("kept").write_text("OTHER=1\n")
+    Path(".env").symlink_to("kept")
+    assert init(["--yes"], Typed()) == 0
+    assert Path(".env").is_symlink()
+    assert Path("kept").read_text().startswith("OTHER=1\nCHORUS_BASE_MODEL=starter\n")
 
 
 def test_the_gateway_s_process_knows_it_before_there_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,7 +265,7 @@ async def test_what_can_be_done_about_a_job_is_offered_while_it_can(world: World
         {"state": JobState.RUNNING, "committed": committed},
         succeeded(in_use=True),
     ]
-    queued, base, runs, pauses, cancels, publishes, _epoch, ended = (await moments(world))[4:]
+    queued, base, runs, pauses, cancels, publishes, _epoch, ended = (await moments(world))[5:]
     (job,) = world.jobs.records
     assert lines(queued) == lines(base) == lines(runs) == [f"!pause {job}", f"!cancel {job}"]
     assert lines(pauses) == [f"!cancel {job}"]

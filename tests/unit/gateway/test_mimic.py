@@ -75,6 +75,7 @@ async def test_a_model_is_trained_on_the_replies_of_who_opted_in(server: Server,
     assert server.world.harvests.harvest.kept == [1], "of others only who opted in is kept"
     (record,) = server.world.jobs.records.values()
     assert (record.job.model, record.job.dataset) == ("mimic-ada-l", "mimic-ada-l@1")
+    assert record.job.data[0].imitates
     assert [(button.label, button.line) for button in moments[-1].buttons] == [
         ("Use it", "!use mimic-ada-l@1"), ("Keep the old one", f"!keep {record.job.job}"),
     ]  # fmt: skip
@@ -138,3 +139,10 @@ async def test_nobody_is_mimicked_under_another_persons_name(server: Server) -> 
     assert (await server.refused("!mimic <@7>")).code == "mimics_another"
     await server.mimic("!mimic <@7> name=ada-of-the-quay")
     assert server.world.datasets.added[0][1].name == "mimic-ada-of-the-quay"
+
+
+async def test_under_another_name_it_is_an_imitation_all_the_same(server: Server) -> None:
+    await server.mimic("!mimic <@7>")
+    await server.mimic("!train data=mimic-ada-l model=club")
+    record = list(server.world.jobs.records.values())[-1]
+    assert record.job.data[0].imitates

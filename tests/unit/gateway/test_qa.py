@@ -2,10 +2,12 @@
 
 import pytest
 
-from chorus.common.contracts.datasets import Example, Turn
+from chorus.common.contracts.datasets import Basis, Example, Turn
 from chorus.common.contracts.generation import Delta
-from chorus.gateway.commands.qa import LARGEST, nearest
-from chorus.gateway.commands.replies import Reply, Stream, Text
+from chorus.common.contracts.guild import GuildSettings, Limits
+from chorus.gateway.commands.qa import LARGEST
+from chorus.gateway.commands.replies import Problem, Reply, Stream, Text
+from chorus.gateway.commands.searching import nearest, pairs
 from chorus.gateway.commands.table import run
 from tests.unit.gateway.fake_data import dataset, ref
 from tests.unit.gateway.fakes import World
@@ -66,10 +68,41 @@ async def test_without_data_or_with_too_much_of_it_the_model_answers(world: Worl
     assert await answer(world, "!qa When do you open?") == "Hello.\n(from starter)"
 
 
+async def test_what_was_said_in_channels_is_quoted_to_those_alone_who_may_see_datasets(world: World) -> None:
+    basis = Basis(way="mined", mode="permitted")
+    world.datasets.all = [dataset("mined", guild="55", examples=ref("new"), basis=basis)]
+    line = "!qa When do you open?"
+    for admin, says in ((True, "At eight."), (False, "Hello.")):
+        reply = await run(world.context(guild="55", user="77", admin=admin), line)
+        told = reply.text if isinstance(reply, Text) else "Hello."
+        assert told.startswith(says)
+        assert isinstance(reply, Text) is admin
+
+
+async def test_a_question_is_counted_once_before_anything_is_searched(world: World) -> None:
+    world.guilds.others = GuildSettings(quotas={"questions": Limits(everybody=2)})
+    context = world.context(guild="55", user="77", admin=False)
+    assert isinstance(await run(context, "!qa When do you open?"), Text)
+    assert isinstance(await run(context, "!qa Who is the captain of the ship?"), Stream)
+    world.objects.held.clear()
+    refused = await run(context, "!qa When do you open?")
+    assert isinstance(refused, Problem)
+    assert refused.code == "quota_used"
+
+
+async def test_a_dataset_is_read_once(world: World) -> None:
+    await answer(world, "!qa When do you open?")
+    world.objects.held.clear()
+    assert (await answer(world, "!qa Where are you?")).startswith("By the quay.")
+    world.objects.held["local/old"] = DATA
+    world.datasets.selected = "club@1"
+    assert (await answer(world, "!qa Where are you?")).endswith("(from the dataset club@1)")
+
+
 def test_the_nearest_of_several_is_taken() -> None:
     data = example("When do you open on Sunday?", "Never.") + example(
         "When do you open on Monday?", "At nine."
     )
-    found = nearest("when do you open on mondays", data)
+    found = nearest("when do you open on mondays", pairs(data))
     assert found is not None
     assert found.answer == "At nine."

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from chorus.common.contracts.guild import EVERYBODY, GuildSettings, Limits
 from chorus.common.contracts.quotas import Used
+from chorus.common.contracts.training import Checked, JobError
 from chorus.common.errors import QueueFull
 from chorus.gateway.commands.quotas import WITHIN, counted
 from chorus.gateway.commands.replies import Problem, Progress, Stream
@@ -89,7 +90,7 @@ async def test_over_the_quota_one_is_told_when_the_next_is_possible(world: World
 
 
 async def test_what_cannot_be_read_is_not_counted(world: World) -> None:
-    for line in ("!ask", "!ask model=a/b hi", "!ask n=2 temperature=0 hi", "!models"):
+    for line in ("!ask", "!ask model=a/b hi", "!ask n=2 temperature=0 hi", "!compare base a/b hi", "!models"):
         await ask(world, line)
     assert not world.quotas.used
 
@@ -108,6 +109,32 @@ async def test_trainings_are_counted_by_the_day(world: World) -> None:
         world, "!train more words"
     )
     assert len(world.jobs.records) == 1
+
+
+async def test_a_training_that_is_refused_is_not_counted(world: World) -> None:
+    world.guilds.others = world.guilds.others.model_copy(update={"rights": {"train": EVERYBODY}})
+    world.jobs.checked = Checked(problems=[JobError(code="no_room", message="There is no room.")])
+    for _ in range(3):
+        assert "[no_room]" in await ask(world, "!train words")
+    world.jobs.checked = Checked()
+    assert "Model training started." in await ask(world, "!train words")
+    assert [len(used.at) for used in world.quotas.used.values()] == [1]
+
+
+@pytest.mark.parametrize(("line", "number"), [("!ask n=8 hi", 8), ("!compare base base n=2 hi", 4)])
+async def test_each_of_several_answers_is_counted(world: World, line: str, number: int) -> None:
+    assert f"and this would be {number}. [quota_used]" in await ask(world, line)
+    world.guilds.others = GuildSettings(quotas={"questions": Limits(everybody=number)})
+    assert await ask(world, line) == Stream.__name__
+    assert "[quota_used]" in await ask(world, "hi")
+
+
+async def test_as_many_answers_as_a_channel_has_are_counted_and_compared(world: World) -> None:
+    world.guilds.others = GuildSettings(sampling={"n": 3}, quotas={"questions": Limits(everybody=6)})
+    reply = await run(world.context(admin=False, guild=SERVER), "!compare main base hi")
+    assert isinstance(reply, Stream)
+    assert reply.titles == ("main (1)", "main (2)", "main (3)", "base (1)", "base (2)", "base (3)")
+    assert "[quota_used]" in await ask(world, "hi")
 
 
 async def test_a_test_asks_as_many_questions_as_it_has_records(world: World) -> None:

@@ -11,7 +11,7 @@ from chorus.common.errors import Unavailable
 from chorus.gateway.commands.context import Trust
 from chorus.gateway.commands.ports import Upload
 from chorus.gateway.commands.preferences import examples
-from chorus.gateway.commands.replies import Card, Problem, Reply, Text
+from chorus.gateway.commands.replies import Card, Problem, Progress, Reply, Text
 from chorus.gateway.commands.table import run
 from tests.unit.gateway.fake_data import AT, dataset, ref
 from tests.unit.gateway.fakes import World, told
@@ -26,7 +26,7 @@ def world() -> World:
 
 async def do(world: World, line: str, *, admin: bool = True, mode: str = "submitted") -> Reply:
     trust = Trust(mode=mode)  # type: ignore[arg-type]
-    return await run(world.context(guild=GUILD, user="1", admin=admin, trust=trust), line)
+    return await run(world.context(guild=GUILD, user="1", admin=admin, trust=trust, channel="5"), line)
 
 
 def record(message: str = "100", text: str = "At nine.", **changes: object) -> ReplyRecord:
@@ -37,14 +37,21 @@ def record(message: str = "100", text: str = "At nine.", **changes: object) -> R
 
 
 def opinion(by: str, message: str = "100", **said: object) -> Opinion:
-    given = Opinion(guild=GUILD, person="42", message=message, by=by, via="message", at=AT)
+    given = Opinion(guild=GUILD, person="42", channel="7", message=message, by=by, via="message", at=AT)
     return given.model_copy(update=said)
 
 
 async def said(world: World, *opinions: Opinion, text: str = "At nine.") -> None:
+    """What people have said, of which whoever reviews has seen the list."""
     for one in opinions:
         await world.replies.keep(record(one.message, text))
         world.replies.given[one.key] = one
+    await do(world, "!review")
+
+
+def code(reply: Reply) -> str:
+    assert isinstance(reply, Problem), reply
+    return reply.code
 
 
 def learned(world: World) -> list[Example]:
@@ -96,9 +103,32 @@ async def test_what_waits_is_listed_for_those_who_manage_the_place(world: World)
         ("100", "main@1", "1 👍 1 👎", "When do you open?", "At nine.", "No."),
         ("200", "main@1", "", "When do you open?", "At nine.", "better: At eight."),
     ]
-    refused = await do(world, "!review", admin=False)
-    assert isinstance(refused, Problem)
-    assert refused.code == "not_permitted"
+    assert code(await do(world, "!review", admin=False)) == "not_permitted"
+
+
+async def test_all_of_one_is_shown_word_for_word(world: World) -> None:
+    better = f"At eight.\n{'And so on. ' * 40}".strip()
+    await said(world, opinion("9", correction=better, vote="down"), opinion("8", words="Wrong."))
+    card = await do(world, "!review 100")
+    assert isinstance(card, Card)
+    assert card.private
+    assert card.rows == [
+        ("user", "When do you open?"), ("main@1", "At nine."), ("👎", ""), ("better", better),
+        ("said", "Wrong."),
+    ]  # fmt: skip
+    assert code(await do(world, "!review 999")) == "unknown_wish"
+
+
+async def test_nobody_reviews_what_was_said_where_they_may_not_read(world: World) -> None:
+    await said(world, opinion("9", vote="up"), opinion("8", message="200", channel="8", vote="up"))
+    world.people.hidden = {"8"}
+    card = await do(world, "!review")
+    assert isinstance(card, Card)
+    assert [row[0] for row in card.rows] == ["100"]
+    assert card.footer.startswith("1 more wait in channels that you cannot read.")
+    assert code(await do(world, "!review approve 200")) == "unknown_review"
+    await told(await do(world, "!review approve all"))
+    assert [one.message for one in await world.replies.opinions(GUILD) if one.waits] == ["200"]
 
 
 # --- deciding ------------------------------------------------------------------------------------
@@ -145,7 +175,7 @@ async def test_what_is_rejected_or_teaches_nothing_is_not_learned(world: World) 
 
 
 @pytest.mark.parametrize(
-    ("line", "code"),
+    ("line", "expected"),
     [
         ("!review approve", "nothing_to_review"),
         ("!review approve 999", "unknown_review"),
@@ -155,17 +185,77 @@ async def test_what_is_rejected_or_teaches_nothing_is_not_learned(world: World) 
         ("!review approve all name=../x", "invalid_parameter"),
     ],
 )
-async def test_what_cannot_be_decided_is_said(world: World, line: str, code: str) -> None:
+async def test_what_cannot_be_decided_is_said(world: World, line: str, expected: str) -> None:
     world.datasets.all = [dataset("club", guild=GUILD)]
     await said(world, opinion("8", vote="up"))
     reply = await do(world, line)
     assert isinstance(reply, Problem), reply
-    assert reply.code == code
+    assert reply.code == expected
     assert not world.datasets.added
 
 
 async def test_what_was_asked_in_messages_is_not_learned_where_messages_are_not(world: World) -> None:
     await said(world, opinion("8", vote="up"))
-    reply = await do(world, "!review approve all", mode="off")
-    assert isinstance(reply, Problem)
-    assert reply.code == "training_off"
+    assert code(await do(world, "!review approve all", mode="off")) == "training_off"
+    world.replies.records["55.42.100"] = record(via="form")
+    assert isinstance(await do(world, "!review approve all", mode="off"), Progress)
+    changed = opinion("8", vote="up", correction="At ten.")
+    world.replies.given[changed.key] = changed
+    assert code(await do(world, "!review approve all", mode="off")) == "training_off", "it was typed, too"
+
+
+# --- what is not approved ------------------------------------------------------------------------
+async def test_what_came_or_changed_since_it_was_listed_waits_on_and_is_named(world: World) -> None:
+    await said(
+        world, opinion("9", vote="up"), opinion("9", message="200", correction="At six."),
+        opinion("9", message="300", vote="up"),
+    )  # fmt: skip
+    worse = opinion("9", message="200", correction="Never.", at=now())
+    late = opinion("6", message="300", correction="At five.")
+    world.replies.given |= {worse.key: worse, late.key: late}
+    text = await told(await do(world, "!review approve all"))
+    assert "Approved: 2 answers." in text
+    assert "Not approved: 200, 300: this has come or changed since you were shown it." in text
+    assert [one.messages[-1].content for one in learned(world)] == ["At nine.", "At nine."]
+    waits = [one.correction for one in await world.replies.opinions(GUILD) if one.waits]
+    assert sorted(map(str, waits)) == ["At five.", "Never."]
+    assert code(await do(world, "!review approve 200")) == "review_first"
+    world.objects.held["local/feedback-1-examples"] = b""
+    await do(world, "!review 200")
+    await told(await do(world, "!review approve 200"))
+    assert learned(world)[-2].messages[-1].content == "Never."
+
+
+async def test_what_changes_while_the_dataset_is_built_waits_anew(world: World) -> None:
+    await said(world, opinion("9", correction="At six."))
+    reply = await do(world, "!review approve all")
+    worse = opinion("9", correction="Never.", at=now())
+    world.replies.given[worse.key] = worse
+    assert "Changed meanwhile, so it waits anew: 100." in await told(reply)
+    assert [one.correction for one in await world.replies.opinions(GUILD) if one.waits] == ["Never."]
+
+
+async def test_what_is_about_an_answer_that_is_gone_waits_on_and_is_named(world: World) -> None:
+    await said(world, opinion("9", correction="At eight."), opinion("9", message="200", vote="up"))
+    del world.replies.records["55.42.100"]
+    text = await told(await do(world, "!review approve all"))
+    assert "Approved: 1 answer." in text
+    assert "Not approved: 100: the answer is not kept any more" in text
+    assert code(await do(world, "!review approve 100")) == "reply_not_kept"
+    card = await do(world, "!review 100")
+    assert isinstance(card, Card)
+    assert card.rows == [("", "The answer is not kept any more."), ("better", "At eight.")]
+    await do(world, "!review reject 100")
+    assert isinstance(await do(world, "!review"), Text)
+
+
+async def test_what_somebody_else_adds_meanwhile_is_not_lost(world: World) -> None:
+    theirs = Example(messages=[Turn(role="assistant", content="Hm.")], contributors=["5"], source="feedback")
+    world.objects.held["local/theirs"] = f"{theirs.model_dump_json()}\n".encode()
+    await said(world, opinion("8", vote="up"))
+    reply = await do(world, "!review approve all")
+    made = dataset("feedback", guild=GUILD, basis=Basis(way="submitted"), examples=ref("theirs"))
+    world.datasets.all.append(made)
+    assert "Approved: 1 answer." in await told(reply)
+    assert [new.after for _, new in world.datasets.added] == [0, 1]
+    assert [one.messages[-1].content for one in learned(world)] == ["Hm.", "At nine."]

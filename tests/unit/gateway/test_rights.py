@@ -88,12 +88,70 @@ async def test_who_has_a_role_that_may_train_trains_and_does_not_manage(world: W
 
 @pytest.mark.parametrize(
     "line",
-    ["!persona You are.", "!examples clear", "!privacy days=3", "!privacy person=7", "!settings prefix ?"],
+    ["!persona You are.", "!examples clear", "!privacy days=3", "!settings prefix ?", "!settings train 501"],
 )
 async def test_what_is_the_managers_needs_that_right_inside_of_a_command_too(world: World, line: str) -> None:
     assert await refused(world, line) == "not_permitted"
     choose(world, rights={"manage": Who(users=["42"])})
     assert await refused(world, line) == ""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "!settings manage everyone", "!settings manage <@42> here=yes", "!settings reset manage",
+        "!privacy delete person=7 sure=True", "!privacy export person=7", "!privacy optout person=7",
+        "!privacy delete names=bo sure=True", "!notice accept",
+    ],
+)  # fmt: skip
+async def test_a_granted_right_is_not_handed_on_and_reaches_nobody_elses_words(
+    world: World, line: str
+) -> None:
+    choose(world, rights={"manage": Who(users=["42"])})
+    before = world.guilds.others
+    assert await refused(world, line) == "not_permitted"
+    assert world.guilds.others == before
+    assert not world.privacy.asked
+    assert await refused(world, line, admin=True) == ""
+
+
+async def test_a_channel_gives_rights_of_its_own(world: World) -> None:
+    here = {"chat": NOBODY, "train": Who(roles=[TEACHERS])}
+    choose(world, rights={"train": Who(users=["42"])}, channels={"7": {"rights": here}})
+
+    async def code(line: str, channel: str, *roles: str) -> str:
+        reply = await run(world.context(admin=False, guild=SERVER, roles=roles, channel=channel), line)
+        return reply.code if isinstance(reply, Problem) else ""
+
+    assert await code("hi", "7") == await code("!train words", "7") == "not_permitted"
+    assert await code("hi", "7", TEACHERS) == await code("!train words", "7", TEACHERS) == ""
+    assert await code("hi", "8") == await code("!train words", "8") == ""
+    assert await code("!use base", "7", TEACHERS) == "not_permitted"
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("!settings temperature 1 here=yes", ""),
+        ("!settings listen on", ""),
+        ("!persona here=yes You are.", ""),
+        ("!settings temperature 1", "not_permitted"),
+        ("!settings deny <@43>", "not_permitted"),
+        ("!persona You are.", "not_permitted"),
+    ],
+)
+async def test_who_manages_one_channel_chooses_nothing_for_the_others(
+    world: World, line: str, code: str
+) -> None:
+    choose(world, channels={"7": {"rights": {"manage": Who(users=["42"])}}})
+    assert await refused(world, line) == code
+
+
+async def test_who_is_denied_in_a_channel_may_go_on_elsewhere(world: World) -> None:
+    choose(world, channels={"7": {"denied": Who(users=["42"])}})
+    assert await refused(world, "hi") == await refused(world, "!jobs") == "denied"
+    elsewhere = await run(world.context(admin=False, guild=SERVER, channel="8"), "hi")
+    assert isinstance(elsewhere, Stream)
 
 
 async def test_where_only_some_may_chat_others_get_one_sentence(world: World) -> None:

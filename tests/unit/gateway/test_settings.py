@@ -24,13 +24,13 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "address"),
     [
-        ("api", "https://discord.com/api/v10"),
-        ("api", "https://canary.discord.com/api/v10"),
-        ("api", "http://127.0.0.1:8080/api/v10"),
-        ("api", "http://localhost/api"),
-        ("api", "http://[::1]:80/api"),
-        ("gateway", "ws://127.0.0.1:1/gateway/"),
-        ("gateway", "wss://gateway-us-east1-b.discord.gg/"),
+        ("api_base", "https://discord.com/api/v10"),
+        ("api_base", "https://canary.discord.com/api/v10"),
+        ("api_base", "http://127.0.0.1:8080/api/v10"),
+        ("api_base", "http://localhost/api"),
+        ("api_base", "http://[::1]:80/api"),
+        ("gateway_url", "ws://127.0.0.1:1/gateway/"),
+        ("gateway_url", "wss://gateway-us-east1-b.discord.gg/"),
         ("cdn", "https://media.discordapp.net"),
     ],
 )
@@ -42,13 +42,13 @@ def test_discord_and_this_machine_may_have_the_token(name: str, address: str) ->
 @pytest.mark.parametrize(
     ("name", "address", "told"),
     [
-        ("API", "https://discord.com.evil.example/api", "this is not Discord"),
-        ("API", "https://notdiscord.com/api", "this is not Discord"),
-        ("API", "https://discord.com@evil.example/api", "this is not Discord"),
-        ("API", "http://discord.com/api", "has to be https:// or wss://"),
-        ("API", "http://127.0.0.1.evil.example/api", "has to be https:// or wss://"),
-        ("GATEWAY", "ws://gateway.discord.gg/", "has to be https:// or wss://"),
-        ("GATEWAY", "wss://10.0.0.7/", "this is not Discord"),
+        ("API_BASE", "https://discord.com.evil.example/api", "this is not Discord"),
+        ("API_BASE", "https://notdiscord.com/api", "this is not Discord"),
+        ("API_BASE", "https://discord.com@evil.example/api", "this is not Discord"),
+        ("API_BASE", "http://discord.com/api", "has to be https:// or wss://"),
+        ("API_BASE", "http://127.0.0.1.evil.example/api", "has to be https:// or wss://"),
+        ("GATEWAY_URL", "ws://gateway.discord.gg/", "has to be https:// or wss://"),
+        ("GATEWAY_URL", "wss://10.0.0.7/", "this is not Discord"),
         ("CDN", "https://evil.example", "this is not Discord"),
     ],
 )
@@ -114,7 +114,7 @@ async def test_what_must_be_mended_elsewhere_has_an_exit_code_of_its_own(
     monkeypatch.setattr(frontend.Discord, "stay", stay)
     settings = GatewaySettings.model_validate({"discord_token": "a.b.c"})
     async with AsyncExitStack() as stack:
-        service = Service("gateway", stack)
+        service = Service("gateway_url", stack)
         app.join_discord(service, settings, World().chorus, OwnLanes())  # type: ignore[arg-type]
         await service.stopping.wait()
     assert service.exit_code == code

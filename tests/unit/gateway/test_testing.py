@@ -97,7 +97,7 @@ async def test_each_is_asked_as_people_would_be_answered_but_greedily() -> None:
     course, last = await seen(ctx, f'!test [{HOURS}, {{"text": "Wifi?"}}]')
     assert [(moment.done, moment.total) for moment in course] == [(0, 2), (1, 2), (2, 2)]
     assert outcome(last).splitlines() == [
-        "Test complete. Predictions: at SEVEN. · Hm.",
+        "Test complete. Predictions (AI): at SEVEN. · Hm.",
         "club@2: 1 of 1 right (100%), log-likelihood of what was expected -1.50 a token.",
     ]
     (card,) = last.more

@@ -38,13 +38,14 @@ async def test_training_on_words(world: World) -> None:
 async def test_how_far_it_is_is_told_moment_by_moment(world: World) -> None:
     reply = await run(world.context(), "!train file=data.json")
     assert isinstance(reply, Progress)
-    begun, reading, read, started, waiting, ended = [moment async for moment in reply.moments]
+    begun, reading, read, queueing, started, waiting, ended = [moment async for moment in reply.moments]
     assert begun == Moment(stage="reading"), "at once, whenever the trainer has room"
     assert reading == Moment(stage="reading", done=50, total=100, figures=("50%",))
     assert (read.note or "").startswith("Dataset data@1: ")
     assert (started.note or "").startswith("Model training started. Job ID: ")
     assert waiting.stage == "queued"
     (job,) = world.jobs.records
+    assert (queueing.job, queueing.queues) == (None, job), "whoever shows it can note where, first"
     assert [moment.job for moment in (reading, read, started, waiting)] == [None, None, job, job]
     assert ended.outcome is not None
 

@@ -1,17 +1,20 @@
 """What a manifest says of the files that are published with it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from chorus.common.contracts.models import LOSSES, MODEL_CARD, SAMPLES
 from chorus.common.contracts.storage import ObjectRef
-from chorus.common.contracts.training import Parent
+from chorus.common.contracts.training import Learned, Parent
 from chorus.common.objects import file_sha256
+from chorus.trainer.training.materials import Materials
 from chorus.trainer.training.publish import document_of, manifest_of
-from tests.unit.trainer.made import SHA256, a_job, made
+from tests.unit.trainer.made import SHA256, a_job, made, materials
 
 REF = ObjectRef(bucket="models", key="1/main/abc/manifest.json", size=1, sha256=SHA256)
+OF_ADA = Materials("starter", [], None, ["42"])
 
 
 @pytest.fixture
@@ -34,7 +37,7 @@ def documents(tmp_path: Path) -> Path:
 
 
 def test_an_adapter_is_two_files(folder: Path, documents: Path) -> None:
-    manifest = manifest_of(a_job(), made(), folder, ["42"], documents)
+    manifest = manifest_of(a_job(), made(), folder, OF_ADA, documents)
     assert [file.name for file in manifest.files] == ["adapter_config.json", "adapter_model.safetensors"]
     assert manifest.files[0].sha256 == file_sha256(folder / "adapter_config.json")
     assert {file.name for file in manifest.documents} == {LOSSES, SAMPLES, MODEL_CARD}
@@ -44,7 +47,7 @@ def test_an_adapter_is_two_files(folder: Path, documents: Path) -> None:
 
 def test_a_whole_model_is_all_files_but_the_card_of_its_base(folder: Path, documents: Path) -> None:
     job = a_job(parent=Parent(model="main@2", manifest=REF))
-    manifest = manifest_of(job, made(form="whole", method="full", rank=0), folder, ["42"], documents)
+    manifest = manifest_of(job, made(form="whole", method="full", rank=0), folder, OF_ADA, documents)
     assert [file.name for file in manifest.files] == [
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -57,9 +60,20 @@ def test_a_whole_model_is_all_files_but_the_card_of_its_base(folder: Path, docum
 
 def test_a_document_is_found_beside_its_manifest(folder: Path, documents: Path) -> None:
     (documents / SAMPLES).unlink()
-    manifest = manifest_of(a_job(), made(), folder, ["42"], documents)
+    manifest = manifest_of(a_job(), made(), folder, OF_ADA, documents)
     losses = document_of(manifest, REF, LOSSES)
     assert losses is not None
     assert losses.key == "1/main/abc/losses.csv"
     assert losses.sha256 == file_sha256(documents / LOSSES)
     assert document_of(manifest, REF, SAMPLES) is None
+
+
+def test_who_learns_one_persons_replies_or_goes_on_from_who_did_imitates(
+    folder: Path, documents: Path
+) -> None:
+    beside = [*a_job().data, Learned(dataset="mimic-ada@1", examples=REF, imitates=True)]
+    learned = manifest_of(a_job(data=beside), made(), folder, OF_ADA, documents)
+    before = replace(materials(), before=learned)
+    went_on = manifest_of(a_job(model="main"), made(), folder, before, documents)
+    plain = manifest_of(a_job(), made(), folder, materials(), documents)
+    assert [one.imitates for one in (learned, went_on, plain)] == [True, True, False]

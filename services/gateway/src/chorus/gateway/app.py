@@ -23,11 +23,14 @@ from chorus.common.contracts.topology import (
     JOBS,
     LEASES,
     MODELS,
+    OPINIONS,
     QUOTAS,
     REPLIES,
     SETTINGS,
+    UNFINISHED,
 )
 from chorus.common.contracts.training import JobRecord
+from chorus.common.contracts.unfinished import Unfinished
 from chorus.common.errors import Misconfigured
 from chorus.common.objects import open_store
 from chorus.common.service import EX_CONFIG, EX_NOPERM, Service
@@ -46,6 +49,7 @@ from chorus.gateway.backends.quotas import BusQuotas
 from chorus.gateway.backends.replies import BusReplies
 from chorus.gateway.backends.speech import BusSpeech
 from chorus.gateway.backends.turns import turns
+from chorus.gateway.backends.unfinished import BusUnfinished
 from chorus.gateway.commands.context import Chorus, Trust
 from chorus.gateway.frontends.cli.once import run_once
 from chorus.gateway.frontends.console.repl import announce, converse
@@ -102,6 +106,7 @@ async def all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
         datasets=BusDatasets(connection, store),
         jobs=BusJobs(connection, await open_bucket(connection, JOBS, JobRecord)),
         cards=BusCards(await open_bucket(connection, CARDS, JobCard)),
+        unfinished=BusUnfinished(await open_bucket(connection, UNFINISHED, Unfinished)),
         models=BusModels(connection, records, guilds, store),
         answers=BusAnswers(connection, records),
         speech=BusSpeech(connection, store, settings.max_upload),
@@ -113,7 +118,7 @@ async def all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
         quotas=BusQuotas(await open_bucket(connection, QUOTAS, Used)),
         replies=BusReplies(
             await open_bucket(connection, REPLIES, ReplyRecord),
-            await open_bucket(connection, REPLIES, Opinion),
+            await open_bucket(connection, OPINIONS, Opinion),
         ),
     )
 

@@ -44,14 +44,16 @@ class DiscordSettings(BaseSettings):
     discord_elsewhere: bool = False
     """Whether the addresses below may be others than Discord's own and this machine's. The token is sent
     there."""
-    discord_api: str = Field(default="https://discord.com/api/v10", pattern=r"^https?://[^\s/]+")
+    discord_api_base: str = Field(default="https://discord.com/api/v10", pattern=r"^https?://[^\s/]+")
     """Discord's API, or a proxy in front of it that keeps its limits. The token is sent there."""
-    discord_gateway: str = Field(default="wss://gateway.discord.gg/", pattern=r"^wss?://[^\s/]+")
+    discord_gateway_url: str = Field(default="wss://gateway.discord.gg/", pattern=r"^wss?://[^\s/]+")
     """Where Discord tells what is said, or a proxy in front of it. The token is sent there, too."""
     discord_cdn: str = Field(default="https://cdn.discordapp.com", pattern=r"^https?://[^\s/]+")
     """Where Discord keeps attached files; they are read from nowhere else."""
     discord_edit_every: float = Field(default=1.2, ge=0.1)
     """Seconds between edits in one channel; Discord takes about five in five seconds."""
+    discord_requests: int = Field(default=40, ge=1)
+    """Requests a second at most; Discord takes 50 of a bot, from all its processes together."""
 
     @property
     def shards(self) -> Shards | None:
@@ -71,7 +73,7 @@ class DiscordSettings(BaseSettings):
             raise ValueError("say `auto`, or which of how many, counted from 0: `0-3/16`")
         return value
 
-    @field_validator("discord_api", "discord_gateway", "discord_cdn")
+    @field_validator("discord_api_base", "discord_gateway_url", "discord_cdn")
     @classmethod
     def _is_discord(cls, value: str, info: ValidationInfo) -> str:
         """Whoever is at these addresses gets the token, or what people hand over."""

@@ -36,6 +36,7 @@ from chorus.common.contracts.topology import (
     JOBS,
     LEASES,
     MODELS,
+    OPINIONS,
     REPLIES,
     SETTINGS,
     TRAIN,
@@ -45,7 +46,7 @@ from chorus.common.contracts.training import CheckTraining, JobRecord
 from chorus.common.objects import ObjectStore, open_store
 from chorus.common.service import Service
 from chorus.common.telemetry.metrics import RequestMetrics
-from chorus.trainer.datasets.building import Builder, Limits
+from chorus.trainer.datasets.building import Builder, Limits, curators
 from chorus.trainer.datasets.checkpoints import Checkpoints
 from chorus.trainer.datasets.consent import Ledger
 from chorus.trainer.datasets.feedback import Feedback
@@ -61,6 +62,7 @@ from chorus.trainer.training.checking import Offer
 from chorus.trainer.training.gpu import Gpu, OwnGpu, SharedGpu, served_on
 from chorus.trainer.training.lineage import Lineage
 from chorus.trainer.training.merging import Merger
+from chorus.trainer.training.process import learners, training_process
 from chorus.trainer.training.run import JobRunner
 from chorus.trainer.training.sweeper import Sweeper
 from chorus.trainer.training.turns import Turns
@@ -91,7 +93,10 @@ async def _answer_about_data(
     library = Library(versions, store)
     ledger = Ledger(await open_bucket(connection, CONSENT, ConsentRecord))
     limits = Limits(settings.curation_memory, settings.curation_seconds)
-    builder = Builder(library, ledger, store, base=settings.base_model, folder=folder, limits=limits)
+    curation = await service.stack.enter_async_context(curators(settings.niceness))
+    builder = Builder(
+        *(library, ledger, store, curation), base=settings.base_model, folder=folder, limits=limits
+    )
     harvests = Harvests(await open_bucket(connection, SETTINGS, Mined), store)
     records = await open_bucket(connection, MODELS, ModelRecord)
     models = Models(records, chosen, store)
@@ -100,7 +105,7 @@ async def _answer_about_data(
     feedback = Feedback(
         await open_bucket(connection, FEEDBACK, TestRecord),
         await open_bucket(connection, REPLIES, ReplyRecord),
-        await open_bucket(connection, REPLIES, Opinion),
+        await open_bucket(connection, OPINIONS, Opinion),
         chosen,
     )
     forgetting = Forgetting(ledger, library, builder, harvests, models, checkpoints, feedback, chosen, store)
@@ -133,7 +138,7 @@ async def _answer_about_data(
 
     sweeper = Sweeper(connection, jobs, every=settings.sweep_every, ack_wait=settings.ack_wait)
     service.background("sweeper", sweeper.run())
-    keeper = Keeper(ledger, forgetting, models, checkpoints, library, harvests, store)
+    keeper = Keeper(ledger, forgetting, models, checkpoints, library, harvests, feedback, store)
     service.background("keeper", keeper.run())
 
 
@@ -149,7 +154,11 @@ async def _take_jobs(
     )
     metrics = TrainerMetrics(service.registry, gpus=settings.gpus_per_job)
     gpu = await _gpu(service, settings, connection)
-    work = Training(connection, stores, metrics, settings, _folder(settings.cache / "training"), gpu)
+    start = partial(training_process, ranks=settings.gpus_per_job)
+    if settings.gpus_per_job == 1:
+        start = (await service.stack.enter_async_context(learners(settings.niceness))).child
+    folder = _folder(settings.cache / "training")
+    work = Training(connection, stores, metrics, settings, folder, gpu, start=start)
     turns = Turns(stores.jobs)
     await turns.read()
     service.background("turns", turns.run())

@@ -1,5 +1,7 @@
 """Where a training is shown on Discord, so that its card goes on in the same message whatever is restarted.
 
+It is written down before the job is queued: no job goes on that was begun on Discord and is shown nowhere.
+
     KV cards  <guild>.<job>  →  JobCard      for 30 days after its last change
 
     nobody's ─► held      a process of the gateway that is about to follow it, for `HELD_FOR`
@@ -14,7 +16,7 @@ job somewhere else writes the card anew, whoever holds it, and whoever held it f
 from datetime import datetime, timedelta
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 
 from chorus.common.contracts.names import Guild, JobId
 from chorus.common.contracts.wire import Time, Wire
@@ -45,6 +47,8 @@ class JobCard(Wire):
     """Who asked for it."""
     said: str = Field(default="", max_length=SAID_AT_MOST)
     """The lines above the figures, which stay."""
+    below: NonNegativeInt = 0
+    """How many messages stand below it by now, of those that follow the job's end."""
     holder: str | None = None
     """The process that follows it."""
     held_until: Time | None = None

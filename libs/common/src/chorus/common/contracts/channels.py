@@ -60,9 +60,11 @@ from chorus.common.contracts.topology import (
     JOBS,
     LEASES,
     MODELS,
+    OPINIONS,
     QUOTAS,
     REPLIES,
     SETTINGS,
+    UNFINISHED,
 )
 from chorus.common.contracts.training import (
     Checked,
@@ -72,6 +74,7 @@ from chorus.common.contracts.training import (
     JobRecord,
     TrainJob,
 )
+from chorus.common.contracts.unfinished import Unfinished
 
 
 @dataclass(frozen=True)
@@ -218,12 +221,16 @@ CHANNELS = (
         summary="What was answered, with its prompt, republished from the KV bucket `replies`.",
     ),
     Channel(
-        "kvOpinions", f"changed.{REPLIES}.{{guild}}.{{person}}.{{message}}.{{by}}", "gateway", Opinion,
-        summary="How somebody found an answer, republished from the KV bucket `replies`.",
+        "kvOpinions", f"changed.{OPINIONS}.{{guild}}.{{person}}.{{message}}.{{by}}", "gateway", Opinion,
+        summary="How somebody found an answer, republished from the KV bucket `opinions`.",
     ),
     Channel(
         "kvCards", f"changed.{CARDS}.{{guild}}.{{job}}", "gateway", JobCard,
         summary="Where a training is shown on Discord, republished from the KV bucket `cards`.",
+    ),
+    Channel(
+        "kvUnfinished", f"changed.{UNFINISHED}.{{guild}}.{{asked}}", "gateway", Unfinished,
+        summary="An answer that is being written on Discord, republished from the KV bucket `unfinished`.",
     ),
     Channel(
         "kvIdentify", f"changed.{IDENTIFY}.{{lane}}", "gateway", Identifying,

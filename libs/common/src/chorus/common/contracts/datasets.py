@@ -142,6 +142,9 @@ class Import(Request):
     """Who handed it over: the author of words that name no other."""
     basis: Basis = Basis()
     options: BuildOptions = BuildOptions()
+    after: NonNegativeInt | None = None
+    """The newest version that the files go on from, 0 for none: with another one there by then, nothing is
+    made, so that of two who add to it at once neither loses what they add. None is whichever there is."""
 
 
 class Rebuild(Request):
@@ -229,6 +232,11 @@ class Dataset(Part):
     def id(self) -> str:
         """As people and manifests name it: `name@version`."""
         return f"{self.name}@{self.version}"
+
+    @property
+    def imitates(self) -> bool:
+        """Whether the replies in it are those of one person, who was named."""
+        return self.options.target is not None
 
     def objects(self) -> tuple[ObjectRef, ...]:
         """All bytes of its own."""

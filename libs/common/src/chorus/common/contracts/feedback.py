@@ -2,11 +2,11 @@
 
     KV feedback  <guild>.<person>.<id>              →  TestRecord      for 30 days
     KV replies   <guild>.<person>.<message>         →  ReplyRecord     for 30 days, or as the guild says
-    KV replies   <guild>.<person>.<message>.<by>    →  Opinion         for 30 days
+    KV opinions  <guild>.<person>.<message>.<by>    →  Opinion         for 30 days
 
 The person in the key is who asked: when their words are deleted, all under it goes. An opinion has an entry
 of its own, so that many people may have one at once, each can change their own, and it goes with whoever gave
-it.
+it. Where answers need room, the oldest of them go; what somebody said of one never does before its time.
 """
 
 from datetime import timedelta
@@ -91,7 +91,11 @@ class ReplyRecord(Wire):
     people: list[str]
     """Ids of everybody whose words it was asked with: who asked, who spoke before, who gave the persona."""
     channel: str | None = None
+    """Where it was shown: Discord's id of the channel, or of the thread; in the console there is none."""
     message: MessageId
+    """Which shows it; where it took several, the last of them."""
+    before: list[MessageId] = Field(default=[], max_length=10)
+    """Messages that show what comes before; it is found under each."""
     via: Way
     """How the question came (`commands.trust`)."""
     asked: str | None = None
@@ -113,6 +117,11 @@ class ReplyRecord(Wire):
         """Key of the entry."""
         return f"{self.guild}.{self.person}.{self.message}"
 
+    @property
+    def keys(self) -> list[str]:
+        """Keys of all entries: the same stands under each message that shows it."""
+        return [f"{self.guild}.{self.person}.{message}" for message in (*self.before, self.message)]
+
 
 class Opinion(Wire):
     """What one person says of an answer. Words may also be about none in particular."""
@@ -120,6 +129,8 @@ class Opinion(Wire):
     guild: Guild
     person: Person
     """Who had asked."""
+    channel: str | None = None
+    """Where the answer was shown, or where words about none were said."""
     message: MessageId
     by: Person
     via: Way
@@ -135,3 +146,13 @@ class Opinion(Wire):
     def key(self) -> str:
         """Key of the entry."""
         return f"{self.guild}.{self.person}.{self.message}.{self.by}"
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to decide about; of a vote that was taken back, nothing is left."""
+        return self.state == "waiting" and bool(self.vote or self.correction or self.words)
+
+    @property
+    def teaches(self) -> bool:
+        """Whether something can be learned of it, together with the answer that it is about."""
+        return bool(self.vote or self.correction)

@@ -37,9 +37,18 @@ RIGHTS: tuple[Right, ...] = get_args(Right)
 Counted = Literal["questions", "trainings"]
 """In an hour; in a day."""
 Tuned = Literal[
-    "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "max_tokens"
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "repetition_penalty",
+    "presence_penalty",
+    "max_tokens",
+    "stop",
+    "seed",
+    "n",
 ]
-"""What of `generation.Sampling` a guild and a channel may choose for all questions."""
+"""What of `generation.Sampling` a guild and a channel may choose for all questions: all of it."""
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")]
 """Discord's, of a person, a role or a channel."""
@@ -58,15 +67,16 @@ def _prefix(text: str) -> str:
 LANGUAGE = r"[a-z]{2,3}(?:-[a-z0-9]{2,8}){0,3}"
 """A language's short code."""
 
+Language = Annotated[str, StringConstraints(pattern=rf"^{LANGUAGE}$")]
 Prefix = Annotated[str, StringConstraints(min_length=1, max_length=5), AfterValidator(_prefix)]
 
 
-def _fitting(chosen: dict[Tuned, int | float]) -> dict[Tuned, int | float]:
+def _fitting(chosen: dict[Tuned, int | float | list[str]]) -> dict[Tuned, int | float | list[str]]:
     Sampling.model_validate(chosen)
     return chosen
 
 
-SamplingChoices = Annotated[dict[Tuned, int | float], AfterValidator(_fitting)]
+SamplingChoices = Annotated[dict[Tuned, int | float | list[str]], AfterValidator(_fitting)]
 """Only what was chosen, each as `generation.Sampling` takes it."""
 
 
@@ -143,6 +153,12 @@ class ChannelSettings(Part):
     """Who answers here: `name`, `name@3`, or `base`; None is the guild's voice."""
     voice_replies: bool = Field(default=False, exclude_if=operator.not_)
     """Whether answers are also spoken."""
+    language: Language | None = None
+    """In place of the guild's."""
+    rights: dict[Right, Who] = Field(default={}, exclude_if=operator.not_)
+    """In place of the guild's, each that was chosen: what is said here is for these people."""
+    denied: Who = Field(default=NOBODY, exclude_if=partial(operator.eq, NOBODY))
+    """Beside those who are denied everywhere."""
     sampling: SamplingChoices = Field(default={}, exclude_if=operator.not_)
 
 
@@ -151,7 +167,7 @@ class GuildSettings(Wire):
 
     prefix: Prefix = Field(default=PREFIX, exclude_if=partial(operator.eq, PREFIX))
     """What commands begin with."""
-    language: str | None = Field(default=None, pattern=rf"^{LANGUAGE}$")
+    language: Language | None = None
     """In which models answer and words are spoken, where nobody says otherwise: `de`, `en-us`."""
     rights: dict[Right, Who] = Field(default={}, exclude_if=operator.not_)
     """Beside those who manage the server on Discord, who may do everything. Without a choice everybody
@@ -204,13 +220,25 @@ class GuildSettings(Wire):
         """What was chosen for a channel alone."""
         return self.channels.get(channel or "", ChannelSettings())
 
-    def sampling_in(self, channel: str | None) -> dict[Tuned, int | float]:
+    def sampling_in(self, channel: str | None) -> SamplingChoices:
         """What questions in a channel begin with: the channel's choices, before the guild's."""
         return {**self.sampling, **self.in_channel(channel).sampling}
 
-    def who(self, right: Right) -> Who:
-        """Who has a right, beside those who manage the server and those with a right that includes it."""
-        return self.rights.get(right, EVERYBODY if right == "chat" else NOBODY)
+    def language_in(self, channel: str | None) -> str | None:
+        """In which language models answer in a channel, and words are spoken."""
+        return self.in_channel(channel).language or self.language
+
+    def who(self, right: Right, channel: str | None = None) -> Who:
+        """Who has a right in a channel, or where a channel has no choice of its own.
+
+        Beside them have it those who manage the server, and those with a right that includes it.
+        """
+        rights = {**self.rights, **self.in_channel(channel).rights}
+        return rights.get(right, EVERYBODY if right == "chat" else NOBODY)
+
+    def denies(self, user: str, roles: Collection[str], channel: str | None) -> bool:
+        """Whether a person with these roles may do nothing in a channel, here or anywhere."""
+        return any(who.includes(user, roles) for who in (self.denied, self.in_channel(channel).denied))
 
     def promotes(self, guild: str) -> Literal["ask", "auto"]:
         """The policy in force: a Discord guild is asked, the console of one's own machine is not."""

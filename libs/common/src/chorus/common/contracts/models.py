@@ -26,9 +26,6 @@ from chorus.common.errors import InvalidInput
 BASE = "base"
 """The word for the base model itself, where a model can be named."""
 
-MIMIC = "mimic-"
-"""What the names of models begin with that answer as a person would, and are shown as what they are."""
-
 MANIFEST = "manifest.json"
 
 
@@ -145,6 +142,8 @@ class Manifest(Wire):
     contributors: list[str]
     parent: str | None = None
     """The version that it went on from."""
+    imitates: bool = False
+    """Whether it has learned to answer as one person would, or goes on from what has."""
     step: NonNegativeInt = 0
     """The step whose weights these are."""
     evaluation: Evaluation
@@ -171,6 +170,8 @@ class ModelVersion(Part):
     """What a checkpoint is called in place of a number: `3-final`, `k7f3m2qxab-2`."""
     form: Literal["adapter", "whole"] = "adapter"
     base: BaseModelId
+    imitates: bool = False
+    """Whether it answers as a person would: whatever it says is labelled as AI where people read it."""
     dataset: str
     job: JobId
     created_at: Time
@@ -215,6 +216,14 @@ class ModelRecord(Wire):
         if (found := next(chain(ended, of_job), None)) is None and selector.endswith("-final"):
             return self.find(selector.removesuffix("-final"))
         return found
+
+    def imitates(self, selector: str) -> bool:
+        """Whether what answers when `selector` is asked does so as a person would, or may do so.
+
+        Where `prod` cannot answer, what was `prod` before stands in for it.
+        """
+        asked = (selector, "previous") if selector == "prod" else (selector,)
+        return any(version is not None and version.imitates for version in map(self.find, asked))
 
     def marked(self, stale: "Stale", jobs: set[str]) -> "ModelRecord":
         """The record with all that came from these jobs marked as stale; an earlier deadline stands."""

@@ -21,11 +21,13 @@ from chorus.common.contracts.topology import (
     KV_BUCKETS,
     LEASES,
     MODELS,
+    OPINIONS,
     QUOTAS,
     REPLIES,
     SETTINGS,
     TRAIN,
     TRAINER_CONSUMER,
+    UNFINISHED,
 )
 
 QUEUE_GROUP = "q"
@@ -105,7 +107,9 @@ USERS = {
             *_write(FEEDBACK),
             *_write(QUOTAS),
             *_write(REPLIES),
+            *_write(OPINIONS),
             *_write(CARDS),
+            *_write(UNFINISHED),
             *_write(IDENTIFY),
             *_read(LEASES),
             *_read(CONSENT),
@@ -129,6 +133,7 @@ USERS = {
             *_write(LEASES),
             *_write(FEEDBACK),
             *_write(REPLIES),
+            *_write(OPINIONS),
             *_write(JOBS),
             *_write(DATASETS),
             *_write(MODELS),

@@ -19,6 +19,7 @@ from nats.js.api import (
 from chorus.common.contracts.feedback import REPLIES_KEPT
 from chorus.common.contracts.identify import IDENTIFY_EVERY
 from chorus.common.contracts.training import JOBS_SUBJECT
+from chorus.common.contracts.unfinished import UNFINISHED_KEPT
 from chorus.common.contracts.wire import MIB
 
 MINUTE, DAY = 60.0, 86400.0  # seconds
@@ -27,7 +28,8 @@ TRAIN, EVENTS, DLQ = "TRAIN", "EVENTS", "DLQ"
 TRAINER_CONSUMER = "trainer"
 
 JOBS, DATASETS, MODELS, SETTINGS, CONSENT = "jobs", "datasets", "models", "settings", "consent"
-FEEDBACK, REPLIES, LEASES, CARDS = "feedback", "replies", "leases", "cards"
+FEEDBACK, REPLIES, OPINIONS = "feedback", "replies", "opinions"
+LEASES, CARDS, UNFINISHED = "leases", "cards", "unfinished"
 QUOTAS, IDENTIFY = "quotas", "identify"
 
 JOBS_PER_GUILD = 3
@@ -119,12 +121,24 @@ KV_BUCKETS = (
     _bucket(FEEDBACK, "Where models were wrong: <guild>.<person>.<id>", history=1, ttl=30 * DAY),
     _bucket(
         REPLIES,
-        "What was answered, and how people found it: <guild>.<person>.<message>[.<by>]",
+        "What was answered: <guild>.<person>.<message>",
         history=1,
         ttl=REPLIES_KEPT.total_seconds(),
         max_bytes=512 * MIB,
     ),
+    _bucket(
+        OPINIONS,
+        "How people found an answer: <guild>.<person>.<message>.<by>",
+        history=1,
+        ttl=REPLIES_KEPT.total_seconds(),
+    ),
     _bucket(CARDS, "Where a training is shown on Discord: <guild>.<job>", history=1, ttl=30 * DAY),
+    _bucket(
+        UNFINISHED,
+        "Answers that are being written on Discord: <guild>.<asked>",
+        history=1,
+        ttl=UNFINISHED_KEPT,
+    ),
     _bucket(QUOTAS, "What people have had of what is counted: <guild>.<person>.<what>", history=1, ttl=DAY),
     _bucket(IDENTIFY, "Who logs in to Discord just now: <lane>", history=1, ttl=IDENTIFY_EVERY),
     _bucket(CONSENT, "Who may be learned from: <guild>.<person>", history=1),

@@ -69,6 +69,8 @@ class Learned(Part):
     dataset: str
     """As people name it: `name@version`."""
     examples: ObjectRef
+    imitates: bool = False
+    """Whether its replies are one person's: who learns them is labelled as AI, under whatever name."""
 
 
 class Parent(Part):

@@ -62,6 +62,7 @@ class BusDatasets:
             contributor=new.contributor,
             basis=new.basis,
             options=new.options,
+            after=new.after,
         )
         async with aclosing(self._built(wire.IMPORT, question)) as steps:
             async for step in steps:

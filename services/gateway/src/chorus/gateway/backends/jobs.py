@@ -79,7 +79,7 @@ class BusJobs:
             job=job_id(data[0].guild, key),
             guild=data[0].guild,
             model=model,
-            data=[Learned(dataset=dataset.id, examples=dataset.examples) for dataset in data],
+            data=[Learned(dataset=one.id, examples=one.examples, imitates=one.imitates) for one in data],
             base=base,
             parent=parent,
             hyperparameters=wishes,

@@ -75,6 +75,12 @@ class BusModels:
             guild, lambda old: old.model_copy(update={"voice": voice}), initial=GuildSettings()
         )
 
+    async def imitates(self, guild: str, model: str) -> bool:
+        """As the model's entry has it."""
+        name, selector = parse_model(model)
+        entry = await self._records.get(model_key(guild, name))
+        return entry is not None and entry.value.imitates(selector)
+
     # --- to take away ----------------------------------------------------------------------------
     async def find(self, guild: str, model: str) -> ModelVersion:
         """The version in the model's entry."""

@@ -1,4 +1,4 @@
-"""What was answered and how people found it: entries of two kinds in the bucket `replies`."""
+"""What was answered, and how people found it: entries in the buckets `replies` and `opinions`."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,33 +9,34 @@ from chorus.common.contracts.feedback import Opinion, ReplyRecord
 from chorus.common.contracts.wire import MAX_MESSAGE_BYTES, encode
 from chorus.common.errors import NotFound, TooLarge
 
-ONE, THREE = "*", "*.*.*"
-"""So many parts of a key, whatever they are."""
+LOOKED_AT = 100  # answers of one person, the newest: whoever wants an older one names it
 
 
 class BusReplies:
-    """`ports.Replies`. An opinion's key has one part more than that of the answer it is about."""
+    """`ports.Replies`."""
 
     def __init__(self, records: Bucket[ReplyRecord], opinions: Bucket[Opinion]) -> None:
         self._records = records
         self._opinions = opinions
 
     async def keep(self, record: ReplyRecord) -> None:
-        """Store it; the same again is stored once."""
+        """Store it under each of its messages; the same again is stored once."""
         if len(encode(record)) > MAX_MESSAGE_BYTES:
             raise TooLarge(f"An answer with its prompt is kept up to {MAX_MESSAGE_BYTES // 1024} KiB.")
-        await self._records.change(record.key, lambda _: record, initial=record)
+        for key in record.keys:
+            await self._records.change(key, lambda _: record, initial=record)
 
     async def find(self, guild: str, message: str) -> ReplyRecord | None:
         """Whoever asked for it."""
-        found = await self._records.entries(f"{guild}.{ONE}.", message)
+        found = await self._records.entries(f"{guild}.*.", message)
         return found[0].value if found else None
 
-    async def latest(self, guild: str, person: str) -> ReplyRecord | None:
+    async def latest(self, guild: str, person: str, channel: str | None) -> ReplyRecord | None:
         """Ids of messages grow with time, those of the console, too."""
-        keys = await self._records.keys(f"{guild}.{person}.", ONE)
-        for key in sorted(keys, key=lambda key: (len(key), key), reverse=True):
-            if entry := await self._records.get(key):  # what was deleted leaves its key for a while
+        keys = await self._records.keys(f"{guild}.{person}.")
+        for key in sorted(keys, key=lambda key: (len(key), key), reverse=True)[:LOOKED_AT]:
+            entry = await self._records.get(key)  # what was deleted leaves its key for a while
+            if entry and entry.value.channel == channel:
                 return entry.value
         return None
 
@@ -43,16 +44,17 @@ class BusReplies:
         """Compare and set, until it holds."""
         return (await self._opinions.change(opinion.key, changed, initial=opinion)).value
 
-    async def decide(self, opinion: Opinion, state: Literal["approved", "rejected"]) -> None:
+    async def decide(self, opinion: Opinion, state: Literal["approved", "rejected"]) -> bool:
         """Without making an entry: what was deleted since stays so."""
 
         def decided(old: Opinion) -> Opinion:
             return old.model_copy(update={"state": state}) if old.at == opinion.at else old
 
         with suppress(NotFound):
-            await self._opinions.change(opinion.key, decided)
+            return (await self._opinions.change(opinion.key, decided)).value.at == opinion.at
+        return False
 
     async def opinions(self, guild: str) -> list[Opinion]:
-        """All entries of that kind."""
-        found = [entry.value for entry in await self._opinions.entries(f"{guild}.", THREE)]
+        """All entries."""
+        found = [entry.value for entry in await self._opinions.entries(f"{guild}.")]
         return sorted(found, key=lambda opinion: opinion.at)

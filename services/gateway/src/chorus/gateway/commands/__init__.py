@@ -20,8 +20,9 @@ bases        what people call base models
 card · histogram · curve      a dataset in words, its lengths and a run's losses as pictures
 cases · verdict · keeping     a test's records, its outcome, and what is kept of that
 history · reading      what mining needs of the world, and how channels are read
+calls        what speaking in voice channels needs of the world
 training · importing · mining · datasets · privacy · notice · jobs · chat · models · testing · errors
-· speech · settings · choices · feedback · review · qa · welcome · mimic · help
+· speech · voice · settings · choices · feedback · review · qa · welcome · mimic · help
              the commands
 rows         all of them, by name: every front-end reads this one table
 table        runs a line, or a form, by it

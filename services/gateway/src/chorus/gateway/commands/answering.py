@@ -1,13 +1,13 @@
 """How an answer is shown, remembered, and kept so that people can come back to it.
 
 An answer has buttons; each is a command line about the message that it stands in. So once it has been shown
-whole, it is noted under that message's id with all that was asked: in the conversation here, and, for as many
-days as the guild says, in `ports.Replies`, which outlive a restart. Nothing is kept of people who opted out,
-nor what a model says that learned words which were deleted since.
+whole, it is noted under the ids of the messages that show it, with all that was asked: in the conversation
+here, and, for as many days as the guild says, in `ports.Replies`, which outlive a restart. Nothing is kept of
+people who opted out, nor what a model says that learned words which were deleted since.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -21,9 +21,9 @@ from chorus.common.errors import ChorusError
 from chorus.gateway.commands.context import Asked, Context
 from chorus.gateway.commands.keeping import refuse_opted_out, refuse_stale
 from chorus.gateway.commands.ports import Question
-from chorus.gateway.commands.replies import THIS, Button, Form, Stream, is_cut_off, numbered
+from chorus.gateway.commands.replies import THIS, Audio, Button, Form, Stream, is_cut_off, numbered
 from chorus.gateway.commands.rights import settings_of
-from chorus.gateway.commands.speech import spoken
+from chorus.gateway.commands.speech import read_out
 
 Pieces = AsyncIterator[Waiting | Delta | End]
 
@@ -67,24 +67,32 @@ def answered(ctx: Context, asked: Asked, question: Question, begun: ReplyRecord 
     if asked.in_conversation:
         pieces = _remembered(ctx.session.turns, asked, told, pieces)
 
+    shown: list[str] = []
+
     async def kept(message: str) -> None:
         if told.end is None:
             return
+        shown.append(message)
         prompt = replace(question, messages=begun.messages) if begun else question
         try:
-            await _keep(ctx, asked, prompt, told, told.end, message)
+            await _keep(ctx, asked, prompt, told, told.end, shown)
         except ChorusError as error:  # it was shown all the same
             log.info("reply not kept", code=error.code)
 
     several = question.sampling.n > 1  # which of them is meant, a button cannot say
     buttons = (AGAIN,) if several else (AGAIN, ON, *JUDGING)
-    aloud = None if several or not _is_spoken(ctx) else lambda: spoken(ctx, told.text)
+    aloud = None if several or not _is_spoken(ctx) else lambda: _aloud(ctx, question, told)
     return Stream(pieces, numbered(question.sampling.n), buttons, kept, question.in_role, aloud)
 
 
 def _is_spoken(ctx: Context) -> bool:
     """Whether answers are also spoken here."""
     return ctx.settings is not None and ctx.settings.in_channel(ctx.channel).voice_replies
+
+
+async def _aloud(ctx: Context, question: Question, told: Told) -> Audio | None:
+    audio = await read_out(ctx, told.text)
+    return audio and replace(audio, in_role=question.in_role)
 
 
 async def _remembered(memory: deque[Turn], asked: Asked, told: Told, pieces: Pieces) -> Pieces:
@@ -101,7 +109,9 @@ async def _remembered(memory: deque[Turn], asked: Asked, told: Told, pieces: Pie
     asked.answer = turn
 
 
-async def _keep(ctx: Context, asked: Asked, prompt: Question, told: Told, end: End, message: str) -> None:
+async def _keep(
+    ctx: Context, asked: Asked, prompt: Question, told: Told, end: End, shown: Sequence[str]
+) -> None:
     """Note it here, and store it. Raises `ChorusError` where it cannot be stored, or may not be."""
     settings = await settings_of(ctx)
     origin = asked.origin
@@ -110,8 +120,9 @@ async def _keep(ctx: Context, asked: Asked, prompt: Question, told: Told, end: E
         guild=ctx.guild,
         person=origin.person if origin else asked.turns[-1].name or ctx.user,
         people=sorted(people),
-        channel=ctx.channel,
-        message=message,
+        channel=ctx.room,
+        message=shown[-1],
+        before=list(shown[:-1]),
         via=_way(ctx, asked),
         asked=asked.model,
         model=end.model,

@@ -49,17 +49,18 @@ async def question(
     """The question that these turns end with, under the persona and after the examples of the place.
 
     `model` None is the channel's, or the guild's voice; what `sampling` does not say is as they have chosen.
-    It is counted as so many `times`. Raises `InvalidInput` for what is no model's name, and where several
-    answers are wanted and all would be the same; `QueueFull` over the person's quota.
+    Each of its answers is counted so many `times`. Raises `InvalidInput` for what is no model's name, and
+    where several answers are wanted and all would be the same; `QueueFull` over the person's quota.
     """
     settings = await settings_of(ctx)
     answers = await who(ctx, model)
     chosen = settings.sampling_in(ctx.channel) | sampling.model_dump(exclude_unset=True)
     wanted = _varied(Sampling.model_validate(chosen))
-    await spend(ctx, "questions", times)
     messages = [*_system(settings, ctx.channel), *_named_as_taught(turns)]
-    in_role = settings.persona_in(ctx.channel) is not None
-    return Question(answers, messages, _shown(settings.examples), wanted, in_role)
+    in_role = settings.persona_in(ctx.channel) is not None or await imitates(ctx, answers)
+    made = Question(answers, messages, _shown(settings.examples), wanted, in_role)
+    await spend(ctx, "questions", times * wanted.n)
+    return made
 
 
 async def who(ctx: Context, model: str | None) -> str | None:
@@ -73,10 +74,16 @@ async def who(ctx: Context, model: str | None) -> str | None:
     return model
 
 
+async def imitates(ctx: Context, model: str | None) -> bool:
+    """Whether a model answers as a person would: then what it says is labelled. None is the base."""
+    return model is not None and await ctx.chorus.models.imitates(ctx.guild, model)
+
+
 def _system(settings: GuildSettings, channel: str | None) -> list[Turn]:
     """Who the model is to be, and in which language it is to answer, where that was chosen."""
     persona = settings.persona_in(channel)
-    language = settings.language and f"Answer in this language: {settings.language}."
+    spoken = settings.language_in(channel)
+    language = spoken and f"Answer in this language: {spoken}."
     told = "\n".join(text for text in (persona, language) if text)
     return [Turn(role="system", content=told)] if told else []
 

@@ -14,7 +14,14 @@ from chorus.common.contracts.feedback import ReplyRecord
 from chorus.common.contracts.generation import Sampling
 from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.answering import answered
-from chorus.gateway.commands.asking import VARIED, ModelParameters, SamplingParameters, question, who
+from chorus.gateway.commands.asking import (
+    VARIED,
+    ModelParameters,
+    SamplingParameters,
+    imitates,
+    question,
+    who,
+)
 from chorus.gateway.commands.context import Asked, Context
 from chorus.gateway.commands.jobs import NoParameters
 from chorus.gateway.commands.parsing import Parameters
@@ -49,7 +56,7 @@ class Continue(ReplyParameters):
 
 async def ask(ctx: Context, asked: Ask) -> Reply:
     """Ask one question, apart from the conversation."""
-    turn = Turn(role="user", content=asked.question, name=ctx.user)
+    turn = Turn(role="user", content=await ctx.told(asked.question), name=ctx.user)
     last = ctx.session.asked = Asked([turn], asked.model, asked.sampling(), in_conversation=False)
     return answered(ctx, last, await question(ctx, last.model, last.turns, last.sampling))
 
@@ -57,7 +64,7 @@ async def ask(ctx: Context, asked: Ask) -> Reply:
 async def say(ctx: Context, said: Say) -> Reply:
     """Say something in the conversation; what was said before is remembered."""
     session = ctx.session
-    turn = Turn(role="user", content=said.text, name=ctx.user)
+    turn = Turn(role="user", content=await ctx.told(said.text), name=ctx.user)
     last = session.asked = Asked([*session.turns, turn], session.model, Sampling(), in_conversation=True)
     return answered(ctx, last, await question(ctx, last.model, last.turns, last.sampling))
 
@@ -75,8 +82,9 @@ async def regenerate(ctx: Context, asked: Regenerate) -> Reply:
     refuse_elsewhere(ctx, record)
     model = await who(ctx, asked.model or record.asked)
     sampling = _varied(asked, record.sampling)
-    made = Question(model, record.messages, record.examples, sampling, _in_role(record))
-    await spend(ctx, "questions")
+    in_role = await _in_role(ctx, record, model)
+    made = Question(model, record.messages, record.examples, sampling, in_role)
+    await spend(ctx, "questions", sampling.n)
     return answered(ctx, _apart(ctx, record), made)
 
 
@@ -93,7 +101,8 @@ async def go_on(ctx: Context, asked: Continue) -> Reply:
     begun = [Turn(role="assistant", content=record.text), Turn(role="user", content=GO_ON)]
     model = record.model if "@" in record.model else None
     one = record.sampling.model_copy(update={"n": 1})
-    made = Question(model, [*record.messages, *begun], record.examples, one, _in_role(record))
+    in_role = await _in_role(ctx, record, model)
+    made = Question(model, [*record.messages, *begun], record.examples, one, in_role)
     await spend(ctx, "questions")
     same = last if last is not None and record is last.reply else _apart(ctx, record)
     return answered(ctx, same, made, record)
@@ -116,9 +125,9 @@ def _varied(asked: Regenerate, before: Sampling) -> Sampling:
     return asked.sampling(**before.model_dump(exclude_unset=True) | anew)
 
 
-def _in_role(record: ReplyRecord) -> bool:
-    """Whether it was written under a persona: what goes on from it is labelled as it was."""
-    return any(turn.role == "system" for turn in record.messages)
+async def _in_role(ctx: Context, record: ReplyRecord, model: str | None) -> bool:
+    """Whether what this model makes of it is labelled: under the same persona, or as whom it imitates."""
+    return any(turn.role == "system" for turn in record.messages) or await imitates(ctx, model)
 
 
 def _apart(ctx: Context, record: ReplyRecord) -> Asked:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field
 
@@ -24,9 +24,10 @@ from chorus.common.contracts.models import BASE
 from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.asking import SamplingParameters
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.parsing import Parameters, validated
+from chorus.gateway.commands.parsing import Parameters, validated, words
 
 ADVISED = "as the model's makers advise"
+Where = Literal["everywhere", "either", "channel"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,12 @@ class Setting:
     """All choices with this value: in the whole place, or in a channel. None takes the choice back."""
     show: Callable[[GuildSettings, str | None], str]
     """What is in force in a channel; nothing where there is nothing to show."""
-    where: Literal["everywhere", "either", "channel"] = "everywhere"
+    where: Where = "everywhere"
     """Whether there is one value for the whole place, one for each channel, or both."""
     of_people: bool = False
     """Whether it makes sense only where there are other people."""
+    of_admins: bool = False
+    """Whether it takes Discord's own permission to manage the server: no right that was granted is enough."""
     listed: bool = True
     """Whether it is shown with the others."""
 
@@ -74,37 +77,55 @@ async def _valued(model: type[Parameters], name: str, _: Context, text: str) -> 
 
 
 def plain(name: str, about: str, *values: str, otherwise: str = "") -> Setting:
-    """One value for the whole place; `otherwise` is what holds without one."""
+    """One value for the whole place, and one for a channel where `ChannelSettings` has it, too.
 
-    def put(old: GuildSettings, value: Any, _: str | None) -> GuildSettings:
+    `otherwise` is what holds without one.
+    """
+
+    def put(old: GuildSettings, value: Any, channel: str | None) -> GuildSettings:
+        if channel is not None:
+            return with_channel(old, channel, **{name: value})
         default = GuildSettings.model_fields[name].default
         return old.model_copy(update={name: default if value is None else value})
 
-    def show(settings: GuildSettings, _: str | None) -> str:
+    def show(settings: GuildSettings, channel: str | None) -> str:
         value = getattr(settings, name)
-        return otherwise if value is None else str(value)
+        here = getattr(settings.in_channel(channel), name, None)
+        return here_and_elsewhere(here, otherwise if value is None else str(value))
 
     examples = tuple(f"{name} {value}" for value in values)
-    return Setting(name, about, examples, partial(_valued, Values, name), put, show)
+    where: Where = "either" if name in ChannelSettings.model_fields else "everywhere"
+    return Setting(name, about, examples, partial(_valued, Values, name), put, show, where)
 
 
-def tuned(name: Tuned, value: str) -> Setting:
+def tuned(name: Tuned, value: str, otherwise: str = ADVISED) -> Setting:
     """One of the options of `!ask`, for all questions of the place or of a channel."""
 
     def put(old: GuildSettings, value: Any, channel: str | None) -> GuildSettings:
         if channel is None:
             return old.model_copy(update={"sampling": changed(old.sampling, name, value)})
-        return _in_channel(old, channel, sampling=changed(old.in_channel(channel).sampling, name, value))
+        return with_channel(old, channel, sampling=changed(old.in_channel(channel).sampling, name, value))
 
     def show(settings: GuildSettings, channel: str | None) -> str:
         here, all_over = settings.in_channel(channel).sampling.get(name), settings.sampling.get(name)
-        default = Sampling.model_fields[name].default
-        elsewhere = str(all_over if all_over is not None else default or ADVISED)
-        return elsewhere if here is None else f"{here} in this channel, {elsewhere} elsewhere"
+        default = Sampling.model_fields[name].default or otherwise
+        elsewhere = default if all_over is None else all_over
+        return here_and_elsewhere(None if here is None else _as_typed(here), _as_typed(elsewhere))
 
     about = " ".join((Sampling.model_fields[name].description or "").split())
     examples = (f"{name} {value}", f"{name} {value} here=yes")
-    return Setting(name, about, examples, partial(_valued, SamplingParameters, name), put, show, "either")
+    read = _stops if name == "stop" else partial(_valued, SamplingParameters, name)
+    return Setting(name, about, examples, read, put, show, "either")
+
+
+def _as_typed(value: object) -> str:
+    texts = cast("list[str]", value) if isinstance(value, list) else None
+    return str(value) if texts is None else " ".join(f'"{text}"' for text in texts)
+
+
+async def _stops(_: Context, text: str) -> list[str]:
+    """Each word is one; those between quotes are one together."""
+    return validated(SamplingParameters, {"stop": words(text)}).stop
 
 
 # --- channels ------------------------------------------------------------------------------------
@@ -112,7 +133,7 @@ def switched(name: Literal["listen", "voice_replies"], about: str) -> Setting:
     """On or off in a channel."""
 
     def put(old: GuildSettings, value: bool | None, channel: str | None) -> GuildSettings:
-        return _in_channel(old, channel or "", **{name: bool(value)})
+        return with_channel(old, channel or "", **{name: bool(value)})
 
     def show(settings: GuildSettings, channel: str | None) -> str:
         return "on" if getattr(settings.in_channel(channel), name) else "off"
@@ -125,7 +146,7 @@ def channel_model() -> Setting:
     """Who answers in a channel."""
 
     def put(old: GuildSettings, value: str | None, channel: str | None) -> GuildSettings:
-        return _in_channel(old, channel or "", model=value)
+        return with_channel(old, channel or "", model=value)
 
     def show(settings: GuildSettings, channel: str | None) -> str:
         everywhere = f"{settings.voice or BASE}, as everywhere (`!use`)"
@@ -142,7 +163,12 @@ async def _known_model(ctx: Context, text: str) -> str:
     return text
 
 
-def _in_channel(old: GuildSettings, channel: str, **changes: object) -> GuildSettings:
+def here_and_elsewhere(here: object, elsewhere: str) -> str:
+    """What is in force in a channel that may have a choice of its own."""
+    return elsewhere if here is None else f"{here} in this channel, {elsewhere} elsewhere"
+
+
+def with_channel(old: GuildSettings, channel: str, **changes: object) -> GuildSettings:
     """The choices with other ones for a channel, which is left out where nothing is chosen for it."""
     new = old.in_channel(channel).model_copy(update=changes)
     channels = changed(old.channels, channel, None if new == ChannelSettings() else new)

@@ -27,3 +27,5 @@ class Command:
     examples: tuple[str, ...] = ()
     right: Right | None = "chat"
     """What one needs to use it; None is for everybody, always."""
+    reads: bool = False
+    """Whether a model is told what it says: then texts that come with it are read (`Context.told`)."""

@@ -12,6 +12,7 @@ from chorus.common.errors import ChorusError, InvalidInput, Unavailable
 from chorus.gateway.commands.asking import SamplingParameters, question
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import unquoted
+from chorus.gateway.commands.quotas import spend
 from chorus.gateway.commands.replies import Reply, Stream, numbered, problem
 
 Answer: TypeAlias = AsyncIterator[Waiting | Delta | End]
@@ -31,15 +32,15 @@ class Compare(SamplingParameters):
 async def compare(ctx: Context, asked: Compare) -> Reply:
     """Ask both at once."""
     models, turns = _read(ctx, asked.text)
-    sampling = asked.sampling()
-    questions = [await question(ctx, model, turns, sampling) for model in models]
+    questions = [await question(ctx, model, turns, asked.sampling(), times=0) for model in models]
+    each = questions[0].sampling.n
+    await spend(ctx, "questions", each * len(questions))  # once it is known that all can be asked
     answers = [ctx.chorus.answers.ask(ctx.guild, one) for one in questions]
     titles = [
-        f"{model} ({number})" if number else model
-        for model in models
-        for number in numbered(sampling.n) or ("",)
+        f"{model} ({number})" if number else model for model in models for number in numbered(each) or ("",)
     ]
-    return Stream(_side_by_side(answers, sampling.n), tuple(titles))
+    in_role = any(one.in_role for one in questions)
+    return Stream(_side_by_side(answers, each), tuple(titles), in_role=in_role)
 
 
 def _read(ctx: Context, text: str) -> tuple[list[str], list[Turn]]:

@@ -1,7 +1,7 @@
 """Who asks, where, and with what at hand."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from chorus.common.contracts.consent import Mode
@@ -9,6 +9,7 @@ from chorus.common.contracts.datasets import Turn
 from chorus.common.contracts.feedback import ReplyRecord, Way
 from chorus.common.contracts.generation import Sampling
 from chorus.common.contracts.guild import GuildSettings
+from chorus.gateway.commands.calls import Calls
 from chorus.gateway.commands.history import Harvests, History
 from chorus.gateway.commands.ports import (
     Answers,
@@ -24,7 +25,9 @@ from chorus.gateway.commands.ports import (
     Replies,
     Speech,
 )
-from chorus.gateway.commands.trainings import JobCards, Jobs
+from chorus.gateway.commands.reviewed import Reviewed
+from chorus.gateway.commands.searching import Searches
+from chorus.gateway.commands.trainings import JobCards, Jobs, UnfinishedAnswers
 
 REMEMBERED = 40  # messages; what the model can use of them is for inference to say
 
@@ -56,6 +59,8 @@ class Session:
     """People's turns are named by their ids; `asking` calls them as models know people."""
     model: str | None = None
     """Whom it is with, where that is not the guild's voice."""
+    guild: str | None = None
+    """In the console: the guild that it is with, where that is not the console's own."""
     asked: Asked | None = None
 
     def forget(self) -> None:
@@ -65,11 +70,12 @@ class Session:
 
 @dataclass(frozen=True)
 class Chorus:
-    """All that commands may ask of Chorus."""
+    """All that commands may ask of Chorus, and what they have at hand for a while."""
 
     datasets: Datasets
     jobs: Jobs
     cards: JobCards
+    unfinished: UnfinishedAnswers
     models: Models
     answers: Answers
     speech: Speech
@@ -80,6 +86,8 @@ class Chorus:
     feedback: Feedback
     quotas: Quotas
     replies: Replies
+    reviewed: Reviewed = field(default_factory=Reviewed)
+    searches: Searches = field(default_factory=Searches)
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,11 @@ class Trust:
     via: Way = "message"
     """Typed in a message, which Discord's policy is about; or handed over in another way: in a slash command
     or a form, in a file, in a terminal."""
+
+
+async def as_it_is(words: str) -> str:
+    """Words to which nothing is to be added."""
+    return words
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,11 @@ class Context:
     """What the person is called here: sources without ids are matched by it."""
     trust: Trust = Trust()
     channel: str | None = None
-    """Discord's id of the channel, of a thread that of its channel; in the console there is none."""
+    """Discord's id of the channel whose settings count, of a thread that of its channel; in the console
+    there is none."""
+    room: str | None = None
+    """Discord's id of the channel or thread itself: what is said in a private thread is not for all who read
+    its channel."""
     reply_to: str | None = None
     """Id of the message that this one is a reply to, or that a button or a menu was used on."""
     roles: tuple[str, ...] = ()
@@ -122,8 +139,12 @@ class Context:
     people: People | None = None
     """Who is in the server; in the console and in direct messages there is nobody else."""
     settings: GuildSettings | None = None
-    """What the guild has chosen, once it was read for this command (`rights.settings_of`)."""
+    """What the guild has chosen; None until it is read for this command (`rights.settings_of`)."""
     overhears: bool = True
     """Whether lines that mention nobody reach us in a server; otherwise commands come by mention or slash."""
     history: History | None = None
     """What was said in the server; in the console and in direct messages there is none to read."""
+    told: Callable[[str], Awaitable[str]] = as_it_is
+    """Words as a model is told them: with the texts that came with them, and names for mentions."""
+    calls: Calls | None = None
+    """The server's voice channels; in the console and in direct messages there are none."""

@@ -68,7 +68,7 @@ def _table(tests: list[TestRecord], *, private: bool) -> Card:
     left_out = f"{len(rows) - ROWS} more rows: `!errors to=errors.json`. " if len(rows) > ROWS else ""
     footer = f"{left_out}To learn from them: !errors to=errors.json, then !train file=errors.json"
     columns = ("", "question", "prediction", "expected")
-    return Card("Where models were wrong", columns, rows[:ROWS], footer, private=private)
+    return Card("Where models were wrong", columns, rows[:ROWS], footer, private=private, quotes=True)
 
 
 def _rows(test: TestRecord) -> Iterable[tuple[str, ...]]:

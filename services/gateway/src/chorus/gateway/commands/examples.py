@@ -59,7 +59,7 @@ async def examples(ctx: Context, asked: ExamplesParameters) -> Reply:
     verb, rest = [*(asked.wish or "").split(maxsplit=1), "", ""][:2]
     if verb.lower() in ("", "list") and not rest:
         return _listed((await settings_of(ctx)).examples)
-    require(ctx, await settings_of(ctx), "manage", "Giving examples")
+    await require(ctx, "manage", "Giving examples")
     match verb.lower(), rest.strip():
         case "add", text:
             return await _added(ctx, await _given(ctx, asked, text))
@@ -163,7 +163,7 @@ def _listed(kept: Sequence[Exchange]) -> Reply:
         return Text(f"There are no examples yet. {HOW}")
     rows = [(str(number), in_short(one.user), in_short(one.bot)) for number, one in enumerate(kept, 1)]
     footer = "Shown to the model before each conversation; nothing is trained on them."
-    return Card("Examples", ("", "question", "answer"), rows, footer)
+    return Card("Examples", ("", "question", "answer"), rows, footer, quotes=True)
 
 
 async def _removed(ctx: Context, number: str) -> Reply:

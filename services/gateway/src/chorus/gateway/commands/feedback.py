@@ -31,6 +31,7 @@ class FeedbackParameters(ReplyParameters):
     text: str = Field(
         min_length=1, max_length=LONGEST_WORDS, description="`up`, `down`, or what you think, in words"
     )
+    undo: bool = Field(default=False, description="take that vote back")
 
 
 class Correct(Parameters):
@@ -42,9 +43,11 @@ class Correct(Parameters):
 
 
 async def feedback(ctx: Context, asked: FeedbackParameters) -> Reply:
-    """Note a vote, or words."""
+    """Note a vote, or words; or take a vote back."""
     record = await meant(ctx, asked.reply)
     vote = VOTES.get(asked.text.strip().lower())
+    if asked.undo:
+        return await _taken_back(ctx, await _kept(ctx, record), vote)
     if vote is None:
         await _noted(ctx, record, words=asked.text)
         return Text("Thank you for your feedback. We will use it to improve the model.")
@@ -65,7 +68,9 @@ async def correct(ctx: Context, asked: Correct) -> Reply:
         )
     await basis(ctx, "submitted")
     await _noted(ctx, record, correction=text)
-    return Text(f"Correction received: {in_line(text)}\nOnce it is approved (!review), it can be learned.")
+    said = in_line(text)
+    approved = "Once it is approved (!review), it can be learned."
+    return Text(f"Correction received: {said}\n{approved}", quoted=said)
 
 
 async def _which(ctx: Context, text: str) -> tuple[ReplyRecord | None, str]:
@@ -97,15 +102,41 @@ async def _kept(ctx: Context, record: ReplyRecord | None) -> ReplyRecord:
 async def _noted(ctx: Context, record: ReplyRecord | None, **said: Any) -> None:
     """Add to what this person says of the answer, or of none in particular."""
     await refuse_opted_out(ctx, ctx.user)
-    opinion = Opinion(
+    new = _opinion(ctx, record)
+
+    def changed(old: Opinion) -> Opinion:
+        typed = old.correction is not None and "correction" not in said  # and stays so, whatever is pressed
+        via = old.via if typed else new.via
+        return old.model_copy(update={**said, "at": new.at, "via": via, "state": "waiting"})
+
+    await ctx.chorus.replies.judge(new, changed)
+
+
+async def _taken_back(ctx: Context, record: ReplyRecord, vote: Vote | None) -> Reply:
+    """Another vote, which was given after it, stays."""
+    if vote is None:
+        raise InvalidInput(
+            "Only a vote can be taken back: `!feedback up undo=yes`.", code="not_a_vote", param="undo"
+        )
+    new = _opinion(ctx, record)
+    changes = {"vote": None, "at": new.at, "state": "waiting"}
+
+    def without(old: Opinion) -> Opinion:
+        return old.model_copy(update=changes) if old.vote == vote else old
+
+    await ctx.chorus.replies.judge(new, without)
+    return Text(f"Taken back: {SIGNS[vote]}.")
+
+
+def _opinion(ctx: Context, record: ReplyRecord | None) -> Opinion:
+    """What this person says of the answer now, before they have said anything."""
+    return Opinion(
         guild=ctx.guild,
         person=record.person if record else ctx.user,
-        message=record.message
-        if record
-        else job_id(ctx.guild, ctx.key),  # the same message again is the same
+        channel=record.channel if record else ctx.room,
+        # Of words about no answer: the same message again is the same.
+        message=record.message if record else job_id(ctx.guild, ctx.key),
         by=ctx.user,
         via=ctx.trust.via,
         at=now(),
     )
-    changes = {**said, "at": opinion.at, "via": opinion.via, "state": "waiting"}
-    await ctx.chorus.replies.judge(opinion, lambda old: old.model_copy(update=changes))

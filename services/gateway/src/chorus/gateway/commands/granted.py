@@ -13,7 +13,7 @@ from chorus.common.contracts.guild import (
     Who,
 )
 from chorus.common.errors import InvalidInput, in_short
-from chorus.gateway.commands.choices import Setting, changed
+from chorus.gateway.commands.choices import Setting, changed, here_and_elsewhere, with_channel
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.people import ALL, read_people, shown
 from chorus.gateway.commands.quotas import PER
@@ -28,49 +28,70 @@ ROLES, USERS = 100, 500
 def right(which: Right, about: str) -> Setting:
     """Who has a right."""
 
-    def put(old: GuildSettings, value: Who | None, _: str | None) -> GuildSettings:
-        return old.model_copy(update={"rights": changed(old.rights, which, value)})
+    def put(old: GuildSettings, value: Who | None, channel: str | None) -> GuildSettings:
+        if channel is None:
+            return old.model_copy(update={"rights": changed(old.rights, which, value)})
+        return with_channel(old, channel, rights=changed(old.in_channel(channel).rights, which, value))
 
-    def show(settings: GuildSettings, _: str | None) -> str:
-        who = settings.who(which)
-        if who.everybody:
-            return shown(who)
-        return ADMINS if who == NOBODY else f"{shown(who)}, and {ADMINS}"
+    def show(settings: GuildSettings, channel: str | None) -> str:
+        here = settings.in_channel(channel).rights.get(which)
+        return here_and_elsewhere(here and _with_admins(here), _with_admins(settings.who(which)))
 
-    examples = (f"{which} @Teachers", f"{which} everyone", f"{which} admins")
-    return Setting(which, about, examples, read_people, put, show, of_people=True)
+    examples = (f"{which} @Teachers", f"{which} everyone", f"{which} admins here=yes")
+    of_admins = which == "manage"  # whoever was lent it cannot hand it on
+    return Setting(
+        which, about, examples, read_people, put, show, "either", of_people=True, of_admins=of_admins
+    )
+
+
+def _with_admins(who: Who) -> str:
+    if who.everybody:
+        return shown(who)
+    return ADMINS if who == NOBODY else f"{shown(who)}, and {ADMINS}"
 
 
 def deny() -> Setting:
     """Who may do nothing."""
 
-    def put(old: GuildSettings, value: Who | None, _: str | None) -> GuildSettings:
+    def put(old: GuildSettings, value: Who | None, channel: str | None) -> GuildSettings:
         """Some more than before; None: nobody any more."""
-        if value is None:
-            return old.model_copy(update={"denied": NOBODY})
-        return old.model_copy(update={"denied": _added(old.denied, value)})
-
-    def show(settings: GuildSettings, _: str | None) -> str:
-        return shown(settings.denied) or "nobody"
+        more = value and _added(_denied(old, channel), value)
+        return _with_denied(old, more or NOBODY, channel)
 
     about = f"Who may do nothing but !privacy, whatever else is granted; {ADMINS} cannot be denied."
-    return Setting("deny", about, ("deny @marit",), _some_people, put, show, of_people=True)
+    examples = ("deny @marit", "deny @marit here=yes")
+    return Setting("deny", about, examples, _some_people, put, _denied_in_words, "either", of_people=True)
 
 
 def allow() -> Setting:
     """Takes people out of those who are denied."""
 
-    def put(old: GuildSettings, value: Who | None, _: str | None) -> GuildSettings:
-        gone = value or NOBODY
-        roles = [role for role in old.denied.roles if role not in gone.roles]
-        users = [user for user in old.denied.users if user not in gone.users]
-        return old.model_copy(update={"denied": Who(roles=roles, users=users)})
+    def put(old: GuildSettings, value: Who | None, channel: str | None) -> GuildSettings:
+        gone, denied = value or NOBODY, _denied(old, channel)
+        roles = [role for role in denied.roles if role not in gone.roles]
+        users = [user for user in denied.users if user not in gone.users]
+        return _with_denied(old, Who(roles=roles, users=users), channel)
 
-    def show(settings: GuildSettings, _: str | None) -> str:
-        return f"denied: {shown(settings.denied) or 'nobody'}"
+    def show(settings: GuildSettings, channel: str | None) -> str:
+        return f"denied: {_denied_in_words(settings, channel)}"
 
-    about = "Takes back what `deny` did."
-    return Setting("allow", about, ("allow @marit",), _some_people, put, show, of_people=True, listed=False)
+    about, examples = "Takes back what `deny` did.", ("allow @marit",)
+    return Setting("allow", about, examples, _some_people, put, show, "either", of_people=True, listed=False)
+
+
+def _denied(settings: GuildSettings, channel: str | None) -> Who:
+    return settings.denied if channel is None else settings.in_channel(channel).denied
+
+
+def _with_denied(old: GuildSettings, who: Who, channel: str | None) -> GuildSettings:
+    if channel is None:
+        return old.model_copy(update={"denied": who})
+    return with_channel(old, channel, denied=who)
+
+
+def _denied_in_words(settings: GuildSettings, channel: str | None) -> str:
+    everywhere, here = shown(settings.denied) or "nobody", shown(_denied(settings, channel or ""))
+    return f"{here} in this channel, {everywhere} everywhere" if here else everywhere
 
 
 async def _some_people(ctx: Context, text: str) -> Who:

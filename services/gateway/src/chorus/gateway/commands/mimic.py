@@ -2,29 +2,24 @@
 
 Only where that person has opted in, by themselves, and the operator has Discord's permission to train on
 messages. Their messages are read as `!mine` reads them, with what others who opted in have said around them,
-and a model is trained to give their replies. Its name begins with `MIMIC`: whatever answers under such a
-name is labelled as a machine by those who show it.
+and a model is trained to give their replies. The dataset says whose they are (`options.target`); whatever
+learns from it, or goes on from such a model, is labelled as AI wherever it answers.
 """
 
 import re
-from collections.abc import AsyncIterator
 
 from pydantic import Field
 
 from chorus.common.contracts.consent import ConsentRecord, is_id
-from chorus.common.contracts.datasets import Dataset
-from chorus.common.contracts.models import MIMIC
 from chorus.common.contracts.names import Name, slug
 from chorus.common.errors import Conflict, InvalidInput, NotFound, NotPermitted, in_short
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.history import History
-from chorus.gateway.commands.mining import ONLY_THERE, Gathering, Wanted, gathered
-from chorus.gateway.commands.options import TrainingParameters
-from chorus.gateway.commands.replies import Moment, Progress, Reply
-from chorus.gateway.commands.telling import ended_in_words, summary
-from chorus.gateway.commands.training import Order, learned
+from chorus.gateway.commands.mining import ONLY_THERE, Learning, Wanted, learned_from
+from chorus.gateway.commands.replies import Progress, Reply
+from chorus.gateway.commands.telling import ended_in_words
 from chorus.gateway.commands.trust import basis
 
+MIMIC = "mimic-"  # what the names of such models and datasets begin with
 LONGEST = 63  # characters of a name
 THE_OPERATOR = (
     "the operator of this bot has not said that Discord permits to train on messages (they set "
@@ -33,14 +28,13 @@ THE_OPERATOR = (
 THE_PERSON = "they have not opted in (they, and nobody else for them, write `!privacy optin` here)"
 
 
-class Mimic(TrainingParameters, Gathering):
+class Mimic(Learning):
     """What `!mimic` takes."""
 
     person: str = Field(description="who is to be mimicked: a mention, or an id")
     name: Name | None = Field(
         default=None, description=f"the model's name after `{MIMIC}`; otherwise the person's"
     )
-    base: str | None = Field(default=None, description="the base model to learn on, as the operator calls it")
 
 
 async def mimic(ctx: Context, asked: Mimic) -> Reply:
@@ -54,7 +48,7 @@ async def mimic(ctx: Context, asked: Mimic) -> Reply:
     await _refuse_anothers(ctx, name, person)
     options = asked.options().model_copy(update={"target": person})
     wanted = Wanted(name, options, await basis(ctx, "mined"))
-    return Progress("", ended_in_words(_mimicked(ctx, asked, ctx.history, wanted)))
+    return Progress("", ended_in_words(learned_from(ctx, asked, ctx.history, wanted, name)))
 
 
 def _person(asked: Mimic) -> str:
@@ -106,14 +100,3 @@ async def _refuse_anothers(ctx: Context, name: str, person: str) -> None:
             code="mimics_another",
             param="name",
         )
-
-
-async def _mimicked(ctx: Context, asked: Mimic, history: History, wanted: Wanted) -> AsyncIterator[Moment]:
-    """The reading, then the job, moment by moment."""
-    async for step in gathered(ctx, asked, history, wanted):
-        if not isinstance(step, Dataset):
-            yield step
-            continue
-        yield Moment(note=summary(step))
-        async for moment in learned(ctx, asked, Order(wanted.name, asked.base, None), [step]):
-            yield moment

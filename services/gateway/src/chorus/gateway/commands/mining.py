@@ -4,7 +4,7 @@ Only where the operator has Discord's permission. What others say is counted, an
 once is not read again: each dataset remembers how far each channel was read (`contracts.mining`).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -16,12 +16,16 @@ from chorus.common.contracts.names import Name
 from chorus.common.errors import NotFound, NotPermitted
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.history import Harvest, History
-from chorus.gateway.commands.options import BuildParameters
+from chorus.gateway.commands.options import BuildParameters, TrainingParameters
 from chorus.gateway.commands.ports import NewDataset
 from chorus.gateway.commands.reading import Reading, chosen
 from chorus.gateway.commands.replies import Moment, Problem, Progress, Reply, Text
 from chorus.gateway.commands.telling import ended_in_words, of_build, summary
+from chorus.gateway.commands.training import Order, learned
 from chorus.gateway.commands.trust import basis
+
+MINED = "mined"
+"""What a dataset of it is called, where nothing else is said."""
 
 ONLY_THERE = "Only a server on Discord has channels to read. Everywhere else, hand over a file: `!import`."
 RULE_21 = (
@@ -47,10 +51,16 @@ class Gathering(BuildParameters):
     anew: bool = Field(default=False, description="whether to read again what was read before")
 
 
+class Learning(TrainingParameters, Gathering):
+    """What commands take that read channels and train on what was said there."""
+
+    base: str | None = Field(default=None, description="the base model to learn on, as the operator calls it")
+
+
 class Mine(Gathering):
     """What `!mine` takes."""
 
-    name: Name = Field(default="mined", description="the dataset's name")
+    name: Name = Field(default=MINED, description="the dataset's name")
 
 
 @dataclass(frozen=True)
@@ -66,11 +76,16 @@ async def mine(ctx: Context, asked: Mine) -> Reply:
     """Read channels, keep what may be kept, and make a dataset of it and of all that was kept before."""
     if ctx.history is None:
         raise NotFound(ONLY_THERE, code="no_history")
+    wanted = Wanted(asked.name, asked.options(), await by_permission(ctx))
+    steps = gathered(ctx, asked, ctx.history, wanted)
+    return Progress("", ended_in_words(_told(steps)))
+
+
+async def by_permission(ctx: Context) -> Basis:
+    """By what right channels are read here. Raises `NotPermitted` where Discord has not permitted it."""
     if ctx.trust.mode != "permitted":
         raise NotPermitted(RULE_21, code="mining_not_permitted")
-    by = await basis(ctx, "mined")
-    steps = gathered(ctx, asked, ctx.history, Wanted(asked.name, asked.options(), by))
-    return Progress("", ended_in_words(_told(steps)))
+    return await basis(ctx, "mined")
 
 
 async def _told(steps: AsyncIterator[Moment | Dataset]) -> AsyncIterator[Moment]:
@@ -102,6 +117,19 @@ async def gathered(
             yield step
     else:
         yield Moment(outcome=Problem("nothing_mined", NOBODY))
+
+
+async def learned_from(
+    ctx: Context, asked: Learning, history: History, wanted: Wanted, model: str
+) -> AsyncGenerator[Moment, None]:
+    """The reading, then the training of this model on what was kept, moment by moment."""
+    async for step in gathered(ctx, asked, history, wanted):
+        if not isinstance(step, Dataset):
+            yield step
+            continue
+        yield Moment(note=summary(step))
+        async for moment in learned(ctx, asked, Order(model, asked.base, None), [step]):
+            yield moment
 
 
 async def _imported(ctx: Context, harvest: Harvest, wanted: Wanted) -> AsyncIterator[Moment | Dataset]:

@@ -6,11 +6,10 @@ from pydantic import Field
 
 from chorus.common.contracts.guild import Notice
 from chorus.common.contracts.wire import now
-from chorus.common.errors import NotPermitted
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import Reply, Text
-from chorus.gateway.commands.rights import settings_of
+from chorus.gateway.commands.rights import require_own, settings_of
 from chorus.gateway.commands.trust import NOTICE
 
 
@@ -25,8 +24,7 @@ async def notice(ctx: Context, asked: NoticeParameters) -> Reply:
     if not ctx.guild.isdigit():
         return Text("No notice is needed here: whoever types words here hands over their own.")
     if asked.answer == "accept":
-        if not ctx.admin:  # it says that one runs this server; no right that was granted means that
-            raise NotPermitted("Only who manages this server on Discord can accept it. Ask one of them.")
+        require_own(ctx, "Accepting it")
         await ctx.chorus.guilds.record_notice(ctx.guild, Notice(by=ctx.user, at=now(), text=NOTICE))
         return Text('Recorded. What members hand over with `!train "…"` can be learned from now on.')
     recorded = (await settings_of(ctx)).notice

@@ -11,6 +11,7 @@ from chorus.gateway.commands.context import Chorus
 from chorus.gateway.commands.curve import losses_of, picture
 from chorus.gateway.commands.figures import measured
 from chorus.gateway.commands.replies import Button, Card, Picture, Problem, Text
+from chorus.gateway.commands.verdict import in_line
 
 SHOWN = 5  # replies
 CELL = 40  # characters of one of them
@@ -65,24 +66,19 @@ async def curve_of(chorus: Chorus, record: JobRecord) -> tuple[Picture | None, s
 
 
 async def _replies(chorus: Chorus, ref: ObjectRef) -> Card:
-    columns = ("question", "before", "after", "what a person wrote")
+    columns = ("question", "before (AI)", "after (AI)", "what a person wrote")
     try:
         shown = Samples.model_validate_json(await chorus.objects.download(ref).read()).samples
     except ChorusError as error:
         return Card("Replies", columns, [], f"They cannot be shown. {error.message}")
-    footer = "Question · before · after · what a person wrote."
-    return Card("Replies", columns, [_side_by_side(sample) for sample in shown[:SHOWN]], footer)
+    footer = "Question · before (AI) · after (AI) · what a person wrote."
+    return Card("Replies", columns, [_side_by_side(sample) for sample in shown[:SHOWN]], footer, quotes=True)
 
 
 def _side_by_side(sample: Sample) -> tuple[str, ...]:
     question = sample.messages[-1].content if sample.messages else ""
-    return tuple(_cell(text) for text in (question, sample.before, sample.after, sample.expected or ""))
-
-
-def _cell(text: str) -> str:
-    """The beginning of a text, in one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= CELL else f"{line[: CELL - 1]}…"
+    texts = (question, sample.before, sample.after, sample.expected or "")
+    return tuple(in_line(text, CELL) for text in texts)
 
 
 def _in_words(result: JobResult) -> Iterable[str]:

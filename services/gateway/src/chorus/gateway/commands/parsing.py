@@ -252,7 +252,7 @@ def _closing(text: str, start: int) -> int:
 
 def unquoted(text: str) -> str:
     """The text without the one pair of quotes around it, if there is one."""
-    return text[1:-1] if _opens(text, 0) and _closing(text, 0) == len(text) - 1 else text
+    return text[1:-1] if text[:1] in QUOTES and _end_of_quotes(text, 0) == len(text) - 1 else text
 
 
 def _mistyped(text: str, options: Collection[str], *, lone: bool) -> list[InvalidInput]:

@@ -9,7 +9,7 @@ from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import Reply, Text
-from chorus.gateway.commands.rights import allowed, require, settings_of
+from chorus.gateway.commands.rights import allowed, require_managing, settings_of
 
 CLEAR, SHOW = "clear", "show"
 LONGEST = 4000  # characters, as the contract has it
@@ -30,12 +30,12 @@ async def persona(ctx: Context, asked: PersonaParameters) -> Reply:
     if asked.here and ctx.channel is None:
         raise InvalidInput("Here is no channel: leave `here=` out.", code="no_channel", param="here")
     if asked.text is None or asked.text.casefold() == SHOW:
-        return Text(_told(await settings_of(ctx), ctx))
-    require(ctx, await settings_of(ctx), "manage", "Giving a persona")
-    new = None if asked.text.casefold() == CLEAR else Persona(text=asked.text, by=ctx.user)
+        return _told(await settings_of(ctx), ctx)
     channel = ctx.channel if asked.here else None
+    await require_managing(ctx, channel, "Giving a persona")
+    new = None if asked.text.casefold() == CLEAR else Persona(text=asked.text, by=ctx.user)
     settings = await ctx.chorus.guilds.change(ctx.guild, lambda old: _with(old, new, channel))
-    return Text(_told(settings, ctx))
+    return _told(settings, ctx)
 
 
 def _with(old: GuildSettings, new: Persona | None, channel: str | None) -> GuildSettings:
@@ -55,18 +55,18 @@ def _with(old: GuildSettings, new: Persona | None, channel: str | None) -> Guild
     return old.model_copy(update={"personas": personas})
 
 
-def _told(settings: GuildSettings, ctx: Context) -> str:
+def _told(settings: GuildSettings, ctx: Context) -> Text:
     """The persona in force here, and whose it is. The console has no channels."""
     text = settings.persona_in(ctx.channel)
     here = "" if ctx.channel is None else ", with `here=yes` for this channel alone"
     may = allowed(ctx, settings, "manage")
     how = f'\nTo change it: !persona "You are …"{here}, or !persona clear.' if may else ""
     if text is None:
-        return f"No persona is set: the model is whoever it was taught to be.{how}"
+        return Text(f"No persona is set: the model is whoever it was taught to be.{how}")
     if ctx.channel is None:
         whose = ""
     elif ctx.channel in settings.personas:
         whose = " in this channel"
     else:
         whose = " in all channels without one of their own"
-    return f"Persona{whose}:\n{text}{how}"
+    return Text(f"Persona{whose}:\n{text}{how}", quoted=text)

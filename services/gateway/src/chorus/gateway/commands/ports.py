@@ -92,13 +92,18 @@ class NewDataset:
     contributor: str
     basis: Basis
     options: BuildOptions
+    after: int | None = None
+    """The newest version that the files go on from, 0 for none; None is whichever there is."""
 
 
 class Datasets(Protocol):
     """Data that people hand over. A dataset is named `name`, its newest version, or `name@3`."""
 
     def add(self, guild: str, new: NewDataset) -> AsyncIterator[Building | Dataset]:
-        """Make a version of it: how far that is, at last the version. Raises what is wrong with it."""
+        """Make a version of it: how far that is, at last the version.
+
+        Raises what is wrong with it, and `Conflict` where there is another newest version than `new.after`.
+        """
         ...
 
     def rebuild(self, guild: str, dataset: str, options: BuildOptions) -> AsyncIterator[Building | Dataset]:
@@ -193,6 +198,10 @@ class People(Protocol):
         """What the person with this id is called in it, if they are a member. Raises `Unavailable`."""
         ...
 
+    async def may_read(self, channel: str) -> bool:
+        """Whether whoever asks may read the channel, or the thread, with this id. Raises `Unavailable`."""
+        ...
+
 
 @dataclass(frozen=True)
 class ModelFiles:
@@ -221,6 +230,10 @@ class Models(Protocol):
         Raises `NotFound`, or `InvalidInput` for a whole model, a checkpoint, and, but for `force`, a version
         that answers otherwise than it was taught.
         """
+        ...
+
+    async def imitates(self, guild: str, model: str) -> bool:
+        """Whether `name`, `name@3` and the like answer as a person would; what is not there does not."""
         ...
 
     async def use_base(self, guild: str) -> None:
@@ -257,7 +270,7 @@ class Question:
     examples: list[Turn] = field(default_factory=list)
     sampling: Sampling = field(default_factory=Sampling)
     in_role: bool = False
-    """Whether the model is to be somebody: a persona."""
+    """Whether the model speaks as somebody: under a persona, or as a person whom it imitates."""
 
 
 class Answers(Protocol):
@@ -301,8 +314,8 @@ class Replies(Protocol):
         """The answer that was shown in this message."""
         ...
 
-    async def latest(self, guild: str, person: str) -> ReplyRecord | None:
-        """What was answered last to what this person asked."""
+    async def latest(self, guild: str, person: str, channel: str | None) -> ReplyRecord | None:
+        """What was answered last in a channel to what this person asked."""
         ...
 
     async def judge(self, opinion: Opinion, changed: Callable[[Opinion], Opinion]) -> Opinion:
@@ -312,8 +325,8 @@ class Replies(Protocol):
         """
         ...
 
-    async def decide(self, opinion: Opinion, state: Literal["approved", "rejected"]) -> None:
-        """Note what a review has decided about an opinion, unless it has changed or gone since."""
+    async def decide(self, opinion: Opinion, state: Literal["approved", "rejected"]) -> bool:
+        """Note what a review has decided about an opinion. False where it has changed or gone since."""
         ...
 
     async def opinions(self, guild: str) -> list[Opinion]:

@@ -8,13 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from chorus.common.contracts.consent import ConsentRecord, Forgotten, is_id
+from chorus.common.contracts.feedback import REPLIES_KEPT
 from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, NotPermitted
 from chorus.gateway.commands.catalogue import in_a_row
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import File, Reply, Text
-from chorus.gateway.commands.rights import may, require, settings_of
+from chorus.gateway.commands.rights import may, require, require_own, settings_of
 
 NAMES = 16  # by which one person is matched, at most
 LONGEST_NAME = 100  # characters
@@ -95,14 +96,13 @@ async def _explained(ctx: Context, person: Person) -> Reply:
 
 async def _questions(ctx: Context) -> str:
     days = (await settings_of(ctx)).keep_replies_days
-    if not days:
-        return "Questions to a model are not kept."
-    kept = f"Questions and their answers are kept for {_days(timedelta(days=days))}"
-    return f"{kept}, with what people say of them (!feedback, !correct)."
+    kept = f"kept for {_days(timedelta(days=days))}" if days else "not kept"
+    said = f"what people say of answers (!feedback, !correct) for {_days(REPLIES_KEPT)}"
+    return f"Questions to a model and its answers are {kept}, {said}."
 
 
 async def _deadline_set(ctx: Context, asked: PrivacyParameters, days: int) -> Reply:
-    require(ctx, await settings_of(ctx), "manage", "`days=`")
+    await require(ctx, "manage", "`days=`")
     if asked.model_fields_set != {"days"}:
         raise InvalidInput("`days=` stands alone: `!privacy days=3`.", code="days_alone", param="days")
     await ctx.chorus.guilds.set_deadline(ctx.guild, days)
@@ -209,7 +209,7 @@ def _state(record: ConsentRecord | None, person: Person) -> str:
 async def _person(ctx: Context, asked: PrivacyParameters) -> Person:
     if asked.person is None and asked.names is None:
         return Person(ctx.user, list(ctx.names[:NAMES]), is_oneself=True)
-    require(ctx, await settings_of(ctx), "manage", "To name somebody (`person=`, `names=`)")
+    require_own(ctx, "To name somebody (`person=`, `names=`)")
     given = [name.strip() for name in (asked.names or "").split(",") if name.strip()]
     if asked.person is None:
         return Person(ctx.user, _checked([*ctx.names, *given]), is_oneself=True)

@@ -3,13 +3,14 @@
 What counts is exact: at no moment lie more than that many in the hour, or the day, before it.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from chorus.common.contracts.guild import Counted
 from chorus.common.contracts.quotas import Used
 from chorus.common.contracts.wire import now
-from chorus.common.errors import QueueFull
+from chorus.common.errors import ChorusError, QueueFull
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.rights import settings_of
 
@@ -22,15 +23,27 @@ async def spend(ctx: Context, what: Counted, count: int = 1) -> None:
 
     Who manages the server on Discord, and everybody in a place of their own, has none.
     """
+    async with spending(ctx, what, count):
+        pass
+
+
+@asynccontextmanager
+async def spending(ctx: Context, what: Counted, count: int = 1) -> AsyncGenerator[None]:
+    """Count so many more, as `spend` does, and give them back where what is done with them is refused."""
     limits = (await settings_of(ctx)).quotas.get(what)
     limit = limits.of(ctx.user, ctx.roles) if limits and not ctx.admin else None
-    if limit is None:
+    if limit is None or count == 0:
+        yield
         return
-
-    def with_more(used: Used) -> Used:
-        return counted(used, what, count, limit, now())
-
-    await ctx.chorus.quotas.change(ctx.guild, ctx.user, what, with_more)
+    at = now()
+    await ctx.chorus.quotas.change(
+        ctx.guild, ctx.user, what, lambda used: counted(used, what, count, limit, at)
+    )
+    try:
+        yield
+    except ChorusError:
+        await ctx.chorus.quotas.change(ctx.guild, ctx.user, what, lambda used: _without(used, count, at))
+        raise
 
 
 def counted(used: Used, what: Counted, count: int, limit: int, at: datetime) -> Used:
@@ -48,6 +61,12 @@ def counted(used: Used, what: Counted, count: int, limit: int, at: datetime) -> 
         code="quota_used",
         retry_after=seconds,
     )
+
+
+def _without(used: Used, count: int, at: datetime) -> Used:
+    """What was had, but for so many of those at one moment."""
+    others = [time for time in used.at if time != at]
+    return Used(at=[*others, *[at] * (len(used.at) - len(others) - count)])
 
 
 def _recent(times: Iterable[datetime], since: datetime) -> Iterable[datetime]:

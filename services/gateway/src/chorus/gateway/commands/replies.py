@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from chorus.common.contracts.datasets import Piece
@@ -48,6 +48,8 @@ class Text:
     buttons: tuple[Button, ...] = ()
     settles: bool = False
     """Whether it answers what a message of ours asked with buttons: once one is pressed, they all go."""
+    quoted: str = field(default="", compare=False)
+    """The part of it that is somebody's words, and stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Card:
     private: bool = False
     """Whether it is for nobody but whoever asked."""
     buttons: tuple[Button, ...] = ()
+    quotes: bool = False
+    """Whether its rows are people's words, or a model's, and stay as they are."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,14 @@ class Audio:
     """The file's: a path that was asked for means one's own disk in the console, elsewhere its last part."""
     data: bytes
     seconds: float
+    in_role: bool = False
+    """Whether it is a model that speaks as somebody, as in a `Stream`."""
 
 
 Kept = Callable[[str], Awaitable[None]]
 """Takes the id under which a reply was shown."""
-Aloud = Callable[[], Awaitable[Audio]]
-"""Says aloud what was written. Raises what keeps it from that."""
+Aloud = Callable[[], Awaitable[Audio | None]]
+"""Says aloud what was written; None where it is heard already. Raises what keeps it from that."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,8 @@ class Moment:
     """What is shown below the outcome."""
     job: str | None = None
     """The job that goes on when nobody watches any more."""
+    queues: str | None = None
+    """The job that is put into the queue next: who wants to show it whatever happens notes its place now."""
     buttons: tuple[Button, ...] = ()
 
 

@@ -1,129 +1,113 @@
 """`!review`: what people said of answers, for those who manage the place to approve or to reject.
 
     !review                            what waits: corrections, votes, words
+    !review 1234567890                 all of one, word for word
     !review approve 1234567890 …       what waits on these answers is to be learned
     !review reject all
 
 What is approved goes into the dataset `feedback`, as one more version with all that was in it before:
-`!train data=feedback` learns from it.
+`!train data=feedback` learns from it. In a server only what the reviewer was shown is approved, as it was
+then: what has come or changed since waits on, and so does what is about an answer that is not kept any more.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
 from pydantic import Field
 
-from chorus.common.contracts.datasets import Example
-from chorus.common.contracts.feedback import Opinion, ReplyRecord
+from chorus.common.contracts.feedback import Opinion
 from chorus.common.contracts.names import Name
-from chorus.common.errors import InvalidInput, NotFound, in_short
+from chorus.common.errors import Conflict, InvalidInput, NotFound, in_short
+from chorus.gateway.commands.adding import FEEDBACK, added, addition
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.feedback import SIGNS
 from chorus.gateway.commands.importing import imported
 from chorus.gateway.commands.parsing import Parameters
-from chorus.gateway.commands.ports import Upload
 from chorus.gateway.commands.preferences import examples
-from chorus.gateway.commands.replies import Card, Moment, Progress, Reply, Text
-from chorus.gateway.commands.sources import Handed, Steps, from_files
+from chorus.gateway.commands.replies import Moment, Progress, Reply, Text
+from chorus.gateway.commands.reviewing import Waiting, listed, waiting, whole
+from chorus.gateway.commands.sources import Steps
 from chorus.gateway.commands.telling import ended_in_words
-from chorus.gateway.commands.verdict import in_line
-from chorus.gateway.commands.which import known, message_in
+from chorus.gateway.commands.which import message_in
 
-FEEDBACK = "feedback"
-ROWS = 40
 EVERYTHING = "all"
+NAMED = 5  # ids in a sentence
 
 
 class Review(Parameters):
     """What `!review` takes."""
 
     wish: str | None = Field(
-        default=None, description="`approve` or `reject`, and which: ids, links, or `all`"
+        default=None,
+        description="an id, to see all of it; or `approve` or `reject`, and which: ids, links, or `all`",
     )
     name: Name = Field(default=FEEDBACK, description="the dataset that gets what is approved")
 
 
-@dataclass(frozen=True)
-class Waiting:
-    """All that waits on one answer."""
+@dataclass
+class Chosen:
+    """What is to be approved, and what of it waits on."""
 
-    message: str
-    opinions: list[Opinion]
-    reply: ReplyRecord | None
-    """None where the words are about no answer, or about one that is not kept any more."""
+    approved: list[Waiting] = field(default_factory=list)
+    unseen: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+    @property
+    def left(self) -> str:
+        """What waits on, and why; nothing if nothing does."""
+        told = []
+        if self.unseen:
+            told.append(
+                f"{_named(self.unseen)}: this has come or changed since you were shown it. !review shows it."
+            )
+        if self.lost:
+            told.append(
+                f"{_named(self.lost)}: the answer is not kept any more, so nothing can be learned of it. "
+                "!review reject takes it off the list."
+            )
+        return "".join(f"\nNot approved: {each}" for each in told)
 
 
 async def review(ctx: Context, asked: Review) -> Reply:
-    """List what waits, or decide about it."""
-    waiting = await _waiting(ctx)
+    """List what waits, show one, or decide."""
+    found, hidden = await waiting(ctx)
     verb, *which = (asked.wish or "").split() or [""]
     match verb.lower():
         case "":
-            return _listed(waiting)
+            return listed(ctx, found, hidden)
         case "approve":
-            return await _approve(ctx, _chosen(ctx, waiting, which), asked.name)
+            return await _approve(ctx, _chosen(ctx, found, which), asked.name)
         case "reject":
-            chosen = _chosen(ctx, waiting, which)
-            await _decide(ctx, chosen, "rejected")
-            return Text(f"Rejected: {_counted(chosen)}. Nothing is learned from it.")
+            chosen = _chosen(ctx, found, which)
+            changed = await _decide(ctx, chosen, approve=False)
+            return Text(f"Rejected: {_counted(chosen)}. Nothing is learned from it.{_changed(changed)}")
         case _:
-            raise InvalidInput(
-                f"`{in_short(verb)}` is nothing that !review can do: it is `approve` or `reject`, with the "
-                "ids of answers, or `all`.",
-                code="unknown_wish",
-                param="wish",
-            )
+            if which or not any(message_in(ctx, verb) in _messages(one) for one in found):
+                raise _unknown_wish(verb)
+            return whole(ctx, _chosen(ctx, found, [verb])[0])
 
 
-async def _waiting(ctx: Context) -> list[Waiting]:
-    """What has not been decided yet, by answer, oldest first; of people who opted out since, nothing."""
-    given = [one for one in await ctx.chorus.replies.opinions(ctx.guild) if one.state == "waiting"]
-    consents = {by: await ctx.chorus.privacy.record(ctx.guild, by) for by in {one.by for one in given}}
-    out = {by for by, record in consents.items() if record is not None and record.state == "out"}
-    by_message: dict[str, list[Opinion]] = {}
-    for opinion in given:
-        if opinion.by not in out:
-            by_message.setdefault(opinion.message, []).append(opinion)
-    return [Waiting(message, opinions, await known(ctx, message)) for message, opinions in by_message.items()]
+def _unknown_wish(verb: str) -> InvalidInput:
+    return InvalidInput(
+        f"`{in_short(verb)}` is nothing that !review can do: it is `approve` or `reject`, with the "
+        "ids of answers, or `all`; or the id of one that waits, to see all of it.",
+        code="unknown_wish",
+        param="wish",
+    )
 
 
-def _listed(waiting: Sequence[Waiting]) -> Reply:
-    if not waiting:
-        return Text("Nothing waits for a review. People judge answers with 👍, 👎, !feedback and !correct.")
-    rows = [_row(one) for one in waiting[:ROWS]]
-    more = f"{len(waiting) - ROWS} more wait. " if len(waiting) > ROWS else ""
-    footer = f"{more}To have it learned: !review approve ID, or `all`. Otherwise: !review reject ID"
-    columns = ("id", "model", "", "question", "answer", "said of it")
-    return Card("Waiting for review", columns, rows, footer, private=True)
-
-
-def _row(one: Waiting) -> tuple[str, ...]:
-    votes = [SIGNS[opinion.vote] for opinion in one.opinions if opinion.vote]
-    counts = " ".join(f"{votes.count(sign)} {sign}" for sign in sorted(set(votes)))
-    said = [f"better: {opinion.correction}" for opinion in one.opinions if opinion.correction]
-    said += [opinion.words for opinion in one.opinions if opinion.words]
-    reply = one.reply
-    if reply is None:
-        return (one.message, "", counts, "", "(not kept)" if votes else "", in_line(" · ".join(said)))
-    asked = next((turn.content for turn in reversed(reply.messages) if turn.role == "user"), "")
-    shown = (asked, reply.text, " · ".join(said))
-    return (one.message, reply.model, counts, *(in_line(text) for text in shown))
-
-
-def _chosen(ctx: Context, waiting: Sequence[Waiting], which: Sequence[str]) -> list[Waiting]:
+def _chosen(ctx: Context, found: Sequence[Waiting], which: Sequence[str]) -> list[Waiting]:
     """Those that are named. Raises `NotFound` for what does not wait, `InvalidInput` where none is named."""
     if [name.lower() for name in which] == [EVERYTHING]:
-        which = [one.message for one in waiting]
+        which = [one.message for one in found]
     if not which:
         raise InvalidInput(
             "Which ones? Name their ids, as !review lists them, or say `all`."
-            if waiting
+            if found
             else "Nothing waits for a review.",
             code="nothing_to_review",
             param="wish",
         )
-    by_message = {one.message: one for one in waiting}
+    by_message = {message: one for one in found for message in _messages(one)}
     wanted = {name: by_message.get(message_in(ctx, name) or "") for name in which}
     if unknown := [name for name, one in wanted.items() if one is None]:
         raise NotFound(
@@ -131,54 +115,83 @@ def _chosen(ctx: Context, waiting: Sequence[Waiting], which: Sequence[str]) -> l
             code="unknown_review",
             param="wish",
         )
-    return [one for one in wanted.values() if one]
+    return list({one.message: one for one in wanted.values() if one}.values())
 
 
-async def _approve(ctx: Context, chosen: Sequence[Waiting], name: str) -> Reply:
-    made = [example for one in chosen if one.reply for example in examples(one.reply, one.opinions)]
-    if not made:
-        await _decide(ctx, chosen, "approved")
-        return Text(
-            f"Approved: {_counted(chosen)}. There is nothing in it to learn: words alone show no answer."
-        )
-    typed = any(one.reply and one.reply.via == "message" for one in chosen)
-    steps = await _built(ctx, name, made, typed=typed)
-    return Progress("", ended_in_words(_learned(ctx, chosen, steps)))
+def _messages(one: Waiting) -> list[str]:
+    """Ids by which it may be named: an answer may be shown in several messages."""
+    return [one.message, *(one.reply.before if one.reply else [])]
 
 
-async def _built(ctx: Context, name: str, made: Sequence[Example], *, typed: bool) -> Steps:
-    """The dataset with these examples after those that are in it. `typed`: some came by messages.
-
-    Raises `InvalidInput` where the name is taken by other data, `NotPermitted` where nobody may learn this.
-    """
-    listing = await ctx.chorus.datasets.list(ctx.guild)
-    old = next((dataset for dataset in listing.datasets if dataset.name == name), None)
-    if old is not None and old.basis.way != "submitted":
-        raise InvalidInput(
-            f"{name} is a dataset of other data. Give another name: `name=feedback`.",
-            code="name_taken",
-            param="name",
-        )
-    before = await ctx.chorus.objects.download(old.examples).read() if old else b""
-    lines = "".join(f"{example.model_dump_json(exclude_none=True)}\n" for example in made)
-    trust = replace(ctx.trust, via="message") if typed else ctx.trust  # of the strictest of them
-    file = Upload(f"{name}.jsonl", before + lines.encode())
-    return await from_files(replace(ctx, trust=trust), Handed(name=name), [file], "submitted")
+async def _approve(ctx: Context, wanted: Sequence[Waiting], name: str) -> Reply:
+    chosen = _approvable(ctx, wanted)
+    made = [example for one in chosen.approved if one.reply for example in examples(one.reply, one.opinions)]
+    if not chosen.approved:
+        raise Conflict(chosen.left.strip(), code="review_first" if chosen.unseen else "reply_not_kept")
+    if made:
+        new = await addition(ctx, name, made, typed=any(map(_is_typed, chosen.approved)))
+        steps = added(ctx, new)
+        return Progress("", ended_in_words(_learned(ctx, chosen, steps)))
+    changed = await _decide(ctx, chosen.approved, approve=True)
+    return Text(
+        f"Approved: {_counted(chosen.approved)}. There is nothing in it to learn: words alone show no "
+        f"answer, nor do as many 👍 as 👎.{chosen.left}{_changed(changed)}"
+    )
 
 
-async def _learned(ctx: Context, chosen: Sequence[Waiting], steps: Steps) -> AsyncIterator[Moment]:
+def _approvable(ctx: Context, wanted: Sequence[Waiting]) -> Chosen:
+    """Of these what was shown as it is; where nobody else is, all of it."""
+    chosen = Chosen()
+    for one in wanted:
+        if one.is_lost:
+            chosen.lost.append(one.message)
+            continue
+        seen = [opinion for opinion in one.opinions if _is_seen(ctx, opinion)]
+        if len(seen) < len(one.opinions):
+            chosen.unseen.append(one.message)
+        if seen:
+            chosen.approved.append(replace(one, opinions=seen))
+    return chosen
+
+
+def _is_seen(ctx: Context, opinion: Opinion) -> bool:
+    return not ctx.guild.isdigit() or ctx.chorus.reviewed.has_seen(ctx.guild, ctx.user, opinion)
+
+
+def _is_typed(one: Waiting) -> bool:
+    """Whether words that would be learned came by messages."""
+    corrections = [opinion.via for opinion in one.opinions if opinion.correction]
+    return "message" in (*corrections, one.reply and one.reply.via)
+
+
+async def _learned(ctx: Context, chosen: Chosen, steps: Steps) -> AsyncIterator[Moment]:
     """How far the dataset is; once it is there, what is in it is decided."""
     async for moment in imported(steps):
         if moment.outcome is not None:
-            await _decide(ctx, chosen, "approved")
-            yield Moment(note=f"Approved: {_counted(chosen)}.")
+            changed = await _decide(ctx, chosen.approved, approve=True)
+            told = f"Approved: {_counted(chosen.approved)}.{chosen.left}{_changed(changed)}"
+            yield Moment(note=told)
         yield moment
 
 
-async def _decide(ctx: Context, chosen: Sequence[Waiting], state: Literal["approved", "rejected"]) -> None:
+async def _decide(ctx: Context, chosen: Sequence[Waiting], *, approve: bool) -> list[str]:
+    """Note the decision. Returns the answers of which somebody says something else meanwhile: that waits."""
+    changed: dict[str, None] = {}
     for one in chosen:
         for opinion in one.opinions:
-            await ctx.chorus.replies.decide(opinion, state)
+            if not await ctx.chorus.replies.decide(opinion, "approved" if approve else "rejected"):
+                changed[one.message] = None
+        ctx.chorus.reviewed.decided(ctx.guild, ctx.user, one.opinions)
+    return list(changed)
+
+
+def _changed(messages: Sequence[str]) -> str:
+    return f"\nChanged meanwhile, so it waits anew: {_named(messages)}." if messages else ""
+
+
+def _named(messages: Sequence[str]) -> str:
+    more = f" and {len(messages) - NAMED} more" if len(messages) > NAMED else ""
+    return ", ".join(messages[:NAMED]) + more
 
 
 def _counted(chosen: Sequence[Waiting]) -> str:

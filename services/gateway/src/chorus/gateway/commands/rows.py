@@ -41,6 +41,7 @@ from chorus.gateway.commands.speech import Say as Speak
 from chorus.gateway.commands.speech import Transcribe, speak, transcribe
 from chorus.gateway.commands.testing import Trial, test
 from chorus.gateway.commands.training import Train, train
+from chorus.gateway.commands.voice import join, leave, skip, stop
 from chorus.gateway.commands.welcome import hi, instruction
 
 
@@ -175,10 +176,12 @@ TALKING = (
             "!ask When do you open?", "!ask model=main@2 When do you open?",
             "!ask temperature=0.7 top_p=0.9 n=3 What is on the menu?",
         ),
+        reads=True,
     ),
     Command(
         "send_message", say, Say, "text", "!send_message TEXT",
         "say something in the conversation, as plain text does", ('!send_message "When do you open?"',),
+        reads=True,
     ),
     Command(
         "regenerate", regenerate, Regenerate, None, "!regenerate", "have the last question answered anew",
@@ -205,6 +208,10 @@ TALKING = (
         "transcribe", transcribe, Transcribe, "text", "!transcribe file=PATH",
         "read what is said in a recording", ("!transcribe file=morning.ogg",),
     ),
+    Command("join", join, NoParameters, None, "!join", "have me in your voice channel, to speak there"),
+    Command("leave", leave, NoParameters, None, "!leave", "send me out of the voice channel"),
+    Command("skip", skip, NoParameters, None, "!skip", "end what I am saying in the voice channel"),
+    Command("stop", stop, NoParameters, None, "!stop", "silence me in the voice channel"),
 )  # fmt: skip
 
 JUDGING = (
@@ -225,11 +232,12 @@ JUDGING = (
 
 PLACE = (
     Command(
-        "settings", settings, SettingsParameters, "wish", "!settings [NAME [VALUE]]",
+        "settings", settings, SettingsParameters, "name", "!settings [NAME [VALUE]]",
         "see or change what is chosen here: prefix, language, listening, sampling, rights, quotas",
         (
             "!settings", "!settings temperature 0.7 here=yes", "!settings listen on",
-            "!settings train @Teachers", "!settings quota questions 20", "!settings reset temperature",
+            "!settings train @Teachers", "!settings language de here=yes", "!settings quota questions 20",
+            "!settings reset temperature",
         ),
     ),
     Command(

@@ -5,22 +5,24 @@
 !settings temperature 0.7                   everywhere
 !settings temperature 0.7 here=yes          in this channel alone
 !settings train @Teachers
+!settings chat everyone here=yes
 !settings quota questions 20 role=@Guests
 !settings reset temperature
 """
 
 import difflib
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.errors import InvalidInput, NotFound, in_short
 from chorus.gateway.commands.choices import Setting, channel_model, plain, switched, tuned
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.granted import allow, deny, quota, right
-from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.parsing import Parameters, given_twice
 from chorus.gateway.commands.replies import Card, Reply, Text
-from chorus.gateway.commands.rights import require, settings_of
+from chorus.gateway.commands.rights import require_managing, require_own, settings_of
 
 RESET = "reset"
 ELSEWHERE = {
@@ -35,7 +37,7 @@ SETTINGS = {
         plain("prefix", "What commands begin with: 1 to 5 signs.", "?", "c!"),
         plain(
             "language", "The language that models answer in and that !say speaks, unless told otherwise.",
-            "de", "en-us", otherwise="whatever is spoken",
+            "de", "en-us here=yes", otherwise="whatever is spoken",
         ),
         switched("listen", "Whether I answer all that is said in this channel, and not only to me."),
         switched("voice_replies", "Whether answers in this channel are also spoken."),
@@ -47,9 +49,15 @@ SETTINGS = {
         tuned("repetition_penalty", "1.1"),
         tuned("presence_penalty", "0.5"),
         tuned("max_tokens", "256"),
+        tuned("stop", '"###"', "none"),
+        tuned("seed", "42", "another one each time"),
+        tuned("n", "2"),
         right("chat", "Who may ask, and use all commands that change nothing for others."),
         right("train", "Who may hand over data and train models; they may chat, too."),
-        right("manage", "Who may change settings, choose who answers, and delete; they may train, too."),
+        right(
+            "manage", "Who may change settings, choose who answers, and delete; they may train, too. Only "
+            "those who manage this server on Discord grant it.",
+        ),
         deny(),
         allow(),
         quota(),
@@ -68,23 +76,36 @@ SETTINGS = {
 class SettingsParameters(Parameters):
     """What `!settings` takes."""
 
-    wish: str | None = Field(
+    name: str | None = Field(
         default=None,
-        description="a setting, and its new value where it is to change; or `reset` and a setting",
+        description="a setting; without one, all are shown",
+        json_schema_extra={"enum": [*SETTINGS]},
     )
+    value: str | None = Field(default=None, description="its new value; without one it is explained")
     here: bool = Field(default=False, description="in this channel alone")
     role: str | None = Field(default=None, description="with `quota`: whose it is")
+    reset: bool = Field(default=False, description="as it was before anybody chose it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_one_line(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """In a line, `temperature 0.7` is a name and its value, and `reset temperature` a name."""
+        name, value = [*str(given.get("name") or "").split(maxsplit=1), "", ""][:2]
+        if name.lower() == RESET:
+            return {**given, "name": value, "reset": True}
+        if value and "value" in given:
+            raise given_twice("value")
+        return {**given, "name": name, "value": value} if value else given
 
 
 async def settings(ctx: Context, asked: SettingsParameters) -> Reply:
     """Show what is chosen, explain a setting, or change it."""
-    name, rest = [*(asked.wish or "").split(maxsplit=1), "", ""][:2]
-    if not name:
+    if not asked.model_fields_set:
         return _all(ctx, await settings_of(ctx))
-    if name.lower() == RESET:
-        return await _changed(ctx, asked, _find(rest), None)
-    setting = _find(name)
-    value = " ".join(part for part in (rest.strip(), asked.role) if part)
+    setting = _find(asked.name or "")
+    value = " ".join(part.strip() for part in (asked.value, asked.role) if part)
+    if asked.reset:
+        return await _changed(ctx, asked, setting, None)
     if not value:
         return Text(_explained(ctx, setting, await settings_of(ctx)))
     return await _changed(ctx, asked, setting, value)
@@ -99,9 +120,8 @@ def _find(name: str) -> Setting:
         raise NotFound(f"`{plain_name}` has a command of its own: {command}.", code="unknown_setting")
     near = difflib.get_close_matches(plain_name, SETTINGS, n=1)
     hint = f" Did you mean `{near[0]}`?" if near else ""
-    raise NotFound(
-        f"There is no setting {in_short(name)!r}.{hint} !settings lists them all.", code="unknown_setting"
-    )
+    unknown = f"There is no setting {in_short(name)!r}.{hint}" if plain_name else "Which setting?"
+    raise NotFound(f"{unknown} !settings lists them all.", code="unknown_setting")
 
 
 def _all(ctx: Context, chosen: GuildSettings) -> Card:
@@ -136,8 +156,10 @@ def _explained(ctx: Context, setting: Setting, chosen: GuildSettings) -> str:
 
 async def _changed(ctx: Context, asked: SettingsParameters, setting: Setting, text: str | None) -> Reply:
     """Keep a new value; without one, what was chosen is taken back."""
-    require(ctx, await settings_of(ctx), "manage", "Changing settings")
     channel = _channel(ctx, asked, setting)
+    await require_managing(ctx, channel, "Changing settings")
+    if setting.of_admins:
+        require_own(ctx, f"Changing `{setting.name}`")
     value = None if text is None else await setting.read(ctx, text)
     kept = await ctx.chorus.guilds.change(ctx.guild, lambda old: setting.put(old, value, channel))
     return Text(f"{setting.name} from now on: {setting.show(kept, ctx.channel)}.")

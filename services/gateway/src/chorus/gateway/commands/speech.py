@@ -30,14 +30,23 @@ class Transcribe(Parameters):
 
 
 async def speak(ctx: Context, asked: Say) -> Reply:
-    """Say a text aloud."""
+    """Say a text aloud: also where we are in a voice channel."""
     name = _ogg(asked.to) if asked.to is not None else None
-    return await spoken(ctx, asked.text, asked.language, name)
+    audio = await spoken(ctx, asked.text, asked.language, name)
+    if ctx.calls:
+        await ctx.calls.say(audio.data)
+    return audio
+
+
+async def read_out(ctx: Context, text: str) -> Audio | None:
+    """Say an answer where the person talks; None then, otherwise what is to be handed over."""
+    audio = await spoken(ctx, text)
+    return None if ctx.calls and await ctx.calls.answer(audio.data) else audio
 
 
 async def spoken(ctx: Context, text: str, language: str | None = None, name: str | None = None) -> Audio:
     """A text spoken, in the guild's language unless another is asked for."""
-    language = language or (await settings_of(ctx)).language
+    language = language or (await settings_of(ctx)).language_in(ctx.channel)
     audio, seconds = await ctx.chorus.speech.speak(ctx.guild, text, language)
     return Audio(name or f"said-{hashlib.sha256(audio).hexdigest()[:8]}{OGG}", audio, seconds)
 
@@ -45,7 +54,8 @@ async def spoken(ctx: Context, text: str, language: str | None = None, name: str
 async def transcribe(ctx: Context, asked: Transcribe) -> Reply:
     """Write down what is said in a recording."""
     upload = await ctx.files.read(_recording(ctx, asked))
-    return Text(await ctx.chorus.speech.transcribe(ctx.guild, upload))
+    said = await ctx.chorus.speech.transcribe(ctx.guild, upload)
+    return Text(said, quoted=said)
 
 
 def _ogg(name: str) -> str:

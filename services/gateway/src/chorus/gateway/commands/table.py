@@ -25,40 +25,42 @@ from chorus.gateway.commands.wording import reworded
 
 OUR_FAULT = Problem("internal_error", "Something went wrong on our side. The log has the details.")
 
-_OURS = re.compile(rf"(?<![\w{PREFIX}]){PREFIX}(?=(?:{'|'.join(COMMANDS)})\b)")
+_OURS = re.compile(
+    rf"(?<!\w)'[^'\n]*'(?!\w)|(?<![\w{PREFIX}]){PREFIX}(?=(?:{'|'.join(COMMANDS)})\b)"
+)  # or what is quoted, which stays as it is
 
 log = structlog.get_logger()
 
 
 async def run(ctx: Context, line: str) -> Reply:
     """Run one line as a person wrote it. Whatever is wrong comes back as a `Problem`."""
-
-    async def reply(ctx: Context, prefix: str) -> Reply:
-        called = _called(line, prefix)
-        if called is None:
-            require(ctx, await settings_of(ctx), "chat", "Talking to me")
-            return await say(ctx, Say(text=line))
-        name, argument = called
-        command = await permitted(ctx, name)
-        return await command.run(ctx, bind(command.parameters, command.text_field, argument))
-
-    return await attempted(_in_this_guild(ctx, reply))
+    return await attempted(_in_this_guild(ctx, lambda ctx: _run(ctx, line)))
 
 
 async def run_filled_in(ctx: Context, name: str, values: Mapping[str, Any], options: str = "") -> Reply:
     """Run a command whose parameters were filled in one by one; `options` has more of them as text."""
 
-    async def reply(ctx: Context, _: str) -> Reply:
+    async def reply(ctx: Context) -> Reply:
         command = await permitted(ctx, name)
         return await command.run(ctx, filled_in(command.parameters, values, options))
 
     return await attempted(_in_this_guild(ctx, reply))
 
 
-async def _in_this_guild(ctx: Context, work: Callable[[Context, str], Awaitable[Reply]]) -> Reply:
+async def _run(ctx: Context, line: str) -> Reply:
+    called = _called(line, (await settings_of(ctx)).prefix)
+    if called is None:
+        await require(ctx, "chat", "Talking to me")
+        return await say(ctx, Say(text=line))
+    name, argument = called
+    command = await permitted(ctx, name)
+    return await command.run(ctx, bind(command.parameters, command.text_field, argument))
+
+
+async def _in_this_guild(ctx: Context, work: Callable[[Context], Awaitable[Reply]]) -> Reply:
     """What comes of it with what the guild has chosen, in words that call commands as people do there."""
     chosen = await settings_of(ctx)
-    reply = await attempted(work(replace(ctx, settings=chosen), chosen.prefix))
+    reply = await attempted(work(replace(ctx, settings=chosen)))
     if chosen.prefix == PREFIX:
         return reply
     return reworded(reply, lambda text: prefixed(text, chosen.prefix))
@@ -78,7 +80,7 @@ async def attempted(work: Awaitable[Reply]) -> Reply:
 async def permitted(ctx: Context, name: str) -> Command:
     """The command with this name, if the person may use it. Raises `NotFound`, `NotPermitted`."""
     command = known(name)
-    require(ctx, await settings_of(ctx), command.right if command else "chat", f"!{name.lower()}")
+    await require(ctx, command.right if command else "chat", f"!{name.lower()}")
     return command or find(name)
 
 
@@ -100,4 +102,4 @@ def command_name(line: str, prefix: str = PREFIX) -> str:
 
 def prefixed(text: str, prefix: str) -> str:
     """A text with our commands as they are called where another prefix was chosen: `?train` for `!train`."""
-    return _OURS.sub(lambda _: prefix, text)
+    return _OURS.sub(lambda found: prefix if found[0] == PREFIX else found[0], text)

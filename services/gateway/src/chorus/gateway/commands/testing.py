@@ -105,7 +105,7 @@ async def _tested(ctx: Context, cases: Sequence[Case], like: Question, way: Way)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-    verdict = Verdict(examiner.model or like.model or BASE, predictions)
+    verdict = Verdict(examiner.model or like.model or BASE, predictions, like.in_role)
     if not verdict.answered:
         code, _, why = (verdict.predictions[0].error or "").partition(": ")
         yield Moment(outcome=Problem(code, f"Failed to get predictions. {why}"))

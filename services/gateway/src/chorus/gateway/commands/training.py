@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar
 from pydantic import Field, field_validator
 
 from chorus.common.contracts.datasets import Building, Dataset
-from chorus.common.contracts.names import NAME, slug
+from chorus.common.contracts.names import NAME, job_id, slug
 from chorus.common.contracts.training import Parent
 from chorus.common.errors import ChorusError, InvalidInput, in_short
 from chorus.gateway.commands.bases import known_base
@@ -16,7 +16,7 @@ from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.figures import estimated
 from chorus.gateway.commands.options import TrainingParameters
 from chorus.gateway.commands.parsing import together
-from chorus.gateway.commands.quotas import spend
+from chorus.gateway.commands.quotas import spending
 from chorus.gateway.commands.replies import Moment, Problem, Progress, Reply, Text
 from chorus.gateway.commands.sources import (
     Handed,
@@ -199,16 +199,17 @@ async def learned(
     """Queue a training on this data, and watch it."""
     # Examples may be as long as they were built: what is cut off here would not be learned.
     longest = max(dataset.options.max_tokens for dataset in data)
-    await spend(ctx, "trainings")
-    record = await ctx.chorus.jobs.submit(
-        data,
-        order.model,
-        asked.hyperparameters(max_tokens=longest),
-        base=order.base,
-        parent=order.parent,
-        submitted_by=ctx.user,
-        key=ctx.key,
-    )
+    yield Moment(stage="queueing", queues=job_id(ctx.guild, ctx.key))
+    async with spending(ctx, "trainings"):
+        record = await ctx.chorus.jobs.submit(
+            data,
+            order.model,
+            asked.hyperparameters(max_tokens=longest),
+            base=order.base,
+            parent=order.parent,
+            submitted_by=ctx.user,
+            key=ctx.key,
+        )
     job = record.job.job
     takes = f"\nIt takes {estimated(record.estimate)}." if record.estimate else ""
     yield Moment(note=f"Model training started. Job ID: {job}{takes}", job=job)

@@ -1,15 +1,16 @@
-"""What is needed of trainings: the jobs of a guild, and where each of them is shown.
+"""What is needed of what takes a while: a guild's jobs, where each is shown, answers that are not whole yet.
 
 `backends` meet it over the bus, as they meet `ports`.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
 from chorus.common.contracts.cards import CardState, JobCard
 from chorus.common.contracts.datasets import Dataset
 from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.training import Checked, JobEvent, JobRecord, Parent
+from chorus.common.contracts.unfinished import Unfinished
 
 
 class Jobs(Protocol):
@@ -107,4 +108,23 @@ class JobCards(Protocol):
 
     async def free(self, holder: str) -> list[JobCard]:
         """All that are to be followed, and are followed by nobody or by this one."""
+        ...
+
+
+class UnfinishedAnswers(Protocol):
+    """Answers that are being written, so that none is left half when a process is killed.
+
+    All of it raises `Unavailable` where nothing answers.
+    """
+
+    async def note(self, answer: Unfinished) -> None:
+        """It is being written; said again, it still is."""
+        ...
+
+    async def done(self, answer: Unfinished) -> None:
+        """It is whole, or nothing more is to come of it."""
+        ...
+
+    async def left(self, holder: str, is_ours: Callable[[str], bool]) -> list[Unfinished]:
+        """Those that nobody writes any more, of guilds that are ours; they are this one's from now on."""
         ...

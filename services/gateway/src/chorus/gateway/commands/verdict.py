@@ -10,7 +10,7 @@ from chorus.gateway.commands.replies import Card
 
 SHOWN = 20  # rows
 QUOTED = 3  # predictions in the line that says that it is complete
-CELL = 60  # characters of a text in a table
+CELL = 60  # characters of a text in a line
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,13 @@ class Verdict:
 
     model: str
     predictions: Sequence[Prediction]
+    in_role: bool = False
+    """Whether it spoke as somebody: then its answers are labelled."""
+
+    @property
+    def label(self) -> str:
+        """What stands behind the name of who answered."""
+        return " (AI)" if self.in_role else ""
 
     @property
     def answered(self) -> list[Prediction]:
@@ -52,7 +59,7 @@ def in_words(verdict: Verdict) -> Iterable[str]:
     answered = verdict.answered
     first = " · ".join(in_line(one.prediction or "") or "(nothing)" for one in answered[:QUOTED])
     more = f" and {len(answered) - QUOTED} more" if len(answered) > QUOTED else ""
-    yield f"Test complete. Predictions: {first}{more}"
+    yield f"Test complete. Predictions{verdict.label}: {first}{more}"
     if scored := ", ".join(_scored(verdict)):
         yield f"{verdict.model}: {scored}."
 
@@ -75,7 +82,9 @@ def table(verdict: Verdict) -> Card:
     left_out = len(predictions) - SHOWN
     footer = f"{left_out} more are not shown." if left_out > 0 else ""
     columns = ("", "question", "prediction", "expected")
-    return Card(f"Test of {verdict.model}", columns, [row(one) for one in predictions[:SHOWN]], footer)
+    return Card(
+        f"Test of {verdict.model}{verdict.label}", columns, [row(one) for one in predictions[:SHOWN]], footer
+    )
 
 
 def row(one: Prediction) -> tuple[str, ...]:
@@ -84,10 +93,10 @@ def row(one: Prediction) -> tuple[str, ...]:
     return (_mark(one), in_line(one.input), in_line(said), in_line(one.expected or ""))
 
 
-def in_line(text: str) -> str:
-    """A text in one line, its beginning."""
+def in_line(text: str, width: int = CELL) -> str:
+    """A text in one line, its beginning: so many characters at most."""
     line = " ".join(text.split())
-    return line if len(line) <= CELL else f"{line[: CELL - 1]}…"
+    return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def _mark(one: Prediction) -> str:

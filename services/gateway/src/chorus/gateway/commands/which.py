@@ -1,6 +1,7 @@
 """Which answer is meant: by the id of its message, by its link, by replying to it, or the last one here.
 
-An id or a link of another server is simply unknown: answers are looked for in the guild alone.
+An id or a link of another server is simply unknown: answers are looked for in the guild alone. So is one of a
+channel that whoever asks may not read.
 """
 
 import re
@@ -39,14 +40,13 @@ async def meant(ctx: Context, reply: str | None) -> ReplyRecord | None:
         return await named(ctx, reply or ctx.reply_to or "")
     if ctx.session.asked is not None:
         return ctx.session.asked.reply
-    latest = await _in_time(ctx, await ctx.chorus.replies.latest(ctx.guild, ctx.user))
-    return latest if latest and latest.channel == ctx.channel else None
+    return await _in_time(ctx, await ctx.chorus.replies.latest(ctx.guild, ctx.user, ctx.room))
 
 
 async def named(ctx: Context, text: str) -> ReplyRecord:
     """The answer in the message with this id or link. Raises `NotFound`."""
     message = message_in(ctx, text)
-    record = await known(ctx, message) if message else None
+    record = await _seen(ctx, message) if message else None
     if record is None:
         raise NotFound(
             "Message not found: I know no answer of mine in it, or not any more. Answers are kept for "
@@ -61,7 +61,7 @@ async def perhaps_named(ctx: Context, word: str) -> ReplyRecord | None:
     """The answer that a word names; None for a word like any other. Raises `NotFound` for ids of none."""
     if re.fullmatch(SNOWFLAKE, word) or LINK.fullmatch(word):
         return await named(ctx, word)
-    return await known(ctx, word) if re.fullmatch(ID, word) else None
+    return await _seen(ctx, word) if re.fullmatch(ID, word) else None
 
 
 def message_in(ctx: Context, text: str) -> str | None:
@@ -74,18 +74,31 @@ def message_in(ctx: Context, text: str) -> str | None:
 
 def refuse_elsewhere(ctx: Context, record: ReplyRecord) -> None:
     """Raises `NotFound` for an answer of another channel: what was said there is not for everybody here."""
-    if record.channel != ctx.channel:
+    if record.channel != ctx.room:
         raise NotFound(
             "That answer is in another channel. Say it there.", code="reply_elsewhere", param="reply"
         )
 
 
+async def may_see(ctx: Context, channel: str | None) -> bool:
+    """Whether whoever asks may read this channel or thread: here they do, and alone there is no other."""
+    if channel == ctx.room or not ctx.guild.isdigit():
+        return True
+    return channel is not None and ctx.people is not None and await ctx.people.may_read(channel)
+
+
 async def known(ctx: Context, message: str) -> ReplyRecord | None:
     """The answer in the message of this id: the last one here, or one that is kept as the guild says."""
     last = ctx.session.asked.reply if ctx.session.asked else None
-    if last is not None and last.message == message:
+    if last is not None and message in (last.message, *last.before):
         return last
     return await _in_time(ctx, await ctx.chorus.replies.find(ctx.guild, message))
+
+
+async def _seen(ctx: Context, message: str) -> ReplyRecord | None:
+    """The answer in the message of this id, if whoever asks may read it there."""
+    record = await known(ctx, message)
+    return record if record is not None and await may_see(ctx, record.channel) else None
 
 
 async def _in_time(ctx: Context, record: ReplyRecord | None) -> ReplyRecord | None:

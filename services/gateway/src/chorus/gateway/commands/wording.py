@@ -1,4 +1,4 @@
-"""Replies with other words in them: all that we say ourselves, but nothing that a model says."""
+"""Replies with other words in them: all that we say ourselves, but nothing that people or models said."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -27,10 +27,13 @@ def reworded(reply: Reply, change: Change) -> Reply:
 
 def _changed(reply: R, change: Change) -> R:
     if isinstance(reply, Card):
-        rows = [tuple(change(cell) for cell in row) for row in reply.rows]
+        rows = reply.rows if reply.quotes else [tuple(change(cell) for cell in row) for row in reply.rows]
         return replace(reply, title=change(reply.title), rows=rows, footer=change(reply.footer))
     if isinstance(reply, Problem):
         return replace(reply, message=change(reply.message))
+    if reply.quoted:
+        before, quoted, after = reply.text.partition(reply.quoted)
+        return replace(reply, text=change(before) + quoted + change(after))
     return replace(reply, text=change(reply.text))
 
 

@@ -34,11 +34,12 @@ from chorus.trainer.curation.orders import (
     Order,
     OrderedFile,
     PreviewOrder,
+    Report,
     Shown,
 )
 from chorus.trainer.datasets.consent import Consents, Ledger
 from chorus.trainer.datasets.library import Library
-from chorus.trainer.process import child_process
+from chorus.trainer.process import Standby
 from chorus.trainer.scratch import scratch
 
 AT_ONCE = 2  # builds; each takes a core, and up to `Limits.memory`
@@ -48,6 +49,11 @@ OPTED_OUT_MEANWHILE = "somebody opted out while it was built"
 
 Result = TypeVar("Result", Built, Shown)
 Tell = Callable[[Building], Awaitable[None]]
+
+
+def curators(niceness: int = 0) -> Standby[Report]:
+    """Processes that build, and step back so much for others."""
+    return Standby("curator", "curation", REPORT, last=(Built, Shown, Failed), niceness=niceness)
 
 
 @dataclass(frozen=True)
@@ -73,17 +79,28 @@ class Plan:
     earlier: Dataset | None = None
     replaces: Dataset | None = None
     """A version that goes when this one is there."""
+    after: int | None = None
+    """The newest version that it goes on from, as `contracts.datasets.Import` has it."""
 
 
 class Builder:
     """Builds dataset versions with the tokenizer of one base model."""
 
     def __init__(
-        self, library: Library, ledger: Ledger, store: ObjectStore, *, base: str, folder: Path, limits: Limits
+        self,
+        library: Library,
+        ledger: Ledger,
+        store: ObjectStore,
+        curators: Standby[Report],
+        *,
+        base: str,
+        folder: Path,
+        limits: Limits,
     ) -> None:
         self._library = library
         self._ledger = ledger
         self._store = store
+        self._curators = curators
         self._base = base
         self._folder = folder
         self._limits = limits
@@ -170,9 +187,7 @@ class Builder:
         try:
             async with (
                 asyncio.timeout(self._limits.seconds),
-                child_process(
-                    "curator", "curation", order, folder, REPORT, last=(Built, Shown, Failed)
-                ) as child,
+                self._curators.child(order, folder) as child,
             ):
                 async for report in child.reports():
                     if isinstance(report, Building):
@@ -196,24 +211,23 @@ class Builder:
         async def put(name: str) -> ObjectRef:
             return await self._store.put_file(storage.DATASETS, f"{place}/{name}", out / name)
 
-        return await self._library.add(
-            Dataset(
-                guild=plan.guild,
-                name=plan.name,
-                version=1,
-                examples=await put("examples.jsonl"),
-                records=await put("records.jsonl"),
-                people=await put("people.json"),
-                card=built.card,
-                # An upload with words of people who opted out is not kept: a deletion would not find it.
-                sources=[] if OPTED_OUT in built.card.dropped else list(plan.sources),
-                options=built.options,
-                label=plan.label,
-                basis=plan.basis,
-                contributor=plan.contributor,
-                created_at=now(),
-            )
+        dataset = Dataset(
+            guild=plan.guild,
+            name=plan.name,
+            version=1,
+            examples=await put("examples.jsonl"),
+            records=await put("records.jsonl"),
+            people=await put("people.json"),
+            card=built.card,
+            # An upload with words of people who opted out is not kept: a deletion would not find it.
+            sources=[] if OPTED_OUT in built.card.dropped else list(plan.sources),
+            options=built.options,
+            label=plan.label,
+            basis=plan.basis,
+            contributor=plan.contributor,
+            created_at=now(),
         )
+        return await self._library.add(dataset, plan.after)
 
 
 def _told(failed: Failed) -> ChorusError:
@@ -236,11 +250,17 @@ def plan_of(asked: Import) -> Plan:
         basis=asked.basis,
         options=asked.options,
         sources=tuple(asked.files),
+        after=asked.after,
     )
 
 
 def plan_again(dataset: Dataset, *, options: BuildOptions | None = None, label: bool | None = None) -> Plan:
-    """The same data built anew, from its records; without the words of those who have opted out since."""
+    """The same data built anew, from its records; without the words of those who have opted out since.
+
+    Whose replies are learned stays, unless `options` name somebody else.
+    """
+    if options is not None and options.target is None and dataset.imitates:
+        options = options.model_copy(update={"target": dataset.options.target})
     return Plan(
         guild=dataset.guild,
         name=dataset.name,

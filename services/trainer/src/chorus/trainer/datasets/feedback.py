@@ -1,12 +1,20 @@
 """What people gave that no dataset holds: tests, questions, opinions of answers, examples, and personas."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.consent import is_id
-from chorus.common.contracts.feedback import Opinion, ReplyRecord, TestRecord, feedback_key
+from chorus.common.contracts.feedback import (
+    REPLIES_KEPT,
+    Opinion,
+    ReplyRecord,
+    TestRecord,
+    feedback_key,
+)
 from chorus.common.contracts.guild import Exchange, GuildSettings, Persona
+from chorus.common.contracts.wire import now
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,30 @@ class Feedback:
 
     async def _answers(self, guild: str, wanted: Callable[[ReplyRecord], bool]) -> list[ReplyRecord]:
         """Answers of which this holds. Those of one asker after the other: all at once would be large."""
-        askers = sorted({key.split(".")[1] for key in await self._replies.keys(f"{guild}.", "*.*")})
-        return [
-            entry.value
-            for asker in askers
-            for entry in await self._replies.entries(f"{guild}.{asker}.", "*")
-            if wanted(entry.value)
-        ]
+        found: dict[str, ReplyRecord] = {}  # each once, whatever it stands under
+        for asker in sorted({key.split(".")[1] for key in await self._replies.keys(f"{guild}.")}):
+            entries = await self._replies.entries(f"{guild}.{asker}.")
+            found |= {entry.value.key: entry.value for entry in entries if wanted(entry.value)}
+        return list(found.values())
+
+    async def _delete(self, answers: Iterable[ReplyRecord]) -> None:
+        for key in {key for answer in answers for key in answer.keys}:
+            await self._replies.delete(key)
+
+    async def clear(self) -> int:
+        """Delete answers that are older than their guild keeps any; for longer than the bucket none is kept.
+
+        Returns how many went.
+        """
+        gone = 0
+        for chosen in await self._settings.entries(rest="*"):
+            kept_for = timedelta(days=chosen.value.keep_replies_days)
+            if kept_for < REPLIES_KEPT:
+                since = now() - kept_for
+                old = await self._answers(chosen.key, lambda answer, since=since: answer.at <= since)
+                await self._delete(old)
+                gone += len(old)
+        return gone
 
     async def forget(self, guild: str, person: str, models: Collection[str]) -> int:
         """Delete these, and all that models said that learned from the person: it may be their words.
@@ -73,11 +98,11 @@ class Feedback:
         for key in keys:
             await self._tests.delete(key)
         said = await self._answers(guild, lambda reply: reply.model in models)
-        replies = {reply.key for reply in (*given.replies, *said)}
+        replies = {reply.key: reply for reply in (*given.replies, *said)}
         opinions = {opinion.key for opinion in given.opinions}
         for key in replies:
             opinions |= {entry.key for entry in await self._opinions.entries(f"{key}.", "*")}
-            await self._replies.delete(key)
+        await self._delete(replies.values())
         for key in opinions:
             await self._opinions.delete(key)
         if given.examples or given.personas:

@@ -19,6 +19,7 @@ from chorus.common.objects import ObjectStore
 from chorus.trainer.datasets.checkpoints import Checkpoints
 from chorus.trainer.datasets.consent import Ledger
 from chorus.trainer.datasets.export import EXPORTS
+from chorus.trainer.datasets.feedback import Feedback
 from chorus.trainer.datasets.forgetting import Forgetting
 from chorus.trainer.datasets.library import ARCHIVES, Library
 from chorus.trainer.datasets.mined import Harvests
@@ -27,6 +28,7 @@ from chorus.trainer.training.merging import MERGED
 
 EVERY = 60.0  # seconds
 CLEAR_EVERY = 10  # looks: the whole bucket is listed for it
+ANSWERS_EVERY = 60  # looks, which is an hour: all answers of guilds that keep them for less are read
 KEEP_EVERY = 24 * 60  # looks, which is a day: an entry of a job ends after thirty
 CUT_SHORT_AFTER = timedelta(minutes=10)  # a deletion that is not done by then has lost its worker
 UNUSED_AFTER = timedelta(hours=1)  # what nothing came from by then: its import or its job failed
@@ -50,6 +52,7 @@ class Keeper:
         checkpoints: Checkpoints,
         library: Library,
         harvests: Harvests,
+        feedback: Feedback,
         store: ObjectStore,
     ) -> None:
         self._ledger = ledger
@@ -58,6 +61,7 @@ class Keeper:
         self._checkpoints = checkpoints
         self._library = library
         self._harvests = harvests
+        self._feedback = feedback
         self._store = store
 
     async def run(self) -> None:
@@ -66,6 +70,8 @@ class Keeper:
             await self.look()
             if number % CLEAR_EVERY == 0:
                 await self.clear()
+            if number % ANSWERS_EVERY == 0:
+                await self._patiently("clear answers", self._feedback.clear())
             if number % KEEP_EVERY == 0:
                 await self._patiently("keep waiting jobs", self._checkpoints.keep_waiting())
             await asyncio.sleep(EVERY)

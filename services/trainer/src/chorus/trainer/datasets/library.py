@@ -13,7 +13,7 @@ from chorus.common.contracts import storage
 from chorus.common.contracts.datasets import VERSIONS_KEPT, BuildOptions, Dataset, DatasetRecord, dataset_key
 from chorus.common.contracts.names import NAME
 from chorus.common.contracts.wire import MAX_MESSAGE_BYTES, encode
-from chorus.common.errors import InvalidInput, NotFound, in_short
+from chorus.common.errors import Conflict, InvalidInput, NotFound, in_short
 from chorus.common.objects import ObjectStore
 
 ARCHIVES = "archives"
@@ -72,14 +72,16 @@ class Library:
         found = await self._found(guild, name, int(version)) if version.isdigit() else None
         return found is not None and not found.withdrawn
 
-    async def add(self, dataset: Dataset) -> Dataset:
+    async def add(self, dataset: Dataset, after: int | None = None) -> Dataset:
         """Make it the newest version of its name; the same data again is the version that has it.
 
-        The oldest versions go when there are too many for one entry: their models stay.
+        The oldest versions go when there are too many for one entry: their models stay. Raises `Conflict`
+        where another version than `after` is the newest.
         """
         too_old: dict[int, Dataset] = {}
 
         def added(old: DatasetRecord) -> DatasetRecord:
+            _refuse_later(old, dataset.name, after)
             record = _with_version(old, dataset)
             while len(record.versions) > VERSIONS_KEPT or len(encode(record)) > ENTRY_BYTES:
                 too_old[record.versions[0].version] = record.versions[0]
@@ -87,7 +89,11 @@ class Library:
             return record
 
         key = dataset_key(dataset.guild, dataset.name)
-        entry = await self._records.change(key, added, initial=DatasetRecord(versions=[]))
+        try:
+            entry = await self._records.change(key, added, initial=DatasetRecord(versions=[]))
+        except Conflict:
+            await self._store.delete(storage.DATASETS, (ref.key for ref in dataset.objects()))
+            raise
         for old in too_old.values():
             await self._delete_bytes(old)
         there = next(v for v in reversed(entry.value.versions) if _same(v, dataset))
@@ -168,6 +174,12 @@ class Library:
             if not version.withdrawn
             for source in version.sources
         }
+
+
+def _refuse_later(record: DatasetRecord, name: str, after: int | None) -> None:
+    newest = record.find()
+    if after is not None and after != (newest.version if newest else 0):
+        raise Conflict(f"{name} has got another version meanwhile. Try again.", code="changed_meanwhile")
 
 
 def _with_version(old: DatasetRecord, dataset: Dataset) -> DatasetRecord:

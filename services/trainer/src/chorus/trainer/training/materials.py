@@ -32,6 +32,11 @@ class Materials:
     before: Manifest | None = None
     """Of the version that it goes on from."""
 
+    def imitates(self, job: TrainJob) -> bool:
+        """Whether what comes of the job answers as one person would: any of its data, or what came before."""
+        before = self.before is not None and self.before.imitates
+        return before or any(learned.imitates for learned in job.data)
+
     @property
     def whole_parent(self) -> Path | None:
         """Folder of the whole model that it goes on from, where it is one: it takes the base's place."""

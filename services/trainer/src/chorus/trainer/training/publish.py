@@ -30,6 +30,7 @@ from chorus.common.contracts.storage import MODELS, ObjectRef
 from chorus.common.contracts.training import Committed, TrainJob
 from chorus.common.contracts.wire import encode, now
 from chorus.common.objects import ObjectStore, file_sha256
+from chorus.trainer.training.materials import Materials
 from chorus.trainer.training.report import Made
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -37,13 +38,10 @@ DOCUMENTS = (LOSSES, SAMPLES, MODEL_CARD)
 SNAPSHOTS_KEPT = 3  # of one model
 
 
-def manifest_of(
-    job: TrainJob, made: Made, folder: Path, contributors: list[str], documents: Path
-) -> Manifest:
+def manifest_of(job: TrainJob, made: Made, folder: Path, made_from: Materials, documents: Path) -> Manifest:
     """Everything that the serving side will check, over the files of `folder`; reads and hashes them all.
 
-    `documents` is the folder of what people read; what is not there is left out. `contributors` are all
-    whose words it learned from, those of the version that it went on from as well.
+    `documents` is the folder of what people read; what is not there is left out.
     """
     return Manifest(
         guild=job.guild,
@@ -58,8 +56,9 @@ def manifest_of(
         files=[_described(path) for path in _model_files(folder, made.form)],
         documents=[_described(documents / name) for name in DOCUMENTS if (documents / name).is_file()],
         datasets=[learned.dataset for learned in job.data],
-        contributors=contributors,
+        contributors=made_from.contributors,
         parent=job.parent.model if job.parent else None,
+        imitates=made_from.imitates(job),
         step=made.step,
         evaluation=made.evaluation,
         benchmarks=made.benchmarks,
@@ -233,6 +232,7 @@ def _entry(manifest: Manifest, ref: ObjectRef, number: int, label: str | None = 
         label=label,
         form=manifest.form,
         base=manifest.base,
+        imitates=manifest.imitates,
         dataset=", ".join(manifest.datasets),
         job=manifest.job,
         created_at=manifest.created_at,

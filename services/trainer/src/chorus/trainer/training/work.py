@@ -37,6 +37,7 @@ from chorus.trainer.training.limits import Limits
 from chorus.trainer.training.lineage import Lineage
 from chorus.trainer.training.materials import Materials
 from chorus.trainer.training.modelcard import model_card
+from chorus.trainer.training.process import Start, training_process
 from chorus.trainer.training.quota import Quota
 from chorus.trainer.training.recipe import DEFAULT_RANK
 from chorus.trainer.training.refusals import rank_too_high
@@ -68,8 +69,9 @@ class Training:
         settings: TrainerSettings,
         folder: Path,
         gpu: Gpu | None = None,
+        start: Start = training_process,
     ) -> None:
-        """`folder` is for work in hand; the GPU is our own where nothing else is said."""
+        """`folder` is for work in hand, `start` starts a child; the GPU is our own where none is named."""
         self._connection = connection
         self._stores = stores
         self._lineage = Lineage(stores.datasets, stores.models, stores.settings)
@@ -80,6 +82,7 @@ class Training:
         self._quota = Quota(settings.guild_seconds_per_day)
         self._folder = folder
         self._gpu = gpu or OwnGpu()
+        self._start = start
 
     async def run(self, journal: Journal, pause: asyncio.Event) -> JobResult | None:
         """Train and store, commit, publish. What was committed by an earlier attempt is only published.
@@ -129,7 +132,7 @@ class Training:
 
         async def show(snapshot: Snapshot) -> None:
             if await asyncio.to_thread(is_servable, snapshot.model, made_from):
-                await self._show(journal, job, snapshot, made_from.contributors)
+                await self._show(journal, job, snapshot, made_from)
 
         return Attempt(
             journal,
@@ -137,7 +140,7 @@ class Training:
             show,
             partial(patiently(self._lineage.refusal), job),
             self._metrics,
-            ranks=self._settings.gpus_per_job,
+            self._start,
         )
 
     async def _seconds_left(self, journal: Journal) -> float | None:
@@ -181,11 +184,13 @@ class Training:
             until=until,
         )
 
-    async def _show(self, journal: Journal, job: TrainJob, snapshot: Snapshot, people: list[str]) -> None:
+    async def _show(self, journal: Journal, job: TrainJob, snapshot: Snapshot, made_from: Materials) -> None:
         """Make the weights of an epoch something that can be talked to, while the training goes on."""
         await patiently(self._lineage.check)(job)
         folder = Path(snapshot.folder)
-        manifest = await asyncio.to_thread(publish.manifest_of, job, snapshot.model, folder, people, folder)
+        manifest = await asyncio.to_thread(
+            publish.manifest_of, job, snapshot.model, folder, made_from, folder
+        )
         ref = await patiently(publish.upload)(self._stores.objects, manifest, folder, folder)
         await journal.still_ours()
         label = await patiently(publish.snapshot)(
@@ -221,9 +226,7 @@ class Training:
         made, weights = await servable(made, documents / name, made_from, folder)
         card = model_card(job, made, await patiently(self._lineage.data_of)(job))
         await asyncio.to_thread((documents / MODEL_CARD).write_text, card, "utf-8")
-        manifest = await asyncio.to_thread(
-            publish.manifest_of, job, made, weights, made_from.contributors, documents
-        )
+        manifest = await asyncio.to_thread(publish.manifest_of, job, made, weights, made_from, documents)
         return await patiently(publish.upload)(self._stores.objects, manifest, weights, documents)
 
     async def _discard(self, committed: Committed) -> None:

@@ -11,6 +11,7 @@ choices     how each server wants to be listened to
 talk        what people say, as lines to run in the conversation that they go on with
 memory      which conversation that is
 reading     what was said before, read back from Discord
+mentions    names in place of mentions
 said        messages as turns: whose words, without decoration
 kept        a few values by message id
 attached    text files that come with what people say
@@ -25,6 +26,9 @@ origin      who asks, where, and by what
 people      who is in a server
 files       `file=NAME`, among what is attached
 history     channels and what was said in them, for `!mine`
+voice       voice channels: coming and going
+call        what is said in one of them, in turn
+voice_message      spoken replies, as Discord wants them
 
 place       where a reply goes: an answer to the message, more messages, typing
 followups   where replies to slash commands, presses and forms go, and who may see them
@@ -35,5 +39,6 @@ streaming   text that changes, shown by edits: the latest wins, at a pace
 limits      how many edits Discord takes in each channel
 splitting   long text in messages that Discord takes, code blocks whole
 cards       trainings that are watched, also after a restart
+unfinished  answers that are being written: none is left half by a restart
 job_card    the message that a training is shown in
 """

@@ -1,17 +1,17 @@
 """A model's answer as the text of a message that grows; of several answers, each under its title.
 
-An answer that somebody could take for a person's, of a persona or of a model that mimics one, says below it
-that it is a machine's.
+An answer that somebody could take for a person's, of a persona or of a model that imitates one, says above
+its first piece that it is a machine's, and below its last one which model's.
 """
 
 from collections.abc import AsyncIterator
 
 from chorus.common.contracts.generation import Delta, End, Waiting
-from chorus.common.contracts.models import MIMIC
 from chorus.common.errors import ChorusError
 from chorus.gateway.commands.replies import Stream, problem, remarks
 from chorus.gateway.frontends.discord.splitting import closed
 
+AI = "-# AI"
 EMPTY = "The model gave an empty answer."
 
 
@@ -21,6 +21,7 @@ async def growing(stream: Stream) -> AsyncIterator[str]:
     What goes wrong before the first word stands in its place, too; later it is raised.
     """
     said = [""] * max(1, len(stream.titles))
+    label = f"{AI}\n" if stream.in_role else ""
     try:
         async for piece in stream.pieces:
             match piece:
@@ -29,9 +30,9 @@ async def growing(stream: Stream) -> AsyncIterator[str]:
                         yield f"-# {piece.text}"
                 case Delta():
                     said[piece.choice] += piece.text
-                    yield _laid_out(said, stream.titles)
+                    yield label + _laid_out(said, stream.titles)
                 case End():
-                    yield _laid_out(said, stream.titles) + _below(piece, said, stream.in_role)
+                    yield label + _laid_out(said, stream.titles) + _below(piece, said, stream.in_role)
     except ChorusError as error:
         if any(said):
             raise
@@ -50,6 +51,6 @@ def _laid_out(said: list[str], titles: tuple[str, ...]) -> str:
 
 def _below(end: End, said: list[str], in_role: bool) -> str:
     """What else is to be known, in small letters."""
-    label = [f"AI · {end.model}"] if in_role or end.model.startswith(MIMIC) else []
+    who = [end.model] if in_role else []
     told = [*([] if any(text.strip() for text in said) else [EMPTY]), *remarks(end)]
-    return "".join(f"\n-# {line}" for line in (*label, " ".join(told)) if line)
+    return "".join(f"\n-# {line}" for line in (*who, " ".join(told)) if line)

@@ -6,7 +6,7 @@ cards over (`contracts.cards`). Who shows a job somewhere else moves its card th
 
 import asyncio
 import uuid
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ from chorus.common.contracts.wire import now
 from chorus.common.errors import ChorusError, NotFound
 from chorus.common.telemetry.logging import bind
 from chorus.gateway.commands.context import Chorus
-from chorus.gateway.commands.replies import Progress
+from chorus.gateway.commands.replies import Moment, Problem, Progress
 from chorus.gateway.commands.telling import course, ended_in_words
 from chorus.gateway.frontends.discord.job_card import CardPlace, InRoom, Shown, goes_on, to_its_end
 from chorus.gateway.frontends.discord.place import Place
@@ -31,6 +31,8 @@ from chorus.gateway.frontends.discord.streaming import Pace
 from chorus.gateway.frontends.discord.work import Work
 
 T = TypeVar("T")
+
+NOT_QUEUED = "I was restarted before this training was in the queue. Ask for it again."
 
 log = structlog.get_logger()
 
@@ -104,13 +106,21 @@ class Cards:
         """Show a job in the message where it was shown before, unless somebody does."""
         shown = Shown(card.guild, int(card.channel), card.who)
         room = self._room(shown.room, discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES)
-        moments = ended_in_words(course(self._chorus, card.guild, card.job))
+        moments = ended_in_words(self._course(card))
         place = CardPlace(shown, room, room, self._keep, card)
         async with self._changing:
             if card.key in self._followed or not await self._tried(self._store.hold(card, self._holder)):
                 return
             self._followed[card.key] = place
         await self._follow(place, Progress(card.said, moments), self._rooms.of(shown.room, card.guild).pace)
+
+    async def _course(self, card: JobCard) -> AsyncIterator[Moment]:
+        """The job as it goes on; one that we were about to queue when we were killed is not there."""
+        try:
+            async for moment in course(self._chorus, card.guild, card.job):
+                yield moment
+        except NotFound:
+            yield Moment(outcome=Problem("not_queued", NOT_QUEUED))
 
     # --- either ----------------------------------------------------------------------------------
     async def _follow(self, place: CardPlace, progress: Progress, pace: Pace) -> None:
@@ -158,8 +168,8 @@ class Cards:
         if before and before.message != card.message:
             room = self._room(int(before.channel), discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES)
             try:
-                await room.message(before.message).edit(goes_on(before, card))
-            except discord.HTTPException as error:  # it may be gone, or in a channel that is closed to us
+                await room.close(before.message, goes_on(before, card))
+            except (discord.HTTPException, discord.RateLimited) as error:  # it may be gone, or too old
                 log.info("a card's old message was left as it is", error=str(error))
 
     def _room(self, room: int, largest_file: int) -> InRoom:

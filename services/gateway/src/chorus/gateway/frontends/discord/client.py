@@ -12,33 +12,38 @@ import aiohttp
 import discord
 import structlog
 
-from chorus.common.contracts.guild import PREFIX
+from chorus.common.contracts.guild import GuildSettings
 from chorus.common.telemetry.logging import bind
 from chorus.gateway.commands.context import Chorus, Context, Trust
-from chorus.gateway.commands.replies import Form, Progress, Reply, Stream
+from chorus.gateway.commands.replies import THIS, Form, Progress, Reply, Stream
 from chorus.gateway.commands.table import run, run_filled_in
 from chorus.gateway.frontends.discord.buttons import Press, on
 from chorus.gateway.frontends.discord.cards import Cards
+from chorus.gateway.frontends.discord.chosen import Chosen
 from chorus.gateway.frontends.discord.files import AttachedFiles
 from chorus.gateway.frontends.discord.followups import AfterPress, AfterSlash, Unanswered
-from chorus.gateway.frontends.discord.forms import form_of, line_of
+from chorus.gateway.frontends.discord.forms import Words, form_of, line_of
 from chorus.gateway.frontends.discord.history import GuildHistory
 from chorus.gateway.frontends.discord.identify import Lanes, Sharded
 from chorus.gateway.frontends.discord.job_card import Shown
 from chorus.gateway.frontends.discord.limits import observing
-from chorus.gateway.frontends.discord.messages import names_of
+from chorus.gateway.frontends.discord.messages import Ear, by_a_person, names_of
 from chorus.gateway.frontends.discord.origin import Origin, of_interaction, of_message, of_reaction
 from chorus.gateway.frontends.discord.people import GuildPeople
 from chorus.gateway.frontends.discord.place import Beneath, Manner, Place
 from chorus.gateway.frontends.discord.refused import tell_why
 from chorus.gateway.frontends.discord.render import Renderer
 from chorus.gateway.frontends.discord.rooms import Room, Rooms
+from chorus.gateway.frontends.discord.said import SAY
 from chorus.gateway.frontends.discord.talk import Talk
+from chorus.gateway.frontends.discord.thumbs import is_on_an_answer, line_of_thumb, person_of
 from chorus.gateway.frontends.discord.tree import register, tree_of
+from chorus.gateway.frontends.discord.turns import keeping_turns
+from chorus.gateway.frontends.discord.unfinished import Answering
+from chorus.gateway.frontends.discord.voice import VoiceChannels
 from chorus.gateway.frontends.discord.work import Work
 from chorus.gateway.settings import GatewaySettings
 
-THUMBS = {"👍": "up", "👎": "down"}
 SEEN = 1000  # events; after a broken connection Discord may deliver some of them again
 RATE_LIMITED_AT_MOST = 60.0  # seconds that a request waits for its turn at Discord
 GUILDS_WITHIN = 1.0  # seconds without one more server until all are known
@@ -66,7 +71,7 @@ class Client(Sharded):
             chunk_guilds_at_startup=False,
             guild_ready_timeout=GUILDS_WITHIN,
             max_messages=None,
-            http_trace=observing(rooms),
+            http_trace=keeping_turns(observing(rooms), settings.discord_requests),
             max_ratelimit_timeout=RATE_LIMITED_AT_MOST,
         )
         logging.getLogger("discord").setLevel(logging.INFO)  # below, it logs what people say, and tokens
@@ -74,24 +79,31 @@ class Client(Sharded):
         self._settings = settings
         self._rooms = rooms
         self._work = Work()
-        self._talk = Talk(chorus.guilds, rooms, settings.discord_cdn)
+        self._voice = VoiceChannels()
+        self._chosen = Chosen(chorus.guilds)
+        self._talk = Talk(rooms, settings.discord_cdn)
+        self._words = Words(chorus.replies)
         self._cards = Cards(self, chorus, rooms, self._work)
+        self._answering = Answering(self, chorus.unfinished, self._work, self.on_message)
         self._seen: OrderedDict[int, None] = OrderedDict()
-        self._tree = tree_of(self, self._filled_in)
+        self.tree = tree_of(self, self._filled_in)
 
     async def setup_hook(self) -> None:
         """Before the first connection: what can be pressed, and what Discord lists of us."""
         self.add_dynamic_items(Press)
-        await register(self._tree, self._settings.cache)
+        await register(self.tree, self._settings.cache)
         self._cards.begin()
+        self._answering.begin()
 
     async def on_message(self, message: discord.Message) -> None:
         """Answer a message that is meant for us, once."""
-        if (us := self.user) is None or (line := await self._talk.line(message, us.id)) is None:
+        if (us := self.user) is None or not by_a_person(message):
             return
-        await self._answer(
-            of_message(message), Beneath(message), lambda ctx: self._talk.run(ctx, message, line, us.id)
-        )
+        origin = of_message(message)
+        ear = _ear(us.id, await self._chosen.of(origin.guild), origin)
+        if (line := self._talk.line(message, ear)) is not None:
+            beneath = Beneath(message, self.http)
+            await self._answer(origin, beneath, lambda ctx: self._talk.run(ctx, message, line, ear))
 
     async def _filled_in(
         self,
@@ -103,9 +115,16 @@ class Client(Sharded):
     ) -> None:
         """Answer a slash command."""
         origin = of_interaction(interaction, files)
-        await self._answer(
-            origin, AfterSlash(interaction), lambda ctx: run_filled_in(ctx, name, values, options)
-        )
+
+        async def work(ctx: Context) -> Reply:
+            return await run_filled_in(ctx, name, values, options)
+
+        async def said(ctx: Context) -> Reply:
+            assert self.user is not None, "who hears is logged in"
+            ear = _ear(self.user.id, ctx.settings, origin)
+            return await self._talk.say(ctx, interaction, ear, work)
+
+        await self._answer(origin, AfterSlash(interaction), said if name == SAY else work)
 
     async def pressed(self, interaction: discord.Interaction[Any], line: str, form: Form | None) -> None:
         """Run the line of a button that was pressed, or ask for its form's words first."""
@@ -113,7 +132,14 @@ class Client(Sharded):
         if form is None:
             await self._run_for(interaction, meant)
         else:
-            await interaction.response.send_modal(form_of(meant, form, interaction.message))
+            await self.asked_for_words(interaction, meant, form, interaction.message)
+
+    async def asked_for_words(
+        self, interaction: discord.Interaction[Any], line: str, form: Form, about: discord.Message | None
+    ) -> None:
+        """Ask for a form's words; where they are to be what a message of ours says, that stands there."""
+        words = await self._words.of(interaction, about) if about and form.text == THIS else form.text
+        await interaction.response.send_modal(form_of(line, form, words))
 
     async def on_interaction(self, interaction: discord.Interaction[Any]) -> None:
         """Run the line of a form that was sent in; discord.py itself hands the rest on."""
@@ -121,47 +147,76 @@ class Client(Sharded):
             await self._run_for(interaction, line)
 
     async def _run_for(self, interaction: discord.Interaction[Any], line: str) -> None:
-        await self._answer(of_interaction(interaction), AfterPress(interaction), lambda ctx: run(ctx, line))
+        origin = of_interaction(interaction)
+        manner = AfterPress(interaction)
+        await self._answer(origin, manner, lambda ctx: self._talk.pressed(ctx, origin, line))
 
     async def on_raw_reaction_add(self, reaction: discord.RawReactionActionEvent) -> None:
         """A thumb below a message of ours is feedback on it, without a word from us."""
-        opinion = THUMBS.get((reaction.emoji.name or "")[:1])  # what follows is the thumb's colour
-        us = self.user.id if self.user else None
-        if opinion is None or reaction.message_author_id != us or reaction.user_id == us:
+        line = line_of_thumb(reaction, self.user.id if self.user else None)
+        if line is None or (person := await person_of(self, reaction)) is None or person.bot:
             return
-        person = reaction.member or await self.fetch_user(reaction.user_id)
-        line = f"{PREFIX}feedback {opinion} reply={reaction.message_id}"
-        if not person.bot:
-            await self._answer(of_reaction(reaction, person), Unanswered(), lambda ctx: run(ctx, line))
+        origin = of_reaction(reaction, person, self.get_channel(reaction.channel_id))
+        await self._answer(origin, Unanswered(), lambda ctx: run(ctx, line), once=False)
+
+    async def on_raw_reaction_remove(self, reaction: discord.RawReactionActionEvent) -> None:
+        """A thumb that is taken away is a vote that is taken back, if it was below an answer of ours."""
+        if line_of_thumb(reaction, None) and await is_on_an_answer(reaction, self._chorus.replies):
+            await self.on_raw_reaction_add(reaction)
+
+    async def on_ready(self) -> None:
+        """Logged in: now Discord tells also where we were left behind."""
+        await super().on_ready()
+        await self._voice.leave_ghosts(self)
+
+    async def on_voice_state_update(
+        self, member: discord.Member, _before: discord.VoiceState, _after: discord.VoiceState
+    ) -> None:
+        """Somebody came to a voice channel, or went: where nobody is left, we go."""
+        await self._voice.changed(member.guild)
 
     async def _answer(
-        self, origin: Origin, manner: Manner, work: Callable[[Context], Awaitable[Reply]]
+        self,
+        origin: Origin,
+        manner: Manner,
+        work: Callable[[Context], Awaitable[Reply]],
+        *,
+        once: bool = True,
     ) -> None:
-        """Answer what was asked, once. What Discord refuses is told in the log."""
-        if self._work.stopping or self._is_seen(origin.id):
+        """Answer what was asked, once where it has an id. What Discord refuses is told in the log."""
+        if self._work.stopping or (once and self._is_seen(origin.id)):
             return
         room = self._rooms.of(origin.room, origin.guild)
         with bind(guild=room.guild, channel=str(origin.room), message=str(origin.id)):
             try:
                 async with manner:
                     with self._work.in_hand(lasting=False):
-                        reply = await work(self._context(origin, room))
-                    if not isinstance(reply, Stream):
-                        self._talk.changed(room.guild)
+                        reply = await work(await self._context(origin, room))
+                    if not isinstance(reply, Stream):  # all else may have changed them
+                        self._chosen.forget(room.guild)
                     with self._work.in_hand(lasting=isinstance(reply, Progress)):
                         if place := await manner.place_for(reply):
                             await self._show(reply, place, room, origin)
                 room.silenced = False
             except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-                if isinstance(error, discord.Forbidden) and not room.silenced:
-                    await tell_why(origin.person, self.get_channel(origin.room))
-                self._tell_refusal(error, room)
+                await self._refused(error, origin, room)
+
+    async def _refused(self, error: Exception, origin: Origin, room: Room) -> None:
+        """Tell it in the log, and, where we may not speak, tell whoever asked, once."""
+        is_news = isinstance(error, discord.Forbidden) and not room.silenced
+        self._tell_refusal(error, room)
+        if is_news:
+            with self._work.in_hand(lasting=False):
+                await tell_why(origin.person, self.get_channel(origin.room))
 
     async def _show(self, reply: Reply, place: Place, room: Room, origin: Origin) -> None:
         if isinstance(reply, Progress):
             shown = Shown(origin.guild, origin.room, str(origin.person.id))
             pressed_on = origin.reply_to if origin.via == "form" else None
             await self._cards.show(reply, place, room.pace, shown, key=str(origin.id), on=pressed_on)
+        elif isinstance(reply, Stream):
+            async with self._answering.noted(place, origin) as noted:
+                await Renderer(noted, room.pace).show(reply)
         else:
             await Renderer(place, room.pace).show(reply)
 
@@ -172,7 +227,7 @@ class Client(Sharded):
             self._seen.popitem(last=False)
         return seen
 
-    def _context(self, origin: Origin, room: Room) -> Context:
+    async def _context(self, origin: Origin, room: Room) -> Context:
         settings, person = self._settings, origin.person
         return Context(
             chorus=self._chorus,
@@ -186,11 +241,15 @@ class Client(Sharded):
             names=names_of(person),
             trust=Trust(settings.train_on_messages, settings.train_permission or None, origin.via),
             channel=origin.channel,
+            room=str(origin.room),
             reply_to=origin.reply_to,
+            told=self._talk.told(origin),
             roles=origin.roles,
+            settings=await self._chosen.of(origin.guild),
             overhears=settings.discord_intents == "messages",
-            people=GuildPeople(person.guild) if isinstance(person, discord.Member) else None,
+            people=GuildPeople(person) if isinstance(person, discord.Member) else None,
             history=GuildHistory(self, person) if isinstance(person, discord.Member) else None,
+            calls=self._voice.of(person) if isinstance(person, discord.Member) else None,
         )
 
     async def tell(self, text: str, rooms: Mapping[int, Room]) -> None:
@@ -220,6 +279,14 @@ class Client(Sharded):
     async def leave(self, grace: float) -> None:
         """Finish what is in hand within `grace` seconds, say good-bye, close."""
         await self._work.stop(grace)
+        await self._voice.leave_all(self)
         with suppress(TimeoutError, aiohttp.ClientError, OSError):
             async with asyncio.timeout(CLOSE_WITHIN):
                 await self.close()
+
+
+def _ear(me: int, chosen: GuildSettings | None, origin: Origin) -> Ear:
+    """How to listen there; in direct messages there is nothing to choose."""
+    if chosen is None:
+        return Ear(me)
+    return Ear(me, chosen.prefix, chosen.in_channel(origin.channel).listen)

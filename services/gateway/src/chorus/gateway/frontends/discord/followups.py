@@ -9,21 +9,22 @@ from typing import Any
 
 import discord
 
-from chorus.gateway.commands.replies import Card, File, Problem, Progress, Reply, Stream, Text
+from chorus.gateway.commands.replies import Audio, Card, File, Problem, Progress, Reply, Stream, Text
 from chorus.gateway.frontends.discord.buttons import below
 from chorus.gateway.frontends.discord.place import Beneath, Buttons, Place, Posted, Sent, as_file
+from chorus.gateway.frontends.discord.voice_message import follow_up
 
 SOON = 1.5  # seconds to wait for a reply before Discord is told that it will come
+FORGOTTEN = (10015, 50027)  # Discord's codes: unknown webhook, invalid webhook token
 FOR_YOU = "-# Only you can see what came of it."
 
 
 class FollowUp:
     """`Place` after an interaction that was acknowledged: the first message answers it, others follow."""
 
-    def __init__(self, interaction: discord.Interaction[Any], *, hidden: bool, lasting: bool = False) -> None:
+    def __init__(self, interaction: discord.Interaction[Any], *, hidden: bool) -> None:
         self._interaction = interaction
         self._hidden = hidden
-        self._lasting = lasting
 
     @property
     def largest_file(self) -> int:
@@ -31,17 +32,21 @@ class FollowUp:
         return self._interaction.filesize_limit
 
     async def send(self, text: str, buttons: Buttons = ()) -> Posted:
-        """A message; what lasts is edited as any of ours: an interaction is forgotten after 15 minutes."""
+        """A message; one that all may read can be edited as long as it is there."""
         sent = await self._send(text, buttons)
         room = self._interaction.channel_id
-        if not self._lasting or self._hidden or room is None:
+        if self._hidden or room is None:
             return Sent(sent)
         messages = self._interaction.client.get_partial_messageable(room)
-        return Sent(messages.get_partial_message(sent.id))
+        return Outliving(Sent(sent), Sent(messages.get_partial_message(sent.id)))
 
     async def attach(self, name: str, data: bytes, text: str = "", buttons: Buttons = ()) -> None:
         """The file, below the text if there is one."""
         await self._send(text, buttons, as_file(name, data))
+
+    async def speak(self, audio: Audio) -> None:
+        """A voice message. Raises `HTTPException` where they are not allowed."""
+        await follow_up(self._interaction.followup, audio, hidden=self._hidden)
 
     def aside(self) -> None:
         """What is for one is hidden from the others already."""
@@ -57,6 +62,32 @@ class FollowUp:
             suppress_embeds=True,
             wait=True,
         )
+
+
+class Outliving:
+    """`Posted`: an answer to an interaction, which Discord forgets after 15 minutes.
+
+    Until then it is edited as such: that can be done in channels that we may not look into.
+    """
+
+    def __init__(self, answer: Sent, message: Sent) -> None:
+        self._answer: Sent | None = answer
+        self._message = message
+
+    @property
+    def id(self) -> str:
+        """Of the message that says it now."""
+        return (self._answer or self._message).id
+
+    async def edit(self, text: str, buttons: Buttons = ()) -> None:
+        """Edit it, once it is forgotten as any message of ours."""
+        try:
+            await (self._answer or self._message).edit(text, buttons)
+        except discord.HTTPException as error:
+            if self._answer is None or error.code not in FORGOTTEN:
+                raise
+            self._answer = None
+            await self._message.edit(text, buttons)
 
 
 class AfterSlash:
@@ -91,7 +122,7 @@ class AfterSlash:
         hidden = _is_for_one(reply)
         if not await self._acknowledge(hidden=hidden):  # the first message is for all to see
             await FollowUp(self._interaction, hidden=False).send(FOR_YOU)
-        return FollowUp(self._interaction, hidden=hidden, lasting=isinstance(reply, Progress))
+        return FollowUp(self._interaction, hidden=hidden)
 
 
 class AfterPress:
@@ -115,7 +146,7 @@ class AfterPress:
         if message and isinstance(reply, Text) and reply.settles:
             await self._interaction.edit_original_response(view=None)  # of the message, whoever sees it
         if message and isinstance(reply, Stream | Progress):
-            return Beneath(message)
+            return Beneath(message, self._interaction.client.http)
         return FollowUp(self._interaction, hidden=True)
 
 

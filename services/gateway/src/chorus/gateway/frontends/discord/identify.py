@@ -59,8 +59,8 @@ class Sharded(discord.AutoShardedClient):
     def __init__(
         self, settings: GatewaySettings, lanes: Lanes, on_login: Callable[[str], None], **options: Any
     ) -> None:
-        Route.BASE = settings.discord_api.rstrip("/")
-        DiscordWebSocket.DEFAULT_GATEWAY = URL(settings.discord_gateway)
+        Route.BASE = settings.discord_api_base.rstrip("/")
+        DiscordWebSocket.DEFAULT_GATEWAY = URL(settings.discord_gateway_url)
         if shards := settings.shards:
             options |= {"shard_ids": list(shards.ids), "shard_count": shards.count}
         status = settings.discord_status
@@ -134,6 +134,7 @@ def intents(mode: Literal["minimal", "messages"]) -> discord.Intents:
         guilds=True,
         guild_messages=True,
         guild_reactions=True,
+        voice_states=True,
         dm_messages=True,
         dm_reactions=True,
         message_content=mode == "messages",

@@ -5,6 +5,7 @@ rations the edits of one that is older than an hour. The old message then says w
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ import discord
 
 from chorus.common.contracts.cards import SAID_AT_MOST, JobCard
 from chorus.common.contracts.wire import now
-from chorus.gateway.commands.replies import Moment
+from chorus.gateway.commands.replies import Audio, Moment
 from chorus.gateway.frontends.discord.buttons import below
 from chorus.gateway.frontends.discord.place import Buttons, Place, Posted, Sent, as_file
 
@@ -42,14 +43,21 @@ class InRoom:
         self._room = room
         self.largest_file = largest_file
 
-    async def send(self, text: str, buttons: Buttons = ()) -> Posted:
-        """A message."""
-        return Sent(await self._room.send(text, view=below(buttons), suppress_embeds=True))
+    async def send(self, text: str, buttons: Buttons = (), nonce: str | None = None) -> Posted:
+        """A message. Discord takes a nonce once, for some minutes: then it gives back what it has."""
+        view, one = below(buttons), nonce or secrets.randbits(64)
+        return Sent(await self._room.send(text, view=view, suppress_embeds=True, nonce=one))
 
-    async def attach(self, name: str, data: bytes, text: str = "", buttons: Buttons = ()) -> None:
+    async def attach(
+        self, name: str, data: bytes, text: str = "", buttons: Buttons = (), nonce: str | None = None
+    ) -> None:
         """The file, below the text if there is one."""
-        file = as_file(name, data)
-        await self._room.send(text or None, view=below(buttons), file=file, suppress_embeds=True)
+        file, view, one = as_file(name, data), below(buttons), nonce or secrets.randbits(64)
+        await self._room.send(text or None, view=view, file=file, suppress_embeds=True, nonce=one)
+
+    async def speak(self, audio: Audio) -> None:
+        """A file, as of trainings nothing is said aloud."""
+        await self.attach(audio.name, audio.data)
 
     def aside(self) -> None:
         """Nobody has asked."""
@@ -57,6 +65,10 @@ class InRoom:
     def message(self, number: str) -> Posted:
         """One that was said here."""
         return Sent(self._room.get_partial_message(int(number)))
+
+    async def close(self, number: str, text: str) -> None:
+        """Have one that was said here say this at last. Raises what Discord refuses."""
+        await self._room.get_partial_message(int(number)).edit(content=text, view=None)
 
 
 class CardMessage:
@@ -94,7 +106,8 @@ class CardMessage:
 class CardPlace:
     """`Place` whose first message becomes a job's card, once it is known that there is a job.
 
-    What follows is said in the channel: how it was asked for may be forgotten by then.
+    What follows is said in the channel: how it was asked for may be forgotten by then. What stands below the
+    card once the job has ended is said once, whoever is killed on the way.
     """
 
     def __init__(
@@ -111,7 +124,11 @@ class CardPlace:
         self._keep = keep
         self._job = card.job if card else None
         self._said = [card.said] if card else []
+        self._over = False  # the job
+        self._number = 0  # of what is said next below the card
+        self._below = card.below if card else 0
         self._message: CardMessage | None = None
+        self._posted = asyncio.Event()
         self.card = card
         """As it is stored; None until there is both a job and a message."""
         if card:
@@ -137,11 +154,21 @@ class CardPlace:
             self._taken_up = False
             await self._message.edit(text, buttons)
             return self._message
-        return await self._room.send(text, buttons)
+        if self._stands():
+            return self._message
+        posted = await self._room.send(text, buttons, self._nonce)
+        await self._count()
+        return posted
 
     async def attach(self, name: str, data: bytes, text: str = "", buttons: Buttons = ()) -> None:
         """The file, below the card."""
-        await self._room.attach(name, data, text, buttons)
+        if not self._stands():
+            await self._room.attach(name, data, text, buttons, self._nonce)
+            await self._count()
+
+    async def speak(self, audio: Audio) -> None:
+        """A file: trainings say nothing aloud."""
+        await self.attach(audio.name, audio.data)
 
     def aside(self) -> Place | None:
         """As where it was asked for."""
@@ -149,26 +176,47 @@ class CardPlace:
 
     async def noticed(self, opening: str, moments: AsyncIterator[Moment]) -> AsyncIterator[Moment]:
         """The same moments, as long as the card is ours; what is to stay above it is kept with it."""
-        said = [opening] if opening else []
+        begun = self._job is not None
+        self._said += [opening] if opening and not begun else []
         async for moment in moments:
             if self._message and self._message.lost:
                 return
-            if self._job is None:
-                said += [moment.note] if moment.note else []
-                self._job, self._said = moment.job, said
-                if self._job:
+            if not begun:
+                begun = moment.job is not None
+                self._job = moment.job or moment.queues
+                self._said += [moment.note] if moment.note else []
+                if begun:
                     await to_its_end(self._note())
+            self._over = moment.outcome is not None and begun
             yield moment
+            if moment.queues:  # nothing is queued until it is known where it is shown
+                await self._posted.wait()
+                await to_its_end(self._note())
+
+    def _stands(self) -> bool:
+        """Whether what is to be said next stands below the card: whoever said it was killed then."""
+        self._number += self._over
+        return self._over and self._number <= self._below
+
+    @property
+    def _nonce(self) -> str | None:
+        return f"{self._job}-{self._number}" if self._over else None
+
+    async def _count(self) -> None:
+        if self._over:
+            self._below = self._number
+            await to_its_end(self._note())
 
     async def _begin(self, text: str, buttons: Buttons) -> CardMessage:
         posted = await self._place.send(text, buttons)
         self._message = CardMessage(posted, now(), self._room, self._note)
+        self._posted.set()
         await self._note()
         return self._message
 
     async def _note(self) -> None:
         """Keep where it is shown."""
-        if self._job is None or self._message is None:
+        if self._job is None or self._message is None or self._message.lost:
             return
         self.card = JobCard(
             guild=self._shown.guild,
@@ -178,6 +226,7 @@ class CardPlace:
             posted_at=self._message.at,
             who=self._shown.who,
             said="\n".join(self._said)[-SAID_AT_MOST:],
+            below=self._below,
         )
         await self._keep(self, self.card)
 

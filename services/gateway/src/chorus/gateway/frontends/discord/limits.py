@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import aiohttp
 
 from chorus.gateway.frontends.discord.rooms import Rooms
+from chorus.gateway.frontends.discord.streaming import EDITING, SAYING
 
 MESSAGE = re.compile(r"/channels/(\d+)/messages(?:/\d+)?$")
-EDITING = "PATCH"
-WRITING = (EDITING, "POST")
+TOLD = ("Limit", "Remaining", "Reset-After")
 
 
 def observing(rooms: Rooms) -> aiohttp.TraceConfig:
@@ -20,14 +20,18 @@ def observing(rooms: Rooms) -> aiohttp.TraceConfig:
         _: aiohttp.ClientSession, __: SimpleNamespace, request: aiohttp.TraceRequestEndParams
     ) -> None:
         message = MESSAGE.search(request.url.path)
-        if request.method not in WRITING or message is None or (room := rooms.known(int(message[1]))) is None:
+        if (
+            request.method not in (SAYING, EDITING)
+            or message is None
+            or (room := rooms.known(int(message[1]))) is None
+        ):
             return
         if request.response.ok:
-            room.pace.answered_at = asyncio.get_running_loop().time()
-        headers = request.response.headers
-        left, seconds = headers.get("X-RateLimit-Remaining"), headers.get("X-RateLimit-Reset-After")
-        if request.method == EDITING and left is not None and seconds is not None:
-            room.pace.left(int(left), float(seconds))
+            room.pace.answered_at[request.method] = asyncio.get_running_loop().time()
+        told = [request.response.headers.get(f"X-RateLimit-{name}") for name in TOLD]
+        if request.method == EDITING and all(told):
+            most, left, seconds = (float(figure or 0) for figure in told)
+            room.pace.edited(int(most), int(left), seconds)
 
     trace = aiohttp.TraceConfig()
     trace.on_request_end.append(ended)

@@ -13,33 +13,19 @@ message that says so.
 """
 
 import time
-from dataclasses import dataclass
 
 import discord
 
 from chorus.common.contracts.datasets import Turn
-from chorus.common.contracts.guild import PREFIX
 from chorus.gateway.commands.context import Session
-from chorus.gateway.frontends.discord.kept import Kept
-from chorus.gateway.frontends.discord.messages import is_private
-from chorus.gateway.frontends.discord.reading import Reader
+from chorus.gateway.commands.recent import Recent
+from chorus.gateway.frontends.discord.messages import Ear
+from chorus.gateway.frontends.discord.reading import Here, Reader
 from chorus.gateway.frontends.discord.rooms import Room
-from chorus.gateway.frontends.discord.said import Said, read, spoken
+from chorus.gateway.frontends.discord.said import Said, read
 
 A_WHILE = 600.0  # seconds in which a mention goes on with what was said in the channel
 MOST = 2000  # messages, and as many answers
-
-
-@dataclass(frozen=True)
-class Ear:
-    """How a channel is listened to."""
-
-    me: int
-    """Our user id."""
-    prefix: str = PREFIX
-    """What the server's commands begin with."""
-    listens: bool = False
-    """Whether all that is said in the channel is meant for us."""
 
 
 class Memory:
@@ -47,27 +33,30 @@ class Memory:
 
     def __init__(self, cdn: str, most: int = MOST) -> None:
         self._cdn = cdn
-        self._said: Kept[Said] = Kept(most)
-        self._answers: Kept[list[Turn]] = Kept(most)
+        self._said: Recent[int, Said] = Recent(most)
+        self._answers: Recent[int, list[Turn]] = Recent(most)
 
-    async def session(self, message: discord.Message, line: str, room: Room, ear: Ear) -> Session:
-        """The conversation that a message goes on with, or, of a command, the one that was last at hand."""
-        reader = Reader(message, room, ear.me, ear.prefix, self._cdn, self._said, self._answers)
-        linear = _is_linear(message, ear)
+    async def session(self, here: Here, room: Room, ear: Ear, *, says: bool) -> Session:
+        """The conversation that somebody goes on with who `says` something in it.
+
+        Of any other command it is the one that was last at hand.
+        """
+        reader = Reader(here, room, ear.me, ear.prefix, self._cdn, self._said, self._answers)
+        linear = _is_linear(here.channel, ear)
         if linear:
             await reader.begin()
-        if spoken(line) is not None:
-            if message.reference and (not linear or is_private(message)):
+        if says:
+            if here.reference and (not linear or isinstance(here.channel, discord.DMChannel)):
                 room.begin(await reader.chain())
             elif not linear and time.monotonic() - room.talked_at > A_WHILE:
                 room.begin()
             room.talked_at = time.monotonic()
-        room.uses(message.id)
+        room.uses(here.at.id)
         return room.session
 
     def overhear(self, message: discord.Message, room: Room, ear: Ear) -> None:
         """Take note of what people tell each other in a thread, or in a channel where we listen."""
-        if not room.is_read or message.id <= room.latest or not _is_linear(message, ear):
+        if not room.is_read or message.id <= room.latest or not _is_linear(message.channel, ear):
             return
         said = read(message, ear.me, ear.prefix)
         if said.by and said.text:
@@ -80,6 +69,6 @@ class Memory:
         room.uses(answer)
 
 
-def _is_linear(message: discord.Message, ear: Ear) -> bool:
+def _is_linear(channel: discord.abc.Messageable, ear: Ear) -> bool:
     """Whether what is said there is one conversation, whoever replies to whom."""
-    return ear.listens or is_private(message) or isinstance(message.channel, discord.Thread)
+    return ear.listens or isinstance(channel, discord.DMChannel | discord.Thread)

@@ -1,16 +1,25 @@
 """What stands in the menu of a message: *Correct this reply*."""
 
-from typing import Any
+from typing import Any, Protocol
 
 import discord
 from discord import app_commands
 
 from chorus.gateway.commands.replies import THIS, Form
-from chorus.gateway.frontends.discord.forms import form_of
 
 CORRECT = "Correct this reply"
 FORM = Form(CORRECT, "What should it have said?", THIS)
 NOT_OURS = "✗ Only what I said can be corrected. Open the menu of a reply of mine. [not_our_reply]"
+
+
+class Asks(Protocol):
+    """Who asks for a form's words."""
+
+    async def asked_for_words(
+        self, interaction: discord.Interaction[Any], line: str, form: Form, about: discord.Message | None
+    ) -> None:
+        """Ask for them, and run the line with them. `about` is the message that the form is about."""
+        ...
 
 
 def menus() -> list[app_commands.ContextMenu]:
@@ -23,4 +32,5 @@ async def _correct(interaction: discord.Interaction[Any], message: discord.Messa
     if us is None or message.author.id != us.id:
         await interaction.response.send_message(NOT_OURS, ephemeral=True)
         return
-    await interaction.response.send_modal(form_of(f"!correct {message.id}", FORM, message))
+    asks: Asks = interaction.client  # pyright: ignore[reportAssignmentType] - ours alone has menus
+    await asks.asked_for_words(interaction, f"!correct {message.id}", FORM, message)

@@ -9,6 +9,7 @@ A server may have chosen another prefix than `!`; a line that is handed on alway
 """
 
 import re
+from dataclasses import dataclass
 
 import discord
 
@@ -20,27 +21,38 @@ PEOPLE_WRITE = (discord.MessageType.default, discord.MessageType.reply)
 HELP = f"{PREFIX}help"
 
 
-def heard(message: discord.Message, me: int, prefix: str = PREFIX, listens: bool = False) -> str | None:
-    """The line that a message asks us to run, if it is meant for us; `me` is our user id.
+@dataclass(frozen=True)
+class Ear:
+    """How a channel is listened to."""
 
-    `prefix` is what the server's commands begin with; `listens` says that all that is said here is meant for
-    us, but for what answers somebody else. A message that has nothing but files may be an empty line.
+    me: int
+    """Our user id."""
+    prefix: str = PREFIX
+    """What the server's commands begin with."""
+    listens: bool = False
+    """Whether all that is said in the channel is meant for us, but for what answers somebody else."""
+
+
+def heard(message: discord.Message, ear: Ear) -> str | None:
+    """The line that a message asks us to run, if it is meant for us.
+
+    A message that has nothing but files may be an empty line.
     """
     if not by_a_person(message):
         return None
     if message.guild is None and not is_private(message):  # of a server that Discord has not shown us yet
         return None
     said = message.content.strip()
-    command = as_command(said, prefix)
+    command = as_command(said, ear.prefix)
     if command and _is_ours(command):
         return command
-    spoken = without_mention(message, me)
+    spoken = without_mention(message, ear.me)
     if spoken != said:
-        return as_command(spoken, prefix) or spoken or _nothing(message)
+        return as_command(spoken, ear.prefix) or spoken or _nothing(message)
     if is_private(message):
         return command or said or _nothing(message)
-    to_us = listens if message.reference is None else _answers(message, me)
-    return said if to_us and not command and (said or (listens and message.attachments)) else None
+    to_us = ear.listens if message.reference is None else _answers(message, ear.me)
+    return said if to_us and not command and (said or (ear.listens and message.attachments)) else None
 
 
 def by_a_person(message: discord.Message) -> bool:
@@ -81,25 +93,6 @@ def _answers(message: discord.Message, me: int) -> bool:
     reference = message.reference
     answered = reference.resolved if reference else None
     return isinstance(answered, discord.Message) and answered.author.id == me
-
-
-def tenant(message: discord.Message) -> str:
-    """Whose data and models it is about: the server's, or the person's own."""
-    return f"dm-{message.author.id}" if message.guild is None else str(message.guild.id)
-
-
-def channel_of(message: discord.Message) -> str:
-    """Whose persona counts: the channel's, also in its threads."""
-    channel = message.channel
-    return str((channel.parent_id if isinstance(channel, discord.Thread) else None) or channel.id)
-
-
-def runs_this_place(message: discord.Message) -> bool:
-    """Whether the person may train here: who manages the server, and everybody in their direct messages."""
-    author = message.author
-    return is_private(message) or (
-        isinstance(author, discord.Member) and author.guild_permissions.manage_guild
-    )
 
 
 def names_of(author: discord.User | discord.Member) -> tuple[str, ...]:

@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import discord
 
-from chorus.gateway.frontends.discord.messages import channel_of, runs_this_place, tenant
-
 TAIL = 22  # bits of an id below its time
 
 Person = discord.User | discord.Member
+Where = discord.abc.Snowflake | None
+"""A channel or a thread, as far as it is known."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ class Origin:
 
 def of_message(message: discord.Message) -> Origin:
     """Where what somebody said comes from."""
-    reference = message.reference
+    reference, guild = message.reference, message.guild.id if message.guild else None
     return Origin(
         id=message.id,
-        guild=tenant(message),
+        guild=tenant(guild, message.author.id),
         room=message.channel.id,
-        channel=channel_of(message),
+        channel=_settled_in(message.channel.id, message.channel),
         person=message.author,
-        admin=runs_this_place(message),
+        admin=_runs(guild, _permissions(message.author)),
         via="message",
         message=message,
         reply_to=str(reference.message_id) if reference and reference.message_id else None,
@@ -65,14 +65,13 @@ def of_interaction(
     """Where a slash command, a press or a form comes from. Discord says with it what the person may."""
     channel, on = interaction.channel, interaction.message
     room = channel.id if channel else 0
-    parent = channel.parent_id if isinstance(channel, discord.Thread) else None
     return Origin(
         id=interaction.id,
-        guild=str(interaction.guild_id) if interaction.guild_id else f"dm-{interaction.user.id}",
+        guild=tenant(interaction.guild_id, interaction.user.id),
         room=room,
-        channel=str(parent or room),
+        channel=_settled_in(room, channel),
         person=interaction.user,
-        admin=interaction.guild_id is None or interaction.permissions.manage_guild,
+        admin=_runs(interaction.guild_id, interaction.permissions),
         via="form",
         message=on,
         reply_to=str(on.id) if on else None,
@@ -80,16 +79,36 @@ def of_interaction(
     )
 
 
-def of_reaction(reaction: discord.RawReactionActionEvent, person: Person) -> Origin:
+def of_reaction(reaction: discord.RawReactionActionEvent, person: Person, channel: Where) -> Origin:
     """Where a reaction comes from. It has no id of its own, and who takes theirs back may react again."""
-    manages = isinstance(person, discord.Member) and person.guild_permissions.manage_guild
     return Origin(
         id=discord.utils.time_snowflake(discord.utils.utcnow()) | random.getrandbits(TAIL),
-        guild=str(reaction.guild_id) if reaction.guild_id else f"dm-{reaction.user_id}",
+        guild=tenant(reaction.guild_id, person.id),
         room=reaction.channel_id,
-        channel=str(reaction.channel_id),
+        channel=_settled_in(reaction.channel_id, channel),
         person=person,
-        admin=reaction.guild_id is None or manages,
+        admin=_runs(reaction.guild_id, _permissions(person)),
         via="form",
         reply_to=str(reaction.message_id),
     )
+
+
+def tenant(guild: int | None, person: int) -> str:
+    """Whose data and models it is about: the server's, or, in direct messages, the person's own."""
+    return f"dm-{person}" if guild is None else str(guild)
+
+
+def _runs(guild: int | None, permissions: discord.Permissions) -> bool:
+    """Whether the place is theirs: who manages the server, and everybody in their direct messages."""
+    return guild is None or permissions.manage_guild
+
+
+def _permissions(person: Person) -> discord.Permissions:
+    """What a person may do in a server."""
+    none = discord.Permissions.none()
+    return person.guild_permissions if isinstance(person, discord.Member) else none
+
+
+def _settled_in(room: int, channel: Where) -> str:
+    """Id of the channel whose settings count: of a thread that of its channel."""
+    return str(channel.parent_id if isinstance(channel, discord.Thread) else room)

@@ -1,4 +1,4 @@
-"""Who is in a server, as far as Discord tells."""
+"""Who is in a server, and what whoever asks may read there, as far as Discord tells."""
 
 from collections.abc import Mapping
 
@@ -7,12 +7,15 @@ import discord
 
 from chorus.common.errors import Unavailable
 
+Place = discord.abc.GuildChannel | discord.Thread
+
 
 class GuildPeople:
-    """`ports.People` of one server."""
+    """`ports.People` of the server that `asker` asks in."""
 
-    def __init__(self, guild: discord.Guild) -> None:
-        self._guild = guild
+    def __init__(self, asker: discord.Member) -> None:
+        self._asker = asker
+        self._guild = asker.guild
 
     def roles(self) -> Mapping[str, str]:
         """Names of its roles by their ids, but for the one that everybody has."""
@@ -27,3 +30,33 @@ class GuildPeople:
         except (discord.DiscordException, aiohttp.ClientError, OSError):
             raise Unavailable("Discord does not say who is in this server. Try again.") from None
         return member.display_name
+
+    async def may_read(self, channel: str) -> bool:
+        """Whether the asker may; what is gone, or closed to the bot itself, nobody reads with its help."""
+        try:
+            place = self._guild.get_channel_or_thread(int(channel))
+            place = place or await self._guild.fetch_channel(int(channel))
+            return may_read(place, self._asker) and await self._is_in(place)
+        except (discord.NotFound, discord.Forbidden, discord.InvalidData):
+            return False
+        except (discord.DiscordException, aiohttp.ClientError, OSError):
+            raise Unavailable("Discord does not say who may read that channel. Try again.") from None
+
+    async def _is_in(self, place: Place) -> bool:
+        """Whether the asker sees a thread that is private: those do who are in it, or manage threads."""
+        if not isinstance(place, discord.Thread) or not place.is_private():
+            return True
+        if place.permissions_for(self._asker).manage_threads:
+            return True
+        try:
+            await place.fetch_member(self._asker.id)
+        except discord.NotFound:
+            return False
+        return True
+
+
+def may_read(channel: Place, member: discord.Member) -> bool:
+    """Whether a member may read what is said in a channel, or in the channel of a thread."""
+    may = channel.permissions_for(member)
+    voice = isinstance(channel, discord.VoiceChannel | discord.StageChannel)
+    return may.read_messages and may.read_message_history and (may.connect or not voice)

@@ -2,16 +2,19 @@
 
 import asyncio
 import io
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import discord
+from discord.http import HTTPClient
 
 from chorus.common.errors import NotPermitted
-from chorus.gateway.commands.replies import Button, Reply
+from chorus.gateway.commands.replies import Audio, Button, Reply
 from chorus.gateway.frontends.discord.buttons import below
+from chorus.gateway.frontends.discord.voice_message import post
 
 TYPING_AFTER = 0.3  # seconds; most replies are there sooner, and it costs as much as one
 TYPING_EVERY = 8.0  # seconds; Discord shows it for ten
@@ -22,6 +25,7 @@ CLOSED = (
     "settings (its name, then Privacy Settings, Direct Messages), and ask again."
 )
 
+T = TypeVar("T")
 
 Buttons = tuple[Button, ...]
 
@@ -55,6 +59,10 @@ class Place(Protocol):
         """Hand a file over, with at most 2000 characters above it."""
         ...
 
+    async def speak(self, audio: Audio) -> None:
+        """Say it as a voice message, which has no words and no buttons."""
+        ...
+
     def aside(self) -> "Place | None":
         """Where whoever asked reads it alone; None if that is here."""
         ...
@@ -86,12 +94,12 @@ class Sent:
         return str(self._message.id)
 
     async def edit(self, text: str, buttons: Buttons = ()) -> None:
-        """Edit it; one that is too old for that is said anew."""
+        """Edit it; one that is too old for that, or would have to wait for long, is said anew."""
         view = below(buttons)
         try:
             await self._message.edit(content=text, view=view or None)
-        except discord.HTTPException as error:
-            if error.code != EDITED_TOO_OFTEN:
+        except (discord.RateLimited, discord.HTTPException) as error:
+            if isinstance(error, discord.HTTPException) and error.code != EDITED_TOO_OFTEN:
                 raise
             self._message = await self._message.channel.send(text, view=view, suppress_embeds=True)
 
@@ -99,9 +107,10 @@ class Sent:
 class Beneath:
     """`Place` beneath a message. While it is entered and nothing has been said, it shows us typing."""
 
-    def __init__(self, message: discord.Message) -> None:
+    def __init__(self, message: discord.Message, http: HTTPClient) -> None:
         self._asked = message
         self._channel = message.channel
+        self._http = http
         self._said = False
         self._typing: asyncio.Task[None] | None = None
 
@@ -140,26 +149,38 @@ class Beneath:
 
     async def attach(self, name: str, data: bytes, text: str = "", buttons: Buttons = ()) -> None:
         """The file, below the text if there is one."""
-        await self._send(text or None, below(buttons), as_file(name, data))
+        await self._send(text or None, below(buttons), (name, data))
+
+    async def speak(self, audio: Audio) -> None:
+        """A voice message. Raises `HTTPException` where they are not allowed."""
+        await self._reply(partial(post, self._http, self._channel.id, audio))
 
     def aside(self) -> "Place | None":
         """Their direct messages, unless this is one."""
         return InPrivate(self._asked.author) if self._asked.guild else None
 
     async def _send(
-        self, text: str | None, view: discord.ui.View, file: discord.File = discord.utils.MISSING
+        self, text: str | None, view: discord.ui.View, attached: tuple[str, bytes] | None = None
     ) -> discord.Message:
+        async def say(reference: discord.MessageReference | None) -> discord.Message:
+            file = as_file(*attached) if attached else discord.utils.MISSING  # each try reads it to its end
+            send = partial(self._channel.send, text, view=view, file=file, suppress_embeds=True)
+            return await (send(reference=reference) if reference else send())
+
+        return await self._reply(say)
+
+    async def _reply(self, say: Callable[[discord.MessageReference | None], Awaitable[T]]) -> T:
+        """Say it in reply to the message that asked, once and where that can be done."""
         await self._stop_typing()
-        say = partial(self._channel.send, text, view=view, file=file, suppress_embeds=True)
         if self._said:
-            return await say()
+            return await say(None)
         self._said = True
         try:
-            return await say(reference=self._asked.to_reference(fail_if_not_exists=False))
+            return await say(self._asked.to_reference(fail_if_not_exists=False))
         except discord.HTTPException as error:
             if error.code != MAY_NOT_READ_HISTORY:
                 raise
-        return await say()
+        return await say(None)
 
 
 class InPrivate:
@@ -180,6 +201,10 @@ class InPrivate:
     async def attach(self, name: str, data: bytes, text: str = "", buttons: Buttons = ()) -> None:  # noqa: ARG002 - as above
         """The file, below the text if there is one."""
         await self._send(text or None, as_file(name, data))
+
+    async def speak(self, audio: Audio) -> None:
+        """A file: nothing is spoken aside."""
+        await self.attach(audio.name, audio.data)
 
     def aside(self) -> None:
         """Nobody else reads here."""

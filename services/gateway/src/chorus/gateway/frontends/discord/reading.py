@@ -4,7 +4,7 @@ At most 20 messages and 8,000 characters are used. Asked of Discord is only what
 """
 
 from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import aiohttp
@@ -12,8 +12,8 @@ import discord
 import structlog
 
 from chorus.common.contracts.datasets import Turn
+from chorus.gateway.commands.recent import Recent
 from chorus.gateway.frontends.discord.attached import with_files
-from chorus.gateway.frontends.discord.kept import Kept
 from chorus.gateway.frontends.discord.rooms import Room
 from chorus.gateway.frontends.discord.said import Said, as_turns, joined, read
 
@@ -26,21 +26,32 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
+class Here:
+    """Where something is said."""
+
+    channel: discord.abc.Messageable
+    at: discord.abc.Snowflake
+    """The message, or whatever else says it: its id tells when."""
+    reference: discord.MessageReference | None = None
+    """What it replies to."""
+
+
 class Reader:
-    """What was said before one message. `said` and `answers` are what is remembered, by message id."""
+    """What was said before something. `said` and `answers` are what is remembered, by message id."""
 
     def __init__(
         self,
-        message: discord.Message,
+        here: Here,
         room: Room,
         me: int,
         prefix: str,
         cdn: str,
-        said: Kept[Said],
-        answers: Kept[list[Turn]],
+        said: Recent[int, Said],
+        answers: Recent[int, list[Turn]],
     ) -> None:
-        self._message = message
-        self._channel = message.channel
+        self._here = here
+        self._channel = here.channel
         self._room = room
         self._me = me
         self._prefix = prefix
@@ -61,7 +72,7 @@ class Reader:
 
     async def chain(self) -> list[Turn]:
         """What was said in the messages that this one replies to, through one another."""
-        reference = self._message.reference
+        reference = self._here.reference
         at = reference.message_id if reference else None
         found: list[Said] = []
         known: list[Turn] = []
@@ -74,7 +85,10 @@ class Reader:
                 break
             found += [await self._whole(said)] if said.text or said.files else []
             at = said.reply_to
-        return [*known, *as_turns(_fitting(found))]
+        turns = as_turns(_fitting(found))
+        if known and turns and known[-1].role == turns[0].role == "assistant":  # asked again since
+            known = known[:-1]
+        return [*known, *turns]
 
     async def _find(self, at: int) -> Said | None:
         """One message: remembered, sent along with the reply, among the last ones here, or asked for."""
@@ -85,7 +99,7 @@ class Reader:
                 await self._look_back()
         if (said := self._said.get(at)) is not None:
             return said
-        reference = self._message.reference
+        reference = self._here.reference
         message = reference.resolved if reference and reference.message_id == at else None
         if not isinstance(message, discord.Message):
             message = await _allowed(self._channel.fetch_message(at))
@@ -101,7 +115,7 @@ class Reader:
     async def _look_back(self) -> list[Said]:
         """The last messages here since a reset, oldest first."""
         self._room.is_read = True
-        before = await self._messages(limit=BACK, before=self._message)
+        before = await self._messages(limit=BACK, before=self._here.at)
         resets = [max(said.ids) for said in before if said.is_reset]
         self._room.since = max(self._room.since, *resets, 0)
         return [said for said in before if min(said.ids) > self._room.since]

@@ -1,7 +1,8 @@
 """Replies as messages."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import PurePath
 
@@ -29,13 +30,15 @@ from chorus.gateway.commands.replies import (
     problem,
 )
 from chorus.gateway.commands.table import OUR_FAULT
-from chorus.gateway.frontends.discord.answers import growing
+from chorus.gateway.frontends.discord.answers import AI, growing
 from chorus.gateway.frontends.discord.place import Buttons, Place
 from chorus.gateway.frontends.discord.splitting import FENCE, LIMIT, split
-from chorus.gateway.frontends.discord.streaming import Live, Pace
+from chorus.gateway.frontends.discord.streaming import SHOWN, Live, Pace
 
 BAR = 12  # signs
 NOTHING = "-# Nothing is in it."
+ALL_OF_IT = "reply.md"
+TOO_LONG = "-# That was only the beginning. All of it is in the file above."
 NO_FENCE = "`\u200b`\u200b`"  # looks like one, with nothing between the signs
 SENT = "Sent to you as a direct message."
 LEFT = "-# I am restarted meanwhile. !jobs tells how it goes on."
@@ -65,8 +68,8 @@ class Renderer:
                     await self._answer(reply)
                 case Progress():
                     await self._watch(reply)
-                case Audio(name, data):
-                    await self._place.attach(PurePath(name).name, data)
+                case Audio():
+                    await self._speak(reply)
                 case File():
                     await self._hand_over(reply)
         except ChorusError as error:
@@ -92,15 +95,26 @@ class Renderer:
         """One text that grows; once it is whole, its buttons, and whoever keeps it hears where it stands."""
         live = Live(self._place, self._pace)
         ends: list[End] = []
-        await live.follow(
-            growing(replace(stream, pieces=_noted(stream.pieces, ends))),
-            lambda: offered(stream, ends[-1]) if ends else (),
-        )
+        with ExitStack() as until_shown:
+            pieces = _noted(stream.pieces, lambda: until_shown.enter_context(self._pace.grows()), ends)
+            await live.follow(
+                growing(replace(stream, pieces=pieces)), lambda: offered(stream, ends[-1]) if ends else ()
+            )
         if ends and stream.kept:
             for message in live.ids:
                 await stream.kept(message)
-        if ends and stream.aloud:
-            await self.show(await stream.aloud())
+        if ends and stream.aloud and (audio := await stream.aloud()):
+            await self.show(audio)
+
+    async def _speak(self, audio: Audio) -> None:
+        """As a voice message, which has no words; as a file where it needs some, or Discord takes none."""
+        if not audio.in_role:
+            try:
+                await self._place.speak(audio)
+                return
+            except discord.DiscordException as error:
+                log.info("no voice message", reason=str(error))
+        await self._place.attach(PurePath(audio.name).name, audio.data, AI if audio.in_role else "")
 
     async def _hand_over(self, file: File) -> None:
         """Here, or aside where it is not for everybody's eyes."""
@@ -115,25 +129,35 @@ class Renderer:
         live, told = Live(self._place, self._pace), _Told(progress.opening)
         try:
             await live.follow(told.follow(progress.moments, live))
-            for card in told.more:
-                await self._lay_out(card)
         except asyncio.CancelledError:
             await self._pace.turn()
             await live.show(told.left())
             raise
+        for card in told.more:
+            await self._lay_out(card)
 
 
-async def _noted(pieces: Pieces, ends: list[End]) -> Pieces:
-    """The same pieces; their end is noted, where they come to it."""
+async def _noted(pieces: Pieces, begin: Callable[[], object], ends: list[End]) -> Pieces:
+    """The same pieces; told are the first word, when it comes, and their end, where they come to it."""
+    begun = False
     async for piece in pieces:
-        if isinstance(piece, End):
+        if isinstance(piece, Delta) and not begun:
+            begun = True
+            begin()
+        elif isinstance(piece, End):
             ends.append(piece)
         yield piece
 
 
 async def _say(place: Place, text: str, buttons: Buttons = (), picture: Picture | None = None) -> None:
-    """The text, in as many messages as it needs; buttons and a picture go with the last of them."""
+    """The text, in as many messages as it needs; buttons and a picture go with the last of them.
+
+    What needs more than a few would drown a channel: its beginning is shown, and all of it is in a file.
+    """
     *first, last = split(text) or [NOTHING]
+    if len(first) >= SHOWN:
+        await place.attach(ALL_OF_IT, text.encode(), first[0])
+        first, last = [], TOO_LONG
     for piece in first:
         await place.send(piece)
     if picture:

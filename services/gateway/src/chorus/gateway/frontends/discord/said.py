@@ -12,6 +12,7 @@ from chorus.common.errors import ChorusError
 from chorus.gateway.commands.chat import Say
 from chorus.gateway.commands.parsing import bind
 from chorus.gateway.commands.table import command_name
+from chorus.gateway.frontends.discord.mentions import by_name
 from chorus.gateway.frontends.discord.messages import as_command, by_a_person, without_mention
 from chorus.gateway.frontends.discord.splitting import LIMIT
 
@@ -20,6 +21,7 @@ SAY = "send_message"
 ROOM = 200  # characters by which a full message may be less than half full: a fence and small letters
 
 _SMALL = re.compile(r"^-# .*(?:\n|$)", re.MULTILINE)
+_CUT_OFF = re.compile(r"^-# .*Cut off: the answer reached", re.MULTILINE)
 _SECOND_ANSWER = re.compile(r"^\*\*2\*\*$", re.MULTILINE)
 _FIRST_ANSWER = "**1**\n"
 _FAILED = "✗ "
@@ -38,6 +40,8 @@ class Said:
     files: tuple[discord.Attachment, ...] = ()
     goes_on: bool = False
     """Whether it is so long that the next message of ours may be more of it."""
+    is_cut_off: bool = False
+    """Whether it says that it reached its length limit: what answers it then goes on from it."""
     is_reset: bool = False
     """Whether it says that all before it is forgotten."""
 
@@ -53,11 +57,13 @@ def read(message: discord.Message, me: int, prefix: str) -> Said:
             _our_words(message, me, prefix),
             reply_to,
             goes_on=len(message.content) > LIMIT // 2 - ROOM,
+            is_cut_off=bool(_CUT_OFF.search(message.content)),
             is_reset=bool(_RESET.match(message.content)),
         )
     words = _their_words(message, me, prefix)
+    named = by_name(words or "", message.guild, message.mentions)
     files = tuple(message.attachments) if words is not None else ()
-    return Said((message.id,), str(message.author.id), words or "", reply_to, files)
+    return Said((message.id,), str(message.author.id), named, reply_to, files)
 
 
 def _our_words(message: discord.Message, me: int, prefix: str) -> str:
@@ -68,10 +74,10 @@ def _our_words(message: discord.Message, me: int, prefix: str) -> str:
         and _their_words(asked, me, prefix) is None
     ):
         return ""
-    text = message.content
+    text = _SMALL.sub("", message.content).strip()
     if text.startswith(_FIRST_ANSWER):  # of several, the first is remembered
         text = _SECOND_ANSWER.split(text.removeprefix(_FIRST_ANSWER))[0]
-    return "" if text.startswith(_FAILED) else _SMALL.sub("", text).strip()
+    return "" if text.startswith(_FAILED) else text.strip()
 
 
 def _their_words(message: discord.Message, me: int, prefix: str) -> str | None:
@@ -113,16 +119,20 @@ def joined(messages: Iterable[Said]) -> Iterator[Said]:
 def as_turns(messages: Sequence[Said]) -> list[Turn]:
     """Turns, oldest first. What one person says in a row is one turn, line by line, as datasets have it.
 
-    Of answers to the same question in a row, as after a press of *Regenerate*, the last one counts.
+    Of answers to the same question in a row, as after a press of *Regenerate*, the last one counts; after one
+    of *Continue*, both are one.
     """
     turns: list[Turn] = []
+    before: Said | None = None
     for said in messages:
         role = "assistant" if said.by is None else "user"
         turn = Turn(role=role, content=said.text, name=said.by)
-        if turns and role == turns[-1].role == "assistant":
-            turns[-1] = turn
+        if turns and before and role == turns[-1].role == "assistant":
+            begun = f"{turns[-1].content} " if before.is_cut_off else ""
+            turns[-1] = turn.model_copy(update={"content": begun + turn.content})
         elif turns and role == turns[-1].role and turn.name == turns[-1].name:
             turns[-1] = turn.model_copy(update={"content": f"{turns[-1].content}\n{turn.content}"})
         else:
             turns.append(turn)
+        before = said
     return turns

@@ -77,7 +77,8 @@ def options_of(command: Command) -> tuple[dict[str, FieldInfo], bool]:
 
 def takes_files(command: Command) -> bool:
     """Whether a command reads files that are handed over with it; one that asks for a file only names it."""
-    return "file" in command.parameters.model_fields and command.text_field != "file"
+    named = "file" in command.parameters.model_fields and command.text_field != "file"
+    return named or command.reads
 
 
 def _option(name: str, kind: Any, required: bool = False) -> inspect.Parameter:
@@ -87,6 +88,9 @@ def _option(name: str, kind: Any, required: bool = False) -> inspect.Parameter:
 
 def _kind(field: FieldInfo) -> Any:
     """The annotation from which discord.py makes an option; what is of several kinds is text."""
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and isinstance(names := extra.get("enum"), list):
+        return Literal[tuple(names)]  # a line may say more than one of these; here it is chosen
     kinds = _kinds(field.annotation)
     if all(get_origin(kind) is Literal or kind is bool for kind in kinds) and kinds != [bool]:
         words = [word for kind in kinds for word in (get_args(kind) or (True, False))]

@@ -1,14 +1,21 @@
-"""Text that changes, shown by edits: the latest wins, and edits in one channel keep a pace.
+"""Text that changes, shown by edits: the latest wins, and the edits in one channel share what Discord takes.
 
-Discord takes about five edits in five seconds for a channel and holds back what is over. An edit that waits
-is therefore never queued: when its turn comes, it shows what is newest then. How many edits a channel has
-left is told with each of them (`limits`), and the pace follows that: where several texts grow, it keeps an
-edit for the end of each, which does not wait for a turn.
+Discord takes about five edits in five seconds for a channel (its headers say how many, `limits`); what is
+over waits in discord.py, each behind the others. So an edit is never queued: when its turn comes, it shows
+what is newest then. And each text that grows has an edit kept back for its end, which waits for no turn:
+
+texts that grow in a channel        1      2      3      4      5 and more
+edits in between, of all, every     1.3 s  1.7 s  2.5 s  5 s    30 s
+
+So texts that end together are whole at once, up to four always, and five that take less than half a minute.
+The figures are five edits in five seconds, less the one of each text that grows. One text alone is edited
+every 1.2 s at most, its end included.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -17,46 +24,76 @@ from chorus.gateway.frontends.discord.splitting import split
 
 T = TypeVar("T")
 
+SAYING, EDITING = "POST", "PATCH"
 SHOWN = 3  # messages of one text; what is longer is attached whole
-KEPT_BACK = 3  # edits at most, for texts that may end at any moment
+EDITS, WITHIN = 5, 5.0  # that Discord takes in a channel, in so many seconds
+CROWDED = 30.0  # seconds between edits where so many texts grow that each edit is kept for an end
 WHOLE = ("answer.md", "-# The answer is longer than three messages. All of it is in this file.")
 
 
 class Pace:
-    """Turns to edit in one channel, at least `every` seconds apart, for whoever asks first."""
+    """Turns to edit in one channel, at least `every` seconds apart, for whoever asks first.
 
-    def __init__(self, every: float) -> None:
+    `within` are the seconds in which Discord takes five, until it says otherwise.
+    """
+
+    def __init__(self, every: float, within: float = WITHIN) -> None:
         self.every = every
-        self._next = 0.0
-        self._queue = asyncio.Lock()
+        self._most, self._within = EDITS, within
+        self._edits: deque[float] = deque()
+        self._sent_at = 0.0
         self._growing = 0
-        self.answered_at = 0.0
-        """When Discord last took a message or an edit here, as far as that is heard of."""
+        self._queue = asyncio.Lock()
+        self._stirred = asyncio.Event()
+        self.answered_at = dict.fromkeys((SAYING, EDITING), 0.0)
+        """When Discord last took a message here, and an edit, as far as that is heard of."""
 
     async def turn(self) -> None:
         """Wait for the next turn, and take it."""
         async with self._queue:
-            while _now() < (at := self._next):  # noqa: ASYNC110 - it may be put off meanwhile
-                await asyncio.sleep(at - _now())
-            self.sent()
+            while (wait := self._next() - _now()) > 0:
+                self._stirred.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait):
+                        await self._stirred.wait()
+            self.sent(_now())
 
-    def sent(self) -> None:
-        """Note that something is sent, which waits for nobody: the next edit keeps its distance."""
-        self._next = max(self._next, _now() + self.every)
+    def _next(self) -> float:
+        """When an edit may be sent that is no text's end: each text that grows has one left after it."""
+        spare = self._most - max(1, self._growing)
+        if spare < 1:
+            return self._sent_at + max(self.every, CROWDED)
+        free_at = self._edits[-spare] + self._within if len(self._edits) >= spare else 0.0
+        return max(self._sent_at + max(self.every, self._within / spare), free_at)
+
+    def sent(self, at: float) -> None:
+        """Note that something was sent, which waits for nobody: the next edit keeps its distance."""
+        self._sent_at = max(self._sent_at, at)
 
     @contextmanager
     def grows(self) -> Generator[None]:
-        """A text grows in this channel meanwhile."""
+        """A text grows in this channel meanwhile, until its end is shown."""
         self._growing += 1
         try:
             yield
         finally:
             self._growing -= 1
+            self._stirred.set()
 
-    def left(self, edits: int, seconds: float) -> None:
-        """Note that Discord takes so many more edits here in the next seconds."""
-        free = edits - min(KEPT_BACK, max(0, self._growing - 1))
-        self._next = max(self._next, _now() + seconds / max(1, free))
+    def edited(self, most: int, left: int, seconds: float) -> None:
+        """Note that Discord took an edit here: it takes `left` more of `most` in the next seconds.
+
+        Each edit is counted for all that time: Discord does not say whether it begins with the first of
+        them, or with each.
+        """
+        self._most = most
+        if left == most - 1:
+            self._within = seconds
+        now = _now()
+        self._edits.append(now)
+        while self._edits[0] <= now - self._within:
+            self._edits.popleft()
+        self._edits.extend([now] * (most - left - len(self._edits)))  # what others have edited here
 
 
 class Newest(Generic[T]):
@@ -131,16 +168,15 @@ class Live:
     async def follow(self, texts: AsyncIterator[str], at_end: Callable[[], Buttons] | None = None) -> None:
         """Show a text as it changes: at once when it begins, then at the channel's pace, at last whole.
 
-        `at_end` says which buttons are below it once it is whole.
+        `at_end` says which buttons are below it once it is whole: none before.
         """
-        with self._pace.grows():
-            async with Newest(texts) as newest:
-                while await newest.changed():
-                    if self._posted:
-                        await self._turn(newest.ended)
-                    if at_end and newest.ended.is_set():
-                        self.buttons = at_end()
-                    await self.show(newest.take())
+        async with Newest(texts) as newest:
+            while await newest.changed():
+                if self._posted:
+                    await self._turn(newest.ended)
+                if at_end:
+                    self.buttons = at_end()
+                await self.show(newest.take())
         if at_end:
             await self.offer(at_end())
         if len(split(self._text)) > SHOWN:
@@ -162,9 +198,10 @@ class Live:
         self._text = text
         pieces = split(text)[:SHOWN]
         for number, piece in enumerate(pieces):
-            begun = _now()
+            begun, how = _now(), EDITING
             face = piece, self.buttons if number + 1 == len(pieces) else ()
             if number == len(self._posted):
+                how = SAYING
                 self._posted.append(await self._place.send(*face))
                 self._shown.append(face)
             elif self._shown[number] != face:
@@ -173,8 +210,9 @@ class Live:
             else:
                 continue
             # discord.py returns late from what used a limit up; then the wait has been long enough.
-            self._edited_at = self._pace.answered_at if self._pace.answered_at >= begun else _now()
-            self._pace.sent()
+            answered_at = self._pace.answered_at[how]
+            self._edited_at = answered_at if answered_at >= begun else _now()
+            self._pace.sent(self._edited_at)
 
     async def offer(self, buttons: Buttons) -> None:
         """Show these buttons below what has been said, if anything has."""

@@ -1,18 +1,21 @@
 """What people say, as lines to run in the conversation that they go on with."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import discord
 
 from chorus.common.contracts.guild import PREFIX
 from chorus.gateway.commands.context import Context, Session
-from chorus.gateway.commands.ports import Guilds
 from chorus.gateway.commands.replies import Reply, Stream
 from chorus.gateway.commands.table import run
 from chorus.gateway.frontends.discord.attached import with_files
-from chorus.gateway.frontends.discord.choices import Choices
-from chorus.gateway.frontends.discord.memory import Ear, Memory
-from chorus.gateway.frontends.discord.messages import by_a_person, channel_of, heard, is_private, tenant
+from chorus.gateway.frontends.discord.memory import Memory
+from chorus.gateway.frontends.discord.mentions import by_name
+from chorus.gateway.frontends.discord.messages import Ear, heard
+from chorus.gateway.frontends.discord.origin import Origin
+from chorus.gateway.frontends.discord.reading import Here
 from chorus.gateway.frontends.discord.rooms import Room, Rooms
 from chorus.gateway.frontends.discord.said import spoken
 
@@ -22,43 +25,61 @@ AGAIN = (f"{PREFIX}regenerate", f"{PREFIX}continue")
 class Talk:
     """Listens as each server wants it, and remembers what was said. `cdn` is where Discord keeps files."""
 
-    def __init__(self, guilds: Guilds, rooms: Rooms, cdn: str) -> None:
-        self._choices = Choices(guilds)
+    def __init__(self, rooms: Rooms, cdn: str) -> None:
         self._rooms = rooms
         self._cdn = cdn
         self._memory = Memory(cdn)
 
-    async def line(self, message: discord.Message, me: int) -> str | None:
-        """The line that a message asks us to run, if it is meant for us; `me` is our user id."""
-        if not by_a_person(message):
-            return None
-        ear = await self._ear(message, me)
-        line = heard(message, me, ear.prefix, ear.listens)
+    def line(self, message: discord.Message, ear: Ear) -> str | None:
+        """The line that a message asks us to run, if it is meant for us."""
+        line = heard(message, ear)
         if line is None and (room := self._rooms.known(message.channel.id)):
             self._memory.overhear(message, room, ear)
         return line
 
-    async def run(self, ctx: Context, message: discord.Message, line: str, me: int) -> Reply:
+    async def run(self, ctx: Context, message: discord.Message, line: str, ear: Ear) -> Reply:
         """Run a message's line, in the conversation that it is part of."""
         room = self._rooms.of(message.channel.id, ctx.guild)
-        session = await self._memory.session(message, line, room, await self._ear(message, me))
-        if not line.startswith(PREFIX):
-            line = await with_files(line, message.attachments, self._cdn)
+        here = Here(message.channel, message, message.reference)
+        session = await self._memory.session(here, room, ear, says=spoken(line) is not None)
         reply = await run(replace(ctx, session=session), line)
         if not isinstance(reply, Stream) or not _goes_on(message, line):
             return reply
         return self._remembered(reply, room, session)
 
-    def changed(self, guild: str) -> None:
-        """A command was run that may have changed how to listen there."""
-        self._choices.forget(guild)
+    async def say(
+        self,
+        ctx: Context,
+        interaction: discord.Interaction[Any],
+        ear: Ear,
+        work: Callable[[Context], Awaitable[Reply]],
+    ) -> Reply:
+        """Do what a slash command says in the conversation of its channel."""
+        if not isinstance(interaction.channel, discord.abc.Messageable):
+            return await work(ctx)
+        room = self._rooms.of(interaction.channel.id, ctx.guild)
+        here = Here(interaction.channel, interaction)
+        session = await self._memory.session(here, room, ear, says=True)
+        reply = await work(replace(ctx, session=session))
+        return self._remembered(reply, room, session) if isinstance(reply, Stream) else reply
 
-    async def _ear(self, message: discord.Message, me: int) -> Ear:
-        """How to listen there; in direct messages there is nothing to choose."""
-        if is_private(message) or message.guild is None:
-            return Ear(me)
-        settings = await self._choices.of(tenant(message))
-        return Ear(me, settings.prefix, settings.in_channel(channel_of(message)).listen)
+    async def pressed(self, ctx: Context, origin: Origin, line: str) -> Reply:
+        """Run the line of a button. An answer that is asked for again is part of its conversation."""
+        reply = await run(ctx, line)
+        asked = ctx.session.asked
+        if not isinstance(reply, Stream) or asked is None or not asked.in_conversation:
+            return reply
+        return self._remembered(reply, self._rooms.of(origin.room, origin.guild), ctx.session)
+
+    def told(self, origin: Origin) -> Callable[[str], Awaitable[str]]:
+        """How a model is told what comes from there: names for mentions, then the texts that came with it."""
+        guild = origin.person.guild if isinstance(origin.person, discord.Member) else None
+        mentioned = origin.message.mentions if origin.message and origin.via == "message" else ()
+
+        async def told(words: str) -> str:
+            return await with_files(by_name(words, guild, mentioned), origin.attachments, self._cdn)
+
+        return told
 
     def _remembered(self, stream: Stream, room: Room, session: Session) -> Stream:
         """The same answer, which can be gone on from once it is shown."""

@@ -1,4 +1,4 @@
-"""What servers have chosen about how to be listened to, without asking the bus for each message."""
+"""What servers have chosen, without asking the bus for each message: read once, and handed on."""
 
 import asyncio
 import time
@@ -23,17 +23,17 @@ class _Known:
     at: float
 
 
-class Choices:
+class Chosen:
     """Settings by guild, at most `fresh` seconds old; older ones where the bus is away."""
 
     def __init__(self, guilds: Guilds, fresh: float = FRESH) -> None:
         self._guilds = guilds
         self._fresh = fresh
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._reading: dict[str, asyncio.Task[GuildSettings]] = {}
+        self._reading: dict[str, asyncio.Task[GuildSettings | None]] = {}
 
-    async def of(self, guild: str) -> GuildSettings:
-        """A guild's choices. They are read once for all who ask meanwhile."""
+    async def of(self, guild: str) -> GuildSettings | None:
+        """A guild's choices, read once for all who ask meanwhile; None where they cannot be known."""
         known = self._known.get(guild)
         if known and time.monotonic() - known.at < self._fresh:
             return known.settings
@@ -42,19 +42,23 @@ class Choices:
         return await asyncio.shield(self._reading[guild])
 
     def forget(self, guild: str) -> None:
-        """Somebody may have changed them just now."""
+        """Somebody may have changed them just now: what is being read may be older than that."""
+        self._reading.pop(guild, None)
         if known := self._known.get(guild):
             known.at = -self._fresh
 
-    async def _read(self, guild: str) -> GuildSettings:
+    async def _read(self, guild: str) -> GuildSettings | None:
         try:
             settings = await self._guilds.settings(guild)
         except ChorusError as error:
             log.warning("a server's choices cannot be read", guild=guild, code=error.code)
             known = self._known.get(guild)
-            settings = known.settings if known else GuildSettings()
+            if known is None:
+                return None
+            settings = known.settings
         finally:
-            del self._reading[guild]
+            if self._reading.get(guild) is asyncio.current_task():
+                del self._reading[guild]
         self._known[guild] = _Known(settings, time.monotonic())
         self._known.move_to_end(guild)
         if len(self._known) > GUILDS:

@@ -1,0 +1,183 @@
+"""Voice channels: where people talk, and we with them; at most one in each server.
+
+We come to whoever calls us, and go when we are sent away or nobody is left. We listen to nobody, and are seen
+to be deaf.
+"""
+
+import asyncio
+from collections import defaultdict
+from functools import partial
+
+import aiohttp
+import discord
+import structlog
+from discord.voice_client import has_nacl
+from discord.voice_state import has_dave
+
+from chorus.common.errors import ChorusError, Conflict, InvalidInput, NotPermitted, Unavailable, in_short
+from chorus.gateway.frontends.discord.call import Call
+
+CONNECT_WITHIN = 15.0  # seconds
+GO_WITHIN = 2.0  # seconds
+NEEDED = {
+    "View Channel": discord.Permissions(view_channel=True),
+    "Connect": discord.Permissions(connect=True),
+    "Speak": discord.Permissions(speak=True),
+}
+"""As Discord's settings call them."""
+
+Channel = discord.VoiceChannel | discord.StageChannel
+
+log = structlog.get_logger()
+
+
+class VoiceChannels:
+    """Those of all our servers."""
+
+    def __init__(self) -> None:
+        self._doors: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def of(self, person: discord.Member) -> "OwnCalls":
+        """As this person finds them."""
+        return OwnCalls(person, self._doors[person.guild.id])
+
+    async def changed(self, guild: discord.Guild) -> None:
+        """Somebody came or went: go where nobody is left."""
+        if _is_alone(_call_in(guild)):
+            async with self._doors[guild.id]:
+                if (call := _call_in(guild)) and _is_alone(call):
+                    await call.disconnect(force=True)
+
+    async def leave_ghosts(self, client: discord.Client) -> None:
+        """Go where Discord still shows us, since we were stopped without a word."""
+        for guild in client.guilds:
+            us = guild.get_member(client.user.id) if client.user else None
+            if us and us.voice and guild.voice_client is None:
+                await guild.change_voice_state(channel=None)
+
+    async def leave_all(self, client: discord.Client) -> None:
+        """Go from everywhere."""
+        going = [asyncio.create_task(call.disconnect(force=True)) for call in client.voice_clients]
+        if going:
+            _, late = await asyncio.wait(going, timeout=GO_WITHIN)
+            for task in late:
+                task.cancel()
+
+
+class OwnCalls:
+    """`calls.Calls` of one person in one server."""
+
+    def __init__(self, person: discord.Member, door: asyncio.Lock) -> None:
+        self._person = person
+        self._guild = person.guild
+        self._door = door
+
+    async def join(self) -> str:
+        """Come to where they are, also from another channel, and stay."""
+        channel = self._theirs()
+        if channel is None:
+            raise InvalidInput(
+                "You are not in a voice channel. Go into one, and ask again.", code="not_in_voice"
+            )
+        async with self._door:
+            call = await self._come(channel)
+            call.stays = True
+        return channel.name
+
+    async def leave(self) -> str | None:
+        """Go, whatever is being said."""
+        async with self._door:
+            if (call := _call_in(self._guild)) is None:
+                return None
+            left = call.channel.name
+            await call.disconnect(force=True)
+            return left
+
+    async def say(self, audio: bytes) -> bool:
+        """Have it heard where we are."""
+        async with self._door:
+            if call := _call_in(self._guild):
+                call.say(audio)
+            return call is not None
+
+    async def answer(self, audio: bytes) -> bool:
+        """Have it heard where they are, if we are there or can come."""
+        channel = self._theirs()
+        async with self._door:
+            call = _call_in(self._guild)
+            if channel is None or (call and call.channel != channel):
+                return False
+            try:
+                (await self._come(channel)).say(audio)
+            except ChorusError as error:
+                log.info("answer not said in the voice channel", code=error.code)
+                return False
+            return True
+
+    async def skip(self) -> bool:
+        """Go on with what waits."""
+        if (call := _call_in(self._guild)) is None or not call.talks:
+            return False
+        call.skip()
+        return True
+
+    async def stop(self) -> bool:
+        """Be silent; a line that waits is dropped with what is being said."""
+        if (call := _call_in(self._guild)) is None or not call.talks:
+            return False
+        call.stop()
+        return True
+
+    def _theirs(self) -> Channel | None:
+        return self._person.voice.channel if self._person.voice else None
+
+    async def _come(self, channel: Channel) -> Call:
+        """Be there, behind the door. Raises `InvalidInput`, `NotPermitted`, `Conflict`, `Unavailable`."""
+        call = _call_in(self._guild)
+        if call and call.channel == channel:
+            return call
+        _refuse_closed(channel)
+        try:
+            if call:
+                await call.disconnect(force=True)  # to be moved, we would have to stop being deaf
+            new = partial[Call](Call, door=self._door)
+            return await channel.connect(cls=new, timeout=CONNECT_WITHIN, self_deaf=True)
+        except (TimeoutError, discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            log.warning("no voice connection", guild=str(self._guild.id), error=str(error) or repr(error))
+            raise Unavailable(
+                "Discord's voice server does not answer me. Try again in a minute.", code="voice_unavailable"
+            ) from None
+
+
+def _call_in(guild: discord.Guild) -> Call | None:
+    return guild.voice_client if isinstance(guild.voice_client, Call) else None
+
+
+def _is_alone(call: Call | None) -> bool:
+    """Whether nobody hears us but other bots. Who is not known is taken for a person."""
+    if call is None:
+        return False
+    there = (call.guild.get_member(person) for person in call.channel.voice_states)
+    return all(member is not None and member.bot for member in there)
+
+
+def _refuse_closed(channel: Channel) -> None:
+    """Raises what keeps us from coming."""
+    name, ours = in_short(channel.name), channel.permissions_for(channel.guild.me)
+    if not (has_nacl and has_dave):
+        raise Unavailable(
+            "I have no voice: the operator has to install `discord.py[voice]`.", code="voice_missing"
+        )
+    if isinstance(channel, discord.StageChannel):
+        raise InvalidInput(
+            f"{name} is a stage, where I cannot speak. Go into a voice channel, and ask again.",
+            code="stage_channel",
+        )
+    if missing := [f"*{right}*" for right, needed in NEEDED.items() if not ours >= needed]:
+        raise NotPermitted(
+            f"I lack {' and '.join(missing)} in {name}. Whoever manages the server can mend that in the "
+            "channel's settings, page Permissions.",
+            code="voice_forbidden",
+        )
+    if 0 < channel.user_limit <= len(channel.voice_states) and not ours.move_members:
+        raise Conflict(f"{name} is full. Make room for one more, and ask again.", code="voice_full")
