@@ -123,9 +123,7 @@ async def place(
             return Materials(base="starter", examples=[], parent=None, contributors=["42"])
 
         class Attempt:
-            def __init__(
-                self, _journal: object, _stored: object, show: Show, refusal: Refusal, *_: object, ranks: int
-            ):
+            def __init__(self, _journal: object, _stored: object, show: Show, refusal: Refusal, *_: object):
                 self._show = show
                 self._refusal = refusal
 

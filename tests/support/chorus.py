@@ -99,13 +99,12 @@ class RunningChorus:
         }
 
     def pid(self, *words: str) -> int:
-        """The process that has these words in its command line."""
-        (found,) = [
+        """The process that has these words in its command line; of one and its fork, the fork."""
+        return max(
             pid
             for pid in session_pids(self.process.pid)
             if all(word in Path(f"/proc/{pid}/cmdline").read_text().split("\0") for word in words)
-        ]
-        return found
+        )
 
     def until_told(self, words: str, times: int = 1) -> None:
         """Wait until the stack has said this so often, beside the console."""

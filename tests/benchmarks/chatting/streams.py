@@ -5,6 +5,7 @@ has ended, which no real engine tells.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator
 from itertools import pairwise
@@ -20,7 +21,10 @@ from tests.support.discord.world import Message
 from tests.support.servers import Servers
 
 CHANNELS, IN_EACH = 20, 5
-TOKENS, PACE = 300, 65.0  # of an answer; a second
+TOKENS = range(
+    200, 400, 2
+)  # of an answer: no two end at one moment, or Discord's 50 a second would be measured
+PACE = 65.0  # tokens a second
 WORDS = ("harbour ", "lantern ", "rope ", "tide ", "gull ")
 WITHIN = 120.0  # seconds
 
@@ -33,15 +37,23 @@ class Writer(Engine):
         self.ended: dict[str, float] = {}
 
     async def generate(self, work: Work) -> AsyncGenerator[Piece, None]:
-        began, loop = time.perf_counter(), asyncio.get_running_loop()
-        for number in range(TOKENS):
+        began, question = time.perf_counter(), work.turns[-1].content
+        words = answer_to(question)
+        for number, word in enumerate(words, start=1):
             await asyncio.sleep(max(0.0, began + number / PACE - time.perf_counter()))
-            last = number == TOKENS - 1
-            yield Piece(WORDS[number % len(WORDS)], 1, "stop" if last else None)
-        self.ended[question_of(work)] = loop.time()
+            yield Piece(word, 1, "stop" if number == len(words) else None)
+        self.ended[question] = asyncio.get_running_loop().time()
 
 
-TEXT = "".join(WORDS[number % len(WORDS)] for number in range(TOKENS)).strip()
+def answer_to(question: str) -> list[str]:
+    """Word by word; its length follows from the number in the question."""
+    number = int(re.sub(r"\D", "", question))
+    return [WORDS[at % len(WORDS)] for at in range(TOKENS[number * 37 % len(TOKENS)])]
+
+
+def text_of(question: str) -> str:
+    """The whole answer, as it is shown at last."""
+    return "".join(answer_to(question)).strip()
 
 
 async def measure(servers: Servers, folder: Path, report: Report) -> int:
@@ -62,7 +74,7 @@ async def measure(servers: Servers, folder: Path, report: Report) -> int:
             for answer in answers.values()
             for (earlier, _), (later, _) in pairwise(answer.versions)
         ]
-        lags = [last_change(answer, TEXT) - writer.ended[question] for question, answer in answers.items()]
+        lags = [whole_at(answer) - writer.ended[question] for question, answer in answers.items()]
     missing = len(asked) - len(answers)
     told = f"{min(gaps):.2f} s (at least 1.2), median {median(gaps):.2f} s, of {len(gaps)} edits"
     report.add("min_edit_gap_s", min(gaps), told, f"{discord.rest.limits.refused} refused by Discord (none)")
@@ -79,7 +91,7 @@ async def whole_ones(discord: Discord, asked: dict[str, Message]) -> dict[str, M
         return {
             questions[m.reply_to.id]: m
             for m in discord.rest.messages.values()
-            if m.author == discord.bot and m.reply_to and m.content == TEXT
+            if m.author == discord.bot and m.reply_to and m.content == text_of(questions[m.reply_to.id])
         }
 
     give_up = time.monotonic() + WITHIN
@@ -88,11 +100,6 @@ async def whole_ones(discord: Discord, asked: dict[str, Message]) -> dict[str, M
     return found
 
 
-def last_change(answer: Message, text: str) -> float:
-    """When it first said the whole text (the loop's seconds)."""
-    return next(at for at, content in answer.versions if content == text)
-
-
-def question_of(work: Work) -> str:
-    """What was asked."""
-    return work.turns[-1].content
+def whole_at(answer: Message) -> float:
+    """When it first said all that it says now (the loop's seconds)."""
+    return next(at for at, content in answer.versions if content == answer.content)

@@ -1,15 +1,11 @@
 """Who answers as a person would is labelled as AI, whatever they are called and however they are asked."""
 
-import io
-
 import pytest
-from rich.console import Console
 
 from chorus.common.contracts.guild import ChannelSettings, GuildSettings
 from chorus.common.contracts.models import ModelRecord
 from chorus.gateway.commands.replies import Card, Progress, Stream, Text
 from chorus.gateway.commands.table import run
-from chorus.gateway.frontends.console.answers import write
 from tests.unit.gateway.fakes import World
 from tests.unit.gateway.test_models import version
 
@@ -86,14 +82,3 @@ async def test_so_is_what_is_spoken(world: World) -> None:
     reply = await asked(world, "hi", "5")
     assert reply.aloud is not None
     assert (await reply.aloud()).in_role
-
-
-@pytest.mark.parametrize(
-    ("line", "begins"), [("hi", "--- AI ---\nHello."), ("!ask hi n=2 seed=1", "--- 1 · AI ---\n")]
-)
-async def test_so_it_is_on_a_terminal(world: World, line: str, begins: str) -> None:
-    reply = await run(world.context(), line)
-    assert isinstance(reply, Stream)
-    shown = io.StringIO()
-    await write(Console(file=shown), reply)
-    assert shown.getvalue().startswith(begins)

@@ -88,6 +88,28 @@ async def test_orders_are_forks_of_one_process_and_one_that_dies_costs_itself_al
     assert "FileNotFoundError" in told["last_words"][-1]
 
 
+async def test_what_dies_in_the_middle_of_a_line_is_seen_to_have_ended(tmp_path: Path) -> None:
+    program = (
+        "import os\n"
+        "from chorus.trainer.attached import run\n"
+        "def dies(order):\n"
+        "    os.write(1, b'half a report')\n"
+        "    os.write(2, b'half a word')\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "run(dies)\n"
+    )
+    host = await Host.start("test", "-c", program, environment={})
+    try:
+        async with asyncio.timeout(20):
+            await host.take(tmp_path)
+            assert [line async for line in host.output()] == [b"half a report\n"]
+        assert host.exit_code == -signal.SIGKILL
+        assert list(host.last_words) == ["half a word"]
+        assert host.alive
+    finally:
+        await host.end()
+
+
 async def test_an_order_that_is_left_in_the_middle_is_ended_with_its_process(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     before = children()

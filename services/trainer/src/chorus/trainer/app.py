@@ -69,6 +69,7 @@ from chorus.trainer.training.turns import Turns
 from chorus.trainer.training.work import Stores, Training
 
 REQUESTS_AT_ONCE, REQUESTS_WAITING = 16, 64
+WARM_AFTER = 30.0  # seconds: on one machine, inference has loaded its model by then
 
 
 async def build(service: Service, settings: TrainerSettings) -> None:
@@ -94,6 +95,7 @@ async def _answer_about_data(
     ledger = Ledger(await open_bucket(connection, CONSENT, ConsentRecord))
     limits = Limits(settings.curation_memory, settings.curation_seconds)
     curation = await service.stack.enter_async_context(curators(settings.niceness))
+    service.background("curators", curation.warm(WARM_AFTER))
     builder = Builder(
         *(library, ledger, store, curation), base=settings.base_model, folder=folder, limits=limits
     )
@@ -156,7 +158,9 @@ async def _take_jobs(
     gpu = await _gpu(service, settings, connection)
     start = partial(training_process, ranks=settings.gpus_per_job)
     if settings.gpus_per_job == 1:
-        start = (await service.stack.enter_async_context(learners(settings.niceness))).child
+        standby = await service.stack.enter_async_context(learners(settings.niceness))
+        service.background("learners", standby.warm(WARM_AFTER))
+        start = standby.child
     folder = _folder(settings.cache / "training")
     work = Training(connection, stores, metrics, settings, folder, gpu, start=start)
     turns = Turns(stores.jobs)

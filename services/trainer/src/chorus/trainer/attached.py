@@ -85,9 +85,12 @@ def _forked(main: Callable[[Path], int], order: Path) -> int:
 
 
 def _tell_end(code: int) -> None:
-    """On both outputs, so that whoever reads them knows that nothing more of this order comes."""
+    """On both outputs, so that whoever reads them knows that nothing more of this order comes.
+
+    On a line of its own, wherever the fork was when it died.
+    """
     for output in (sys.stdout, sys.stderr):
-        os.write(output.fileno(), b"%s%d\n" % (ENDED, code))
+        os.write(output.fileno(), b"\n%s%d\n" % (ENDED, code))
 
 
 def _line() -> bytes:

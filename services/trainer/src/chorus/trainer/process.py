@@ -31,6 +31,7 @@ from chorus.trainer.attached import ENDED, PAUSE
 LINE_BYTES = 4 * 1024 * 1024  # a report holds a few samples of the data, never more than this
 SILENT = {"DO_NOT_TRACK": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 ENDS_WITHIN = 10.0  # seconds from a kill to the last of its ranks
+IDLE = 2  # processes of a program that stand by; more were needed at one time, and are not kept
 LAST_WORDS = 20  # lines of the child's log that are kept for a crash
 
 log = structlog.get_logger()
@@ -71,7 +72,7 @@ class Host:
 
     def step_back(self, niceness: int) -> None:
         """Leave the cores to others who want them, by so much: sched(7)."""
-        with suppress(ProcessLookupError):  # it has died already, which its output tells
+        with suppress(ProcessLookupError, PermissionError):  # it has died; it has less already
             os.setpriority(os.PRIO_PROCESS, self._process.pid, niceness)
         with suppress(OSError):  # a kernel that does not weigh sessions before what is in them
             Path(f"/proc/{self._process.pid}/autogroup").write_text(str(niceness))
@@ -97,7 +98,8 @@ class Host:
             if line.startswith(ENDED):
                 self.exit_code = int(line.removeprefix(ENDED))
                 break
-            yield line
+            if not line.isspace():
+                yield line
         else:
             self.exit_code = await self._process.wait()
         await self._quiet.wait()
@@ -112,14 +114,15 @@ class Host:
 
     async def _keep_last_words(self) -> None:
         assert self._process.stderr is not None
-        async for line in self._process.stderr:
-            if line.startswith(ENDED):
-                self._quiet.set()
-                continue
-            text = line.decode("utf-8", "replace").rstrip()
-            log.debug("child", child=self._name, line=text)
-            self.last_words.append(text)
-        self._quiet.set()
+        try:
+            async for line in self._process.stderr:
+                if line.startswith(ENDED):
+                    self._quiet.set()
+                elif text := line.decode("utf-8", "replace").rstrip():
+                    log.debug("child", child=self._name, line=text)
+                    self.last_words.append(text)
+        finally:
+            self._quiet.set()
 
     async def end(self) -> None:
         """End all of it, at once; the memory is free when this returns, or a warning is in the log.
@@ -137,7 +140,7 @@ class Host:
                 while await self._process.stdout.read(LINE_BYTES):
                     pass
                 await self._process.wait()
-                await self._listening
+                await asyncio.wait([self._listening])
         except TimeoutError:
             log.warning("something of a child is left", child=self._name, pid=self._process.pid)
             self._listening.cancel()
@@ -206,8 +209,7 @@ async def child_process(
 class Standby(Generic[Report]):
     """A program that stands by: its children are forks of a process that has imported it already.
 
-    Arguments are those of `child_process`, and by how much they step back for what answers people. As many
-    processes are kept as there were orders at one time.
+    Arguments are those of `child_process`, and by how much they step back for what answers people.
     """
 
     def __init__(
@@ -229,8 +231,13 @@ class Standby(Generic[Report]):
         self._idle: list[Host] = []
 
     async def __aenter__(self) -> Self:
-        self._idle.append(await self._host())
         return self
+
+    async def warm(self, after: float) -> None:
+        """Have a process import so many seconds from now, while nobody waits."""
+        await asyncio.sleep(after)
+        if not self._idle:
+            self._idle.append(await self._host())
 
     async def __aexit__(self, *_: object) -> None:
         for host in self._idle:
@@ -246,10 +253,10 @@ class Standby(Generic[Report]):
             await host.take(path)
             yield child
         finally:
-            if not (child.told and await host.settled()):
+            if child.told and await host.settled() and len(self._idle) < IDLE:
+                self._idle.append(host)
+            else:
                 await host.end()
-                host = await self._host()  # imports while nobody waits
-            self._idle.append(host)
 
     async def _host(self) -> Host:
         while self._idle:

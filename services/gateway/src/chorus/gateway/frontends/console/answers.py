@@ -28,7 +28,7 @@ async def write(console: Console, stream: Stream) -> End | None:
     Of several, the first is written as it comes, and the others below it when all are there.
     """
     wait = _Wait(console)
-    page = _Page(console, _titles(stream))
+    page = _Page(console, stream.titles)
     end: End | None = None
     try:
         async for piece in stream.pieces:
@@ -46,13 +46,6 @@ async def write(console: Console, stream: Stream) -> End | None:
         wait.end()
         page.end(whole=end is not None)
     return end
-
-
-def _titles(stream: Stream) -> tuple[str, ...]:
-    """With the label, where the model speaks as somebody."""
-    if not stream.in_role:
-        return stream.titles
-    return tuple(f"{title} · AI" for title in stream.titles) or ("AI",)
 
 
 class _Wait:
