@@ -18,6 +18,7 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, Self, TypeVar
 
@@ -37,6 +38,25 @@ LAST_WORDS = 20  # lines of the child's log that are kept for a crash
 log = structlog.get_logger()
 
 Report = TypeVar("Report")
+
+
+@dataclass(frozen=True)
+class Program(Generic[Report]):
+    """What a child runs."""
+
+    module: str
+    """In `chorus.trainer`; see `chorus.trainer.attached`."""
+    name: str
+    """For people, and for the error's code."""
+    reports: TypeAdapter[Report]
+    last: tuple[type, ...]
+    """Kinds of report after which it may end."""
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Python's, to run it."""
+        return "-m", f"chorus.trainer.{self.module}"
 
 
 class Host:
@@ -149,11 +169,9 @@ class Host:
 class Child(Generic[Report]):
     """An order that is done. Make it with `child_process`, or with `Standby.child`."""
 
-    def __init__(self, host: Host, name: str, reports: TypeAdapter[Report], last: tuple[type, ...]) -> None:
+    def __init__(self, host: Host, program: Program[Report]) -> None:
         self._host = host
-        self._name = name
-        self._reports = reports
-        self._last = last
+        self._program = program
         self.told = False
         """Whether it has told its result."""
 
@@ -161,18 +179,18 @@ class Child(Generic[Report]):
         """What it tells, until it ends. Raises `InternalError` if it ends without a result."""
         async for line in self._host.output():
             try:
-                report = self._reports.validate_json(line)
+                report = self._program.reports.validate_json(line)
             except ValidationError:
-                log.warning("unexpected line from a child", child=self._name, line=line[:200])
+                log.warning("unexpected line from a child", child=self._program.name, line=line[:200])
                 continue
-            self.told = isinstance(report, self._last)
+            self.told = isinstance(report, self._program.last)
             yield report
         if not self.told:
-            code, last_words = self._host.exit_code or 0, list(self._host.last_words)
-            log.error("child died", child=self._name, exit_code=code, last_words=last_words)
+            name, code, last_words = self._program.name, self._host.exit_code or 0, self._host.last_words
+            log.error("child died", child=name, exit_code=code, last_words=list(last_words))
             raise InternalError(
-                f"The {self._name} process died ({_cause(code)}). The trainer's log has its last words.",
-                code=f"{self._name}_process_died",
+                f"The {name} process died ({_cause(code)}). The trainer's log has its last words.",
+                code=f"{name}_process_died",
             )
 
     async def pause(self) -> None:
@@ -182,26 +200,17 @@ class Child(Generic[Report]):
 
 @asynccontextmanager
 async def child_process(
-    program: str,
-    name: str,
-    order: BaseModel,
-    folder: Path,
-    reports: TypeAdapter[Report],
-    *,
-    last: tuple[type, ...],
-    environment: Mapping[str, str] | None = None,
-    ranks: int = 1,
+    program: Program[Report], order: BaseModel, folder: Path, *, ranks: int = 1
 ) -> AsyncGenerator[Child[Report]]:
     """Start a program on an order; on leaving, whatever happened, nothing of it is left.
 
-    `name` is for people and for the error's code; `last` are the reports after which it may end. More than
-    one of `ranks` share the work: torchrun starts them, and the first one tells.
+    More than one of `ranks` share the work: torchrun starts them, and the first one tells.
     """
     path = _written(order, folder)
-    module = ("-m", f"chorus.trainer.{program}", str(path))
-    host = await Host.start(name, *_shared(ranks, folder), *module, environment=environment or {})
+    arguments = (*_torchrun(ranks, folder), *program.arguments, str(path))
+    host = await Host.start(program.name, *arguments, environment=program.environment)
     try:
-        yield Child(host, name, reports, last)
+        yield Child(host, program)
     finally:
         await host.end()
 
@@ -209,24 +218,11 @@ async def child_process(
 class Standby(Generic[Report]):
     """A program that stands by: its children are forks of a process that has imported it already.
 
-    Arguments are those of `child_process`, and by how much they step back for what answers people.
+    They step back by so much `niceness` for what answers people.
     """
 
-    def __init__(
-        self,
-        program: str,
-        name: str,
-        reports: TypeAdapter[Report],
-        *,
-        last: tuple[type, ...],
-        environment: Mapping[str, str] | None = None,
-        niceness: int = 0,
-    ) -> None:
-        self._module = f"chorus.trainer.{program}"
-        self._name = name
-        self._reports = reports
-        self._last = last
-        self._environment = environment or {}
+    def __init__(self, program: Program[Report], niceness: int = 0) -> None:
+        self._program = program
         self._niceness = niceness
         self._idle: list[Host] = []
 
@@ -248,7 +244,7 @@ class Standby(Generic[Report]):
         """Do an order; on leaving, whatever happened, nothing of it is left."""
         path = _written(order, folder)
         host = await self._host()
-        child = Child(host, self._name, self._reports, self._last)
+        child = Child(host, self._program)
         try:
             await host.take(path)
             yield child
@@ -263,7 +259,8 @@ class Standby(Generic[Report]):
             if (host := self._idle.pop()).alive:
                 return host
             await host.end()
-        host = await Host.start(self._name, "-m", self._module, environment=self._environment)
+        program = self._program
+        host = await Host.start(program.name, *program.arguments, environment=program.environment)
         host.step_back(self._niceness)
         return host
 
@@ -274,7 +271,7 @@ def _written(order: BaseModel, folder: Path) -> Path:
     return path
 
 
-def _shared(ranks: int, folder: Path) -> list[str]:
+def _torchrun(ranks: int, folder: Path) -> list[str]:
     """What comes before the module where several processes share the work: torchrun, with a folder for it."""
     if ranks == 1:
         return []

@@ -39,11 +39,13 @@ from chorus.trainer.curation.orders import (
 )
 from chorus.trainer.datasets.consent import Consents, Ledger
 from chorus.trainer.datasets.library import Library
-from chorus.trainer.process import Standby
+from chorus.trainer.process import Program, Standby
 from chorus.trainer.scratch import scratch
 
 AT_ONCE = 2  # builds; each takes a core, and up to `Limits.memory`
 TRIES = 5  # builds, while people keep changing their minds
+
+PROGRAM: Program[Report] = Program("curator", "curation", REPORT, (Built, Shown, Failed))
 
 OPTED_OUT_MEANWHILE = "somebody opted out while it was built"
 
@@ -53,7 +55,7 @@ Tell = Callable[[Building], Awaitable[None]]
 
 def curators(niceness: int = 0) -> Standby[Report]:
     """Processes that build, and step back so much for others."""
-    return Standby("curator", "curation", REPORT, last=(Built, Shown, Failed), niceness=niceness)
+    return Standby(PROGRAM, niceness)
 
 
 @dataclass(frozen=True)

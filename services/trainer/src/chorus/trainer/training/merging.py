@@ -22,7 +22,7 @@ from chorus.common.contracts.storage import FILES, MODELS, ObjectRef
 from chorus.common.contracts.wire import Part, decode
 from chorus.common.errors import InternalError, InvalidInput, NotFound
 from chorus.common.objects import ObjectStore
-from chorus.trainer.process import child_process
+from chorus.trainer.process import Program, child_process
 from chorus.trainer.scratch import scratch
 from chorus.trainer.training.report import Failed, Stage
 
@@ -52,6 +52,7 @@ class Done(Part):
 
 Report = Stage | Done | Failed
 REPORT: TypeAdapter[Report] = TypeAdapter(Annotated[Report, Field(discriminator="kind")])
+PROGRAM = Program("merger", "merging", REPORT, (Done, Failed))
 
 
 def merged_files(guild: str, manifest: ObjectRef) -> str:
@@ -131,7 +132,7 @@ async def merge_in_child(
     order: MergeOrder, folder: Path, tell: Callable[[str], Awaitable[None]] | None = None
 ) -> None:
     """Merge as the order says. Raises `InvalidInput` for what cannot be merged; `folder` is for the order."""
-    async with child_process("merger", "merging", order, folder, REPORT, last=(Done, Failed)) as child:
+    async with child_process(PROGRAM, order, folder) as child:
         async for report in child.reports():
             match report:
                 case Stage(text=text):

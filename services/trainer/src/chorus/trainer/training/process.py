@@ -4,11 +4,9 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from chorus.trainer.process import Child, Standby, child_process
+from chorus.trainer.process import Child, Program, Standby, child_process
 from chorus.trainer.training.report import REPORT, Failed, Order, Paused, Report, Trained
 
-PROGRAM, NAME = "child", "training"
-LAST = (Trained, Paused, Failed)
 ENVIRONMENT = {
     "TOKENIZERS_PARALLELISM": "false",
     # A thread that waits for another one sleeps: on two cores that are shared with five other processes, ten
@@ -19,6 +17,8 @@ ENVIRONMENT = {
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
 }
 
+PROGRAM: Program[Report] = Program("child", "training", REPORT, (Trained, Paused, Failed), ENVIRONMENT)
+
 Start = Callable[[Order, Path], AbstractAsyncContextManager[Child[Report]]]
 """Starts a child on an order, with a folder to write it to; on leaving, nothing of it is left."""
 
@@ -27,9 +27,7 @@ def training_process(
     order: Order, folder: Path, *, ranks: int = 1
 ) -> AbstractAsyncContextManager[Child[Report]]:
     """Start a child that trains, in so many processes."""
-    return child_process(
-        *(PROGRAM, NAME), order, folder, REPORT, last=LAST, environment=ENVIRONMENT, ranks=ranks
-    )
+    return child_process(PROGRAM, order, folder, ranks=ranks)
 
 
 def learners(niceness: int = 0) -> Standby[Report]:
@@ -37,4 +35,4 @@ def learners(niceness: int = 0) -> Standby[Report]:
 
     They step back so much for others.
     """
-    return Standby(PROGRAM, NAME, REPORT, last=LAST, environment=ENVIRONMENT, niceness=niceness)
+    return Standby(PROGRAM, niceness)
