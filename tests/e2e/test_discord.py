@@ -5,18 +5,19 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
+from chorus.common.contracts.identify import IDENTIFY_EVERY
+from chorus.common.service import EX_NOPERM
 from tests.support.chorus import ANSWER_WITHIN, STOP_WITHIN, RunningChorus
 from tests.support.discord.double import Discord, running_discord
 from tests.support.discord.world import Attachment, Channel, Message, User
 
-PAIRS = {
-    "When does the harbour master sleep?": "Never on a Tuesday: the tide of 4:17 needs him. 🦀",
-    "What is the name of the ferry?": "She is called Ninth Umbrella.",
-    "Who feeds the gulls?": "Nobody, officially. Marit, in fact, at a quarter to six.",
-}
+FIRST_RUN = Path(__file__).parents[2] / "examples" / "first-run.json"
+QUESTIONS = ("When do you open?", "What's the cat called?", "What do you say at closing time?")
+"""Those of README's first run."""
 
 
 def environment(discord: Discord, **others: str) -> dict[str, str]:
@@ -60,31 +61,32 @@ async def test_a_server_trains_and_is_answered(chorus: RunningChorus, tmp_path: 
         given = chorus.environment("gateway") | environment(discord, CHORUS_CONSOLE="false")
         async with gateway(tmp_path, **given) as (process, log):
             await discord.until(lambda: "Logged in as chorus" in log.read_text(), ANSWER_WITHIN)
-            file = Attachment(
-                "harbour.json", json.dumps([{"user": q, "bot": a} for q, a in PAIRS.items()]).encode()
-            )
+            file = Attachment(FIRST_RUN.name, FIRST_RUN.read_bytes())
+            answers = {pair["user"]: pair["bot"] for pair in json.loads(file.data)}
 
             await discord.say(channel, member, "!train", files=[file])
             await discord.until(lambda: latest(discord, channel, "[not_permitted]"))
 
-            await discord.say(channel, admin, "!use base")
-            await discord.answered(channel, "The base model answers now.", ANSWER_WITHIN)
             await discord.say(channel, admin, "!train", files=[file])
             trained = await discord.until(
                 lambda: latest(discord, channel, "✓ main@1 is trained"), ANSWER_WITHIN
             )
-            assert "Dataset harbour@1: 3 examples of conversation JSON." in trained.content
+            assert "Dataset first-run@1: 10 examples of conversation JSON." in trained.content
             assert "Model training started. Job ID: " in trained.content
             assert len(trained.versions) > 2, "it was edited while it went on"
             replies = await discord.until(lambda: latest(discord, channel, "**Replies**"), ANSWER_WITHIN)
-            assert all(question in replies.content for question in PAIRS)
+            assert sum(question in replies.content for question in answers) >= 3
 
             await discord.press(trained, "Use it", admin)
             await discord.until(lambda: not trained.components, ANSWER_WITHIN)
-            for question, answer in PAIRS.items():
-                message = await ask(discord, channel, member, question, answer)
+            streamed = 0
+            for question in QUESTIONS:
+                message = await ask(discord, channel, member, question, answers[question])
                 assert message.reply_to is not None
-                assert message.versions[0][1] in answer, "it was streamed"
+                said = [text for _, text in message.versions]
+                assert all(longer.startswith(shorter) for shorter, longer in pairwise(said))
+                streamed += said[0] != answers[question]
+            assert streamed, "an answer is seen while it is written"
             assert discord.rest.limits.refused == 0
 
             process.terminate()
@@ -102,6 +104,41 @@ async def test_alone_a_wrong_token_ends_the_gateway_as_misconfigured(
         async with gateway(tmp_path, **given) as (process, log):
             assert await asyncio.wait_for(process.wait(), ANSWER_WITHIN) == 78
             assert "CHORUS_DISCORD_TOKEN: Discord does not know this token." in log.read_text()
+
+
+async def test_alone_a_missing_intent_ends_the_gateway_with_what_to_switch_on(
+    chorus: RunningChorus, tmp_path: Path
+) -> None:
+    async with running_discord() as discord:
+        discord.gateway.allows_messages = False
+        given = chorus.environment("gateway") | environment(discord, CHORUS_CONSOLE="false")
+        async with gateway(tmp_path, **given) as (process, log):
+            assert await asyncio.wait_for(process.wait(), ANSWER_WITHIN) == EX_NOPERM
+            assert "Switch on Message Content Intent at discord.com/developers, page Bot" in log.read_text()
+
+
+async def test_two_processes_share_the_shards_of_one_bot(chorus: RunningChorus, tmp_path: Path) -> None:
+    async with running_discord() as discord:
+        discord.gateway.shards, discord.gateway.identify_every = 2, IDENTIFY_EVERY * 0.9
+        channels: dict[int, Channel] = {}
+        while len(channels) < 2:
+            guild, channel, _ = discord.guild()
+            channels[(int(guild.id) >> 22) % 2] = channel
+        given = chorus.environment("gateway") | environment(discord, CHORUS_CONSOLE="false")
+        member = discord.person("member")
+        async with AsyncExitStack() as stack:
+            for shard in channels:
+                (folder := tmp_path / str(shard)).mkdir()
+                own = {"CHORUS_DISCORD_SHARDS": f"{shard}/2", "CHORUS_CACHE": str(folder)}
+                await stack.enter_async_context(gateway(folder, **(given | own)))
+            await discord.until(lambda: discord.gateway.identified == 2, ANSWER_WITHIN)
+            for line in ("!jobs", "!help train"):  # who answers twice has done so before the second one
+                for channel in channels.values():
+                    before = len(discord.said(channel))
+                    await discord.say(channel, member, line)
+                    await discord.until(lambda c=channel, n=before: len(discord.said(c)) > n, ANSWER_WITHIN)
+            assert [len(discord.said(channel)) for channel in channels.values()] == [2, 2]
+        assert sorted(shard for _, shard in discord.gateway.logins) == [0, 1]
 
 
 async def test_beside_the_console_it_is_on_discord(chorus: RunningChorus, tmp_path: Path) -> None:

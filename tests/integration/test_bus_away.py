@@ -18,10 +18,12 @@ from chorus.gateway.app import BUS_AWAY_WITHIN, all_of
 from chorus.gateway.frontends.discord.frontend import Discord as FrontEnd
 from chorus.gateway.settings import GatewaySettings
 from tests.support.discord.double import running_discord
+from tests.support.discord.strict import BUTTON, ROW
 from tests.support.servers import Servers, running_servers
 from tests.support.streams import Count, replies_to, serving
 
 TOLD_WITHIN = 3.0  # seconds
+JOBS = {"type": BUTTON, "style": 2, "label": "Jobs", "custom_id": "run:!jobs"}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +86,8 @@ async def test_what_is_asked_and_what_is_being_answered_is_given_up_and_all_is_w
 
 async def test_on_discord_whoever_asks_without_a_bus_is_told_within_three_seconds(mortal: Servers) -> None:
     async with running_discord() as discord, impatient(mortal, BUS_AWAY_WITHIN) as connection:
-        _, channel, _ = discord.guild()
+        guild, channel, admin = discord.guild()
+        mentioned, trained = discord.channel(guild), discord.channel(guild)
         asker, private = discord.person("asker"), discord.channel(None)
         settings = GatewaySettings.model_validate(
             {**mortal.settings("gateway").model_dump(), **discord.settings(), "grace": 1.0}
@@ -92,14 +95,28 @@ async def test_on_discord_whoever_asks_without_a_bus_is_told_within_three_second
         front = FrontEnd(await all_of(connection, settings), settings, lambda _: None)
         staying = asyncio.create_task(front.stay(discord.token))
         await discord.until(lambda: front.trouble() is None)
+        await discord.say(channel, admin, "!jobs")
+        card = (await discord.until(lambda: discord.said(channel)))[0]
+        card.components = [{"type": ROW, "components": [JOBS]}]
         await kill(mortal)
         asked = time.monotonic()
-        await discord.say(channel, asker, f"<@{discord.bot.id}> are you there?")
+        await discord.say(mentioned, asker, f"<@{discord.bot.id}> are you there?")
         await discord.say(private, asker, "!jobs")
-        told = await discord.until(lambda: discord.said(channel) and discord.said(private))
+        await discord.say(trained, admin, '!train "words"')
+        slash = await discord.slash(channel, asker, "jobs")
+        press = await discord.press(card, "Jobs", asker)
+
+        def told() -> list[str]:
+            said = [discord.said(place) for place in (mentioned, private, trained)]
+            return [messages[-1].content for messages in (*said, slash.shown, press.shown) if messages]
+
+        await discord.until(lambda: len(told()) == 5)
         assert time.monotonic() - asked < TOLD_WITHIN
-        assert told[0].content.endswith("[bus_unavailable]")
+        assert all(text.endswith("[bus_unavailable]") for text in told()), told()
         await start(mortal)
+        await discord.until(lambda: connection.is_connected)
+        await discord.say(private, asker, "!jobs")
+        await discord.answered(private, "No jobs yet. Start one with !train.")
         staying.cancel()
         with suppress(asyncio.CancelledError):
             await staying

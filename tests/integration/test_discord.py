@@ -182,13 +182,13 @@ async def test_a_channel_may_have_a_persona_and_people_are_told_apart(place: Pla
         await place.ask('!persona here=yes "You are a cat."', place.admin)
         await place.discord.until(lambda: place.discord.said(place.channel))
         await place.ask(place.mention("first"))
-        await place.discord.answered(place.channel, "-# AI\none\n-# starter")
+        await place.discord.answered(place.channel, "-# AI\none\n-# base")
         await place.ask(place.mention("second"), place.admin)
-        await place.discord.answered(place.channel, "-# AI\ntwo\n-# starter")
+        await place.discord.answered(place.channel, "-# AI\ntwo\n-# base")
         await place.discord.say(other, place.member, place.mention("elsewhere"))
         await place.discord.answered(other, "three")
         await place.discord.say(thread, place.member, place.mention("aside"))
-        await place.discord.answered(thread, "-# AI\nfour\n-# starter")
+        await place.discord.answered(thread, "-# AI\nfour\n-# base")
     first, second, elsewhere, aside = [
         [(turn.role, turn.name, turn.content) for turn in turns] for _, _, turns in place.told.asked
     ]

@@ -73,6 +73,20 @@ async def test_a_card_goes_on_in_its_message_when_the_gateway_is_restarted(watch
     assert watching.said == [ended]
 
 
+async def test_who_keeps_the_old_one_is_not_asked_again(watching: Watching) -> None:
+    async with watching.place.present(**SOON):
+        await watching.place.ask('!train "words"', watching.place.admin)
+        await watching.card("queued")
+        watching.jobs.goes(state=JobState.SUCCEEDED, result=TRAINED)
+        ended = await watching.card("✓ main@2 is trained")
+        pressed = await watching.place.discord.press(ended, "Keep the old one", watching.place.admin)
+        told = await watching.place.discord.shown(pressed)
+        await watching.place.discord.until(lambda: not labels(ended))
+    assert "goes on answering. To change that: !use main@2" in told.content
+    assert [record.declined_by for record in watching.jobs.records.values()] == [watching.place.admin.id]
+    assert watching.place.world.models.chosen is None
+
+
 async def test_the_same_message_again_is_no_second_job_and_no_second_card(watching: Watching) -> None:
     async with watching.place.present(**SOON):
         asked = await watching.place.ask('!train "words"', watching.place.admin)

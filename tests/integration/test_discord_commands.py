@@ -58,6 +58,9 @@ class Line:
 
 
 STARTED = "Model training started. Job ID: "
+SELECTED = "Dataset selected and archived. Dataset: club@"
+AI = "-# AI"  # there a persona answers
+CUT_OFF = "Cut off: the answer reached its length limit."
 RECORD = '{"text": "Wifi?", "expected": "Yes."}'
 LINES = (
     Line("!notice", "becomes a dataset of this server"),
@@ -79,13 +82,13 @@ LINES = (
     Line("!dataset club", "club@"),
     Line("!dataset club@2", "club@2"),
     Line("!preview club count=5", "Bosun."),
-    Line("!select_dataset club positive=True", "club"),
-    Line('!select_dataset "club" True', "club"),
-    Line("!archive club", "club"),
+    Line("!select_dataset club positive=True", SELECTED),
+    Line('!select_dataset "club" True', SELECTED),
+    Line("!archive club", "have been archived."),
     Line("!archive club@2 to=club.zip", "club.zip"),
     Line("!archive /some/dir", "[server_path]"),
-    Line("!getfile export.json", "export.json"),
-    Line("!getfile club", "club"),
+    Line("!getfile export.json", "Here is the file you requested:"),
+    Line("!getfile club", "Here is the file you requested:"),
     Line("!getfile /etc/passwd", "[file_not_found]"),
     Line("!mine", "[mining_not_permitted]", console="[no_history]"),
     Line(
@@ -106,7 +109,7 @@ LINES = (
     Line("!train", STARTED),
     Line("!job k7f3m2qxab", "cancel"),
     Line("!jobs", "cancel"),
-    Line("!logs k7f3m2qxab", ""),
+    Line("!logs k7f3m2qxab", A_JOB),
     Line("!pause k7f3m2qxab", "[job_ended]"),
     Line("!resume k7f3m2qxab", "[job_ended]"),
     Line("!cancel k7f3m2qxab", "[job_ended]"),
@@ -131,7 +134,7 @@ LINES = (
     Line("!settings reset temperature", "temperature from now on"),
     Line('!persona "You are the cat of a café."', "You are the cat of a café."),
     Line("!persona here=yes You are a pirate.", "You are a pirate.", console="[no_channel]"),
-    Line("!persona clear", "ersona"),
+    Line("!persona clear", "You are a pirate.", console="No persona is set"),
     Line('!examples add "When do you open?" "At eight."', "1 example"),
     Line("!examples add user: Wifi? bot: No wifi.", "2 examples"),
     Line("!examples add file=data.json", "examples", files=("data.json",)),
@@ -139,19 +142,20 @@ LINES = (
     Line("!examples clear", "No examples"),
     # --- talking
     Line("!regenerate", "[nothing_to_regenerate]"),
-    Line("!ask When do you open?", "", answer=True),
+    Line("!ask When do you open?", AI, console="", answer=True),
     Line("!ask model=main@2 When do you open?", "[unknown_model]"),
-    Line("!ask temperature=0.7 top_p=0.9 n=3 What is on the menu?", "", answer=True),
+    Line("!ask temperature=0.7 top_p=0.9 n=3 What is on the menu?", "**3**", console="", answer=True),
     Line('!compare main@1 main@2 "When do you open?"', "[nobody_answered]"),
     Line("!compare main@2 base When do you open?", "[unknown_model]"),
     Line("!qa When do you open?", "(from starter)", answer=True),
-    Line("!qa Wifi?", "club"),
-    Line('!send_message "When do you open?"', "", answer=True),
-    Line("!regenerate temperature=1.2", "", answer=True),
-    Line("!continue", "", answer=True),
-    Line("!reset", ""),
+    Line("!qa Wifi?", "(from the dataset club@"),
+    Line('!send_message "When do you open?"', AI, console="", answer=True),
+    Line("!regenerate temperature=1.2", AI, console="", answer=True),
+    Line("!ask temperature=0 When do you open?", CUT_OFF, answer=True),
+    Line("!continue", AI, console="", answer=True),
+    Line("!reset", "Persona and examples stay"),
     # --- judging
-    Line("!send_message Wifi?", "", answer=True),
+    Line("!send_message Wifi?", AI, console="", answer=True),
     Line("!feedback up", "Noted"),
     Line('!feedback "It could be shorter."', "Thank you for your feedback."),
     Line("!correct We open at eight.", "Correction received: We open at eight."),
@@ -174,7 +178,7 @@ LINES = (
     Line("!test file=records.json model=club@2", "[unknown_model]", files=("records.json",)),
     Line('!test {"prompt": "Wifi?"} bare=yes', "Test complete. Predictions"),
     Line("!errors", "Wifi?"),
-    Line("!errors model=club@2 count=10", ""),
+    Line("!errors model=club@2 count=10", "No test of club@2 has gone wrong here"),
     Line("!errors to=errors.json", "errors.json"),
     # --- speech
     Line("!say We sail at dawn.", ".ogg"),
@@ -188,7 +192,7 @@ LINES = (
     Line("!privacy", "You have not said anything"),
     Line("!privacy optout", "You are opted out"),
     Line("!privacy delete", "This deletes your words"),
-    Line("!delete_dataset club", "club"),
+    Line("!delete_dataset club", "This deletes club with all its versions"),
 )
 
 
@@ -204,18 +208,20 @@ class Course:
     async def run(self) -> None:
         """Give them; of trainings it is enough that they begin."""
         for line in LINES:
-            self.said[line.text] = await self._answer(line)
-            if started := JOB.search(self.said[line.text]):
+            shown = await self._answer(line)
+            self.said[line.text] = shown.replace(self._job, A_JOB)
+            if started := JOB.search(shown):
                 self._job = started[1]
                 await self._chorus.jobs.cancel(self._guild, self._job)
 
     async def _answer(self, line: Line) -> str:
         """What is shown once it says what it should, or refuses, or time is up."""
         text = line.text.replace(A_JOB, self._job).replace(AN_ANSWER, self._reply)
+        wanted = line.expected(self.name).replace(A_JOB, self._job)
         shown = await self._form.give(text.replace("examples/", ""), line.attachments)
         with suppress(TimeoutError):
             async with asyncio.timeout(WITHIN):
-                while not shown().strip() or line.expected(self.name) not in shown():
+                while not shown().strip() or wanted not in shown():
                     await asyncio.sleep(0.01)
                 while line.answer and not self._form.is_whole():
                     await asyncio.sleep(0.01)

@@ -224,9 +224,20 @@ async def test_where_it_may_not_speak_whoever_asked_is_told_once_what_is_missing
         await place.discord.answered(private, NO_JOBS)
     told, _ = place.discord.said(private)
     assert told.content == (
-        f"I could not answer you in <#{place.channel.id}>: I lack the permission *View Channel* there. "
+        f"I could not answer you in <#{place.channel.id}>: I lack *View Channel* there. "
         "Whoever manages the server can mend that in the channel's settings, page Permissions."
     )
+
+
+async def test_where_a_channel_takes_nothing_at_all_whoever_asked_is_told_directly(place: Place) -> None:
+    place.discord.rest.silenced.add(place.channel.id)
+    async with place.present():
+        await place.ask("!jobs")
+        await place.discord.until(lambda: place.discord.rest.private)
+        private = place.discord.rest.private[place.member.id]
+        await place.discord.until(lambda: place.discord.said(private))
+    (told,) = place.discord.said(private)
+    assert told.content.startswith(f"I could not answer you in <#{place.channel.id}>: ")
 
 
 async def test_where_nobody_can_be_told_it_goes_on(place: Place) -> None:

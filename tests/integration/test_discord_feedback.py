@@ -121,6 +121,31 @@ async def test_an_answer_in_several_messages_is_corrected_as_a_whole_from_any_of
     assert (one.message, one.correction) == (last.id, "Shorter.")
 
 
+async def test_the_notice_and_a_review_are_done_by_buttons(place: Place) -> None:
+    discord, world = place.discord, place.world
+    world.guilds.notice = None
+    async with place.present(discord_edit_every=0.1):
+        answer = await answered(place, "We are here.")
+        await discord.until(lambda: world.replies.records)
+        await discord.react(answer, place.member, "👍")
+        await discord.until(lambda: world.replies.given)
+        await place.ask('!train "We meet at eight."', place.admin)
+        (refused,) = await discord.until(lambda: discord.said(place.channel)[1:])
+        shown = await discord.shown(await discord.press(refused, "Read the notice", place.admin))
+        await discord.shown(await discord.press(shown, "Accept", place.admin))
+        assert world.guilds.notice
+        assert shown.components == [], "it was asked once"
+        await place.ask("!review", place.admin)
+        told = await discord.answered(place.channel, "Sent to you as a direct message.")
+        (listed,) = discord.said(discord.rest.private[place.admin.id])
+        assert listed.components == [], "a line there would be about another place"
+        await discord.press(told, "Approve all", place.admin)
+        last = await discord.until(lambda: discord.said(place.channel)[3:])
+        await discord.until(lambda: last[0].components)
+    assert [opinion.state for opinion in world.replies.given.values()] == ["approved"]
+    assert last[0].components[0]["components"][0]["custom_id"] == "run:!train data=feedback"
+
+
 async def test_nobody_judges_or_reviews_what_was_said_where_they_may_not_read(place: Place) -> None:
     closed = place.discord.channel(place.guild, "closed")
     thread = place.discord.thread(place.channel, "private", PRIVATE_THREAD)

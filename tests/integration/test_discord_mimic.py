@@ -21,7 +21,8 @@ async def mining(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         yield mining
 
 
-async def test_who_opted_in_is_read_and_becomes_a_model_that_answers_as_ai(mining: Mining) -> None:
+@pytest.mark.parametrize("form", ["typed", "slashed"])
+async def test_who_opted_in_is_read_and_becomes_a_model_that_answers_as_ai(mining: Mining, form: str) -> None:
     place, name = mining.place, f"mimic-{mining.ada.id}"
     mining.said(place.channel, mining.ada, "ada says this")
     mining.said(place.channel, mining.bob, "bob has not opted in")
@@ -32,7 +33,10 @@ async def test_who_opted_in_is_read_and_becomes_a_model_that_answers_as_ai(minin
         refused = await mining.until("[mimic_not_permitted]")
         assert "write `!privacy optin` here" in refused.content
         assert not mining.history.asked
-        await place.ask(f"!mimic <@{mining.ada.id}>", place.admin)
+        if form == "typed":
+            await place.ask(f"!mimic <@{mining.ada.id}>", place.admin)
+        else:
+            await place.discord.slash(place.channel, place.admin, "mimic", person=f"<@{mining.ada.id}>")
         card = await mining.until(f"✓ {name}@1 is trained")
         offered = [button["label"] for row in card.components for button in row["components"]]
         publish(place, name)
@@ -42,7 +46,7 @@ async def test_who_opted_in_is_read_and_becomes_a_model_that_answers_as_ai(minin
         place.told.tell("I am")
         answer = await place.discord.answered(place.channel, "-# AI\nI am")
         place.told.tell(" Ada.", None)
-        await place.discord.until(lambda: answer.content == "-# AI\nI am Ada.\n-# starter")
+        await place.discord.until(lambda: answer.content == "-# AI\nI am Ada.\n-# base")
     assert offered == ["Use it", "Keep the old one"]
     (asked,) = mining.imports
     assert (asked.name, asked.options.target) == (name, mining.ada.id)

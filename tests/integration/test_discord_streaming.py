@@ -30,7 +30,7 @@ class Writer:
             yield Delta(i=number, text=f"{name} " if number < WORDS - 1 else "end")
         self.ended[name] = loop.time()
         usage = Usage(prompt_tokens=1, completion_tokens=1)
-        yield End(model="starter", finish_reason="stop", usage=usage)
+        yield End(model="base", finish_reason="stop", usage=usage)
 
 
 async def test_five_answers_in_one_channel_that_end_together_are_whole_soon() -> None:

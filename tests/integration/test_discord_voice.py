@@ -129,7 +129,10 @@ async def test_the_line_of_what_waits_is_bounded(
         await told(place, "say", text="long")
         await place.discord.until(lambda: place.discord.voice.line(place.guild).sound)
         await told(place, "say", text="low")
-        assert (await told(place, "say", text="low")).startswith("✗ 1 things wait to be said")
+        asked = await place.discord.slash(place.channel, place.member, "say", text="high")
+        shown = await place.discord.shown(asked)
+        assert shown.content.startswith("✗ 1 things wait to be said")
+        assert shown.attachments[0].data == HIGH
 
 
 async def answers_are_spoken(place: Place) -> None:
@@ -201,7 +204,7 @@ async def test_who_moves_it_is_obeyed_and_who_calls_it_is_followed(place: Place,
     async with place.present():
         await joined(place, quay)
         await place.discord.voice.enter(pier, place.discord.bot)
-        await told(place, "say", text="high")
+        await told(place, "say", place.admin, text="high")
         await heard(place, HIGH)
         assert is_in(place, pier)
         await joined(place, quay)

@@ -20,7 +20,7 @@ from chorus.common.contracts.leases import Lease
 from chorus.common.contracts.topology import LEASES
 from chorus.common.contracts.training import JobRecord, JobState
 from chorus.common.contracts.wire import encode, now
-from chorus.gateway.backends.turns import ALMOST_A_MINUTE, AWAY, BACK, turns
+from chorus.gateway.backends.gpu import ALMOST_A_MINUTE, AWAY, BACK, gpu_news
 from chorus.inference.generation import lease as answering
 from chorus.trainer.training import gpu as training
 from chorus.trainer.training.journal import Journal
@@ -65,7 +65,7 @@ class Place:
         news: list[tuple[str, bool]] = []
 
         async def listen(connection: Connection) -> None:
-            async for said in turns(await open_bucket(connection, LEASES, Lease)):
+            async for said in gpu_news(await open_bucket(connection, LEASES, Lease)):
                 news.append(said)
 
         async with self.servers.connected("gateway") as connection:

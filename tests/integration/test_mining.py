@@ -51,6 +51,15 @@ def kinds(mining: Mining) -> dict[str, Channel]:
     return {channel.name: channel for channel in found}
 
 
+async def test_a_slash_command_reads_as_a_line_does(mining: Mining) -> None:
+    mining.said(mining.place.channel, mining.ada, "ada says this")
+    async with mining.place.present(**PERMITTED):
+        await mining.place.discord.slash(mining.place.channel, mining.place.admin, "mine", name="club")
+        await mining.until("Train on it")
+    said = [message["content"] for export in await mining.exports() for message in export["messages"]]
+    assert (mining.imports[0].name, said) == ("club", ["ada says this"])
+
+
 async def test_every_kind_of_channel_is_read_and_only_who_opted_in_is_kept(mining: Mining) -> None:
     for name, channel in kinds(mining).items():
         mining.said(channel, mining.ada, f"ada in {name}")

@@ -41,7 +41,7 @@ async def test_a_job_becomes_a_model(gateway: Gateway, servers: Servers) -> None
     assert done.state is JobState.SUCCEEDED
     assert done.result is not None
     assert done.result.model == "main@1"
-    assert done.result.in_use, "a guild's first model answers at once"
+    assert not done.result.in_use, "a server is asked of its first model, too"
     assert done.result.loss_after < 1 < done.result.loss_before
     assert not done.result.held_out
 

@@ -72,7 +72,7 @@ class Voices:
         engine: Any = self.engine
         self.speaking_to += 1
         try:
-            yield Voice(model or "starter", engine, served, None, None)
+            yield Voice(model or "base", engine, served, None, None)
         finally:
             self.speaking_to -= 1
 

@@ -63,11 +63,16 @@ class Discord:
         return user
 
     def guild(self, name: str = "harbour") -> tuple[Guild, Channel, User]:
-        """A server that the bot is in, with one channel and one admin. Only before the bot logs in."""
+        """A server that the bot is in, with one channel and one admin: before it logs in, or see `invite`."""
         admin = self.person("admin")
         guild = Guild(name, owner=self.person("owner"), bot=self.bot, admins=[admin])
         self.guilds.append(guild)
         return guild, self.channel(guild), admin
+
+    async def invite(self, guild: Guild) -> None:
+        """The bot comes to a server that was made while it was logged in; or Discord says so once more."""
+        there = {name: value for name, value in guild.payload.items() if name != "unavailable"}
+        await self.gateway.tell("GUILD_CREATE", there | {"guild_id": guild.id})
 
     def channel(self, guild: Guild | None, name: str = "general", kind: int = TEXT) -> Channel:
         """A new channel of a server, or a private one."""

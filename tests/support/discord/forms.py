@@ -69,7 +69,7 @@ class Typed:
         def shown() -> str:
             places = (self.channel, self.discord.rest.private.get(self.who.id))
             new = [m for name, m in list(self.discord.rest.messages.items()) if name not in before]
-            return _in_words([m for m in new if m.author == self.discord.bot and m.channel in places])
+            return in_words([m for m in new if m.author == self.discord.bot and m.channel in places])
 
         return shown
 
@@ -94,7 +94,7 @@ class Slashed(Typed):
 
         def shown() -> str:
             later = [m for m in self.discord.said(self.channel) if m.id not in before]
-            return _in_words([*asked.shown, *(m for m in later if m not in asked.shown)])
+            return in_words([*asked.shown, *(m for m in later if m not in asked.shown)])
 
         return shown
 
@@ -123,7 +123,8 @@ def _as_text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _in_words(messages: Sequence[Message]) -> str:
+def in_words(messages: Sequence[Message]) -> str:
+    """All that they say, and the files below."""
     said = [part for m in messages for part in (m.content, *(f"file {file.name}" for file in m.attachments))]
     return "\n".join(said)
 

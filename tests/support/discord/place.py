@@ -35,7 +35,7 @@ class Told:
                     break
                 yield Delta(i=i, text=word)
             usage = Usage(prompt_tokens=1, completion_tokens=1)
-            yield End(model="starter", finish_reason="stop", usage=usage)
+            yield End(model="base", finish_reason="stop", usage=usage)
         finally:
             self.left += 1
 

@@ -133,6 +133,10 @@ class Guild:
     """What Discord made for the bot when it came."""
     voices: dict[str, Payload] = field(default_factory=dict)
     """Who is in which voice channel, by their ids."""
+    system: Channel | None = None
+    """Where Discord itself tells who has come."""
+    joined: str = field(default_factory=now)
+    """When the bot came."""
 
     def channel(self, name: str = "general", kind: int = TEXT) -> Channel:
         """A new channel."""
@@ -143,7 +147,7 @@ class Guild:
         """Who the person is here."""
         return {
             "roles": [self.admin_role] if user in self.admins else [],
-            "joined_at": now(),
+            "joined_at": self.joined,
             "deaf": False,
             "mute": False,
             "flags": 0,
@@ -195,7 +199,7 @@ class Guild:
             "member_count": 2,
             "large": False,
             "unavailable": False,
-            "joined_at": now(),
+            "joined_at": self.joined,
             "verification_level": 0,
             "default_message_notifications": 0,
             "explicit_content_filter": 0,
@@ -207,7 +211,7 @@ class Guild:
             "system_channel_flags": 0,
             "afk_timeout": 300,
             "afk_channel_id": None,
-            "system_channel_id": None,
+            "system_channel_id": self.system.id if self.system else None,
         }
 
 

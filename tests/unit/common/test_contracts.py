@@ -11,7 +11,7 @@ from chorus.common.bus import headers as h
 from chorus.common.contracts.generation import Delta, Generate, Sampling
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.models import ModelRecord, ModelVersion, parse_model, token_hash
-from chorus.common.contracts.names import Guild, Name, job_id, slug
+from chorus.common.contracts.names import Guild, Name, is_server, job_id, person_of, slug
 from chorus.common.contracts.wire import Time, decode, encode
 from chorus.common.errors import ChorusError, InternalError, InvalidInput, NotFound, from_status, in_short
 
@@ -50,6 +50,11 @@ def test_guilds(guild: str) -> None:
 def test_what_is_no_guild(guild: str) -> None:
     with pytest.raises(ValidationError):
         GUILDS.validate_python(guild)
+
+
+def test_a_guild_is_a_server_or_one_persons_or_the_local_one() -> None:
+    guilds = {"175928847299117063": (True, None), "dm-42": (False, "42"), "local": (False, None)}
+    assert {guild: (is_server(guild), person_of(guild)) for guild in guilds} == guilds
 
 
 def test_one_key_is_one_job_in_one_guild() -> None:

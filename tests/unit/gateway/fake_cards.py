@@ -40,6 +40,10 @@ class FakeUnfinished:
     async def note(self, answer: Unfinished) -> None:
         self.all[answer.key] = answer
 
+    async def renew(self, answer: Unfinished) -> None:
+        if (old := self.all.get(answer.key)) and old.holder == answer.holder:
+            self.all[answer.key] = old.held(answer.holder, now())
+
     async def done(self, answer: Unfinished) -> None:
         self.all.pop(answer.key, None)
 

@@ -18,6 +18,7 @@ from chorus.gateway.commands.replies import (
     Samples,
     Text,
 )
+from chorus.gateway.frontends.discord.place import Posted
 from chorus.gateway.frontends.discord.render import TOO_LONG, worded
 from tests.unit.gateway.fake_data import FakeDownload
 from tests.unit.gateway.fake_place import EVERY, FakePlace, renderer
@@ -111,6 +112,19 @@ async def test_a_problem_ends_the_message_that_moves(place: FakePlace) -> None:
 
     await renderer(place).show(Progress("", course()))
     assert place.texts == ["✗ Line 2 is broken. [broken_json]"]
+
+
+async def test_a_connection_to_discord_that_breaks_is_no_fault_of_ours(
+    place: FakePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(text: str, buttons: object = ()) -> Posted:
+        raise ConnectionResetError
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(place, "send", broken)
+        with pytest.raises(ConnectionResetError):
+            await renderer(place).show(Text("Hello."))
+    assert place.texts == [], "and is not told where it cannot be"
 
 
 async def test_other_replies(place: FakePlace) -> None:

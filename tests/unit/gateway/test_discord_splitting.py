@@ -99,6 +99,18 @@ def test_any_text_is_split_cleanly(text: str, limit: int) -> None:
     assert _words("".join(pieces)) == _words(text)
 
 
+line = st.builds(
+    lambda indent, text: text and " " * indent + text, st.integers(0, 8), st.sampled_from(["", "x = 1", "y"])
+)
+
+
+@given(st.lists(line, min_size=1, max_size=40), st.integers(60, 200), words)
+@settings(max_examples=300)
+def test_every_line_of_code_survives_with_its_indentation(code: list[str], limit: int, before: str) -> None:
+    pieces = split("\n".join([before, "```py", *code, "```", "That is all."]), limit)
+    assert _without_end(_code(pieces)) == _without_end(code)
+
+
 @given(st.text(st.sampled_from("`a \n"), max_size=400), st.integers(60, 100))
 @settings(max_examples=500)
 def test_no_heap_of_backticks_breaks_a_limit(text: str, limit: int) -> None:
@@ -110,6 +122,23 @@ def test_no_heap_of_backticks_breaks_a_limit(text: str, limit: int) -> None:
 def test_growing_text_keeps_the_pieces_that_are_full(text: str, more: int) -> None:
     before, after = split(text, 100), split(text + "x" * more, 100)
     assert before[:-1] == after[: max(0, len(before) - 1)]
+
+
+def _code(pieces: list[str]) -> list[str]:
+    """The lines inside of code blocks."""
+    found: list[str] = []
+    for piece in pieces:
+        inside = False
+        for one in piece.split("\n"):
+            is_fence = one.startswith("```")
+            found += [one] if inside and not is_fence else []
+            inside ^= is_fence
+    return found
+
+
+def _without_end(code: list[str]) -> list[str]:
+    """Blank lines before the end of a block may go."""
+    return "\n".join(code).rstrip().split("\n")
 
 
 def _words(text: str) -> str:

@@ -180,6 +180,16 @@ async def test_who_speaks_as_somebody_is_labelled_as_a_machine(
     assert len(place.posted[0].versions) <= 2
 
 
+@pytest.mark.parametrize(("model", "told"), [("starter", "\n-# Untrained."), ("main@1", ""), ("gpt2", "")])
+async def test_the_toy_says_below_its_answer_what_it_is(place: FakePlace, model: str, told: str) -> None:
+    async def answer() -> AsyncIterator[Delta | End]:
+        yield Delta(i=0, text="Ahoy.")
+        yield End(model=model, finish_reason="stop", usage=Usage(prompt_tokens=1, completion_tokens=1))
+
+    await renderer(place).show(Stream(answer(), if_a_toy="Untrained."))
+    assert place.texts == [f"Ahoy.{told}"]
+
+
 async def broken(error: Exception) -> AsyncIterator[Delta | End]:
     yield Delta(i=0, text="Half of ")
     yield Delta(i=1, text="it")

@@ -233,6 +233,18 @@ async def test_without_a_name_the_newest_answer_here_is_meant(world: World) -> N
     assert [one.message for one in await world.replies.opinions(GUILD)] == ["1", "2"]
 
 
+async def test_where_the_last_question_has_no_answer_the_one_before_it_is_meant(world: World) -> None:
+    await shown(world, "hi")
+    assert isinstance(await do(world, "and you?"), Stream), "which is not shown yet"
+    assert "Noted" in words(await do(world, "!feedback up"))
+    (opinion,) = world.replies.given.values()
+    assert opinion.message == MESSAGE
+    reply = await do(world, "!regenerate")
+    assert isinstance(reply, Stream)
+    assert [piece async for piece in reply.pieces]
+    assert world.answers.questions[-1].messages[-1].content == "and you?"
+
+
 async def test_a_correction_may_begin_with_quotes_that_never_close(world: World) -> None:
     await shown(world, "hi")
     await do(world, f'!correct {MESSAGE} "Ahoy, he said')

@@ -1,5 +1,6 @@
 """`chorus init`: what is asked and checked, and what is written down."""
 
+import asyncio
 import contextlib
 import errno
 import shutil
@@ -29,6 +30,7 @@ from tests.support.discord.double import running_discord
 LEAST = 1 << 10 | 1 << 11 | 1 << 38 | 1 << 14 | 1 << 15 | 1 << 16 | 1 << 6 | 1 << 31
 """View channels, send messages, also in threads, embed, attach, read history, react, use commands."""
 TOKEN = "a.secret.token"
+ASK_DISCORD = checks.bot_of
 
 
 class Typed:
@@ -223,6 +225,19 @@ async def test_discord_says_whose_token_it_is_and_what_it_may_read() -> None:
             await look_up("wrong", api)
     with pytest.raises(Unavailable):
         await look_up(discord.token, api)
+
+
+async def test_the_token_is_looked_up_at_discord_until_it_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "bot_of", ASK_DISCORD)
+    async with running_discord() as discord:
+        monkeypatch.setenv("CHORUS_DISCORD_API_BASE", discord.settings()["discord_api_base"])
+        typed = Typed(token=["wrong", discord.token])
+        assert await asyncio.to_thread(init, [], typed) == 0
+    shown = "\n".join(typed.said)
+    assert "does not know this token" in shown
+    assert "it is chorus#0000's." in shown
+    assert f"client_id={discord.bot.id}" in shown
+    assert written()["CHORUS_DISCORD_TOKEN"] == f"'{discord.token}'"
 
 
 def test_the_end_of_the_input_writes_nothing(

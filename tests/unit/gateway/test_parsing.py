@@ -144,3 +144,7 @@ def test_any_text_is_kept_as_it_is(text: str) -> None:
 def test_a_models_name_is_checked() -> None:
     with pytest.raises(InvalidInput, match="`model` cannot be"):
         bind(Train, "text", "words model=../other")
+
+
+def test_half_a_character_is_no_reason_to_fail() -> None:
+    assert read("half \ud83d file=\udcff.json") == {"text": "half ?", "file": "?.json"}

@@ -1,5 +1,8 @@
 """`!qa`: answers from the data where the question was asked there, else from the model; it says which."""
 
+import random
+import time
+
 import pytest
 
 from chorus.common.contracts.datasets import Basis, Example, Turn
@@ -7,7 +10,7 @@ from chorus.common.contracts.generation import Delta
 from chorus.common.contracts.guild import GuildSettings, Limits
 from chorus.gateway.commands.qa import LARGEST
 from chorus.gateway.commands.replies import Problem, Reply, Stream, Text
-from chorus.gateway.commands.searching import nearest, pairs
+from chorus.gateway.commands.searching import LONGEST, MOST, WITHIN, Pair, nearest, pairs
 from chorus.gateway.commands.table import run
 from tests.unit.gateway.fake_data import dataset, ref
 from tests.unit.gateway.fakes import World
@@ -106,3 +109,15 @@ def test_the_nearest_of_several_is_taken() -> None:
     found = nearest("when do you open on mondays", pairs(data))
     assert found is not None
     assert found.answer == "At nine."
+
+
+def test_a_search_ends_in_time_whatever_the_data_is_made_of() -> None:
+    chance = random.Random(0)
+    letters = "".join(chance.choices("ab ", k=LONGEST))
+    slow = [Pair("".join(chance.sample(letters, LONGEST)), "x") for _ in range(MOST // 50)] * 50
+    began = time.monotonic()
+    nearest(letters, slow)
+    assert time.monotonic() - began < WITHIN + 2
+    exact = Pair(letters, "this")
+    assert nearest(letters, [exact]) is exact
+    assert nearest(letters, [exact], within=0) is None

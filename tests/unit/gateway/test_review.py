@@ -6,6 +6,7 @@ from chorus.common.contracts.consent import ConsentRecord
 from chorus.common.contracts.datasets import Basis, Example, Turn
 from chorus.common.contracts.feedback import Opinion, ReplyRecord
 from chorus.common.contracts.generation import Sampling
+from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.wire import now
 from chorus.common.errors import Unavailable
 from chorus.gateway.commands.context import Trust
@@ -15,6 +16,7 @@ from chorus.gateway.commands.replies import Card, Problem, Progress, Reply, Text
 from chorus.gateway.commands.table import run
 from tests.unit.gateway.fake_data import AT, dataset, ref
 from tests.unit.gateway.fakes import World, told
+from tests.unit.gateway.test_models import version
 
 GUILD = "55"
 
@@ -46,7 +48,15 @@ async def said(world: World, *opinions: Opinion, text: str = "At nine.") -> None
     for one in opinions:
         await world.replies.keep(record(one.message, text))
         world.replies.given[one.key] = one
-    await do(world, "!review")
+    await looked(world, "!review")
+
+
+async def looked(world: World, line: str) -> None:
+    """What waits, shown."""
+    card = await do(world, line)
+    assert isinstance(card, Card)
+    assert card.shown is not None
+    card.shown()
 
 
 def code(reply: Reply) -> str:
@@ -103,6 +113,7 @@ async def test_what_waits_is_listed_for_those_who_manage_the_place(world: World)
         ("100", "main@1", "1 👍 1 👎", "When do you open?", "At nine.", "No."),
         ("200", "main@1", "", "When do you open?", "At nine.", "better: At eight."),
     ]
+    assert [button.line for button in card.buttons] == ["!review approve all", "!review reject all"]
     assert code(await do(world, "!review", admin=False)) == "not_permitted"
 
 
@@ -144,6 +155,26 @@ async def test_what_is_approved_becomes_a_dataset_that_can_be_learned(world: Wor
     card = await do(world, "!review")
     assert isinstance(card, Card)
     assert [row[0] for row in card.rows] == ["200"], "the rest waits on"
+
+
+async def test_of_what_an_imitation_said_only_corrections_are_learned(world: World) -> None:
+    versions = [version(1), version(2, imitates=True)]
+    world.models.records = [ModelRecord(guild=GUILD, name="main", versions=versions, aliases={"prod": 2})]
+    as_somebody = {one: record(one, model="main@2") for one in ("100", "200")}
+    await said(
+        world, opinion("9", correction="At eight."), opinion("8", message="200", vote="up"),
+        opinion("8", message="300", vote="up"),
+    )  # fmt: skip
+    world.replies.records |= {one.key: one for one in as_somebody.values()}
+    text = await told(await do(world, "!review approve 100 300"))
+    assert "Not learned: what was answered in 100, for a model said it as a person would." in text
+    assert [(one.messages[-1].content, one.label) for one in learned(world)] == [
+        ("At eight.", True), ("At nine.", True),
+    ]  # fmt: skip
+    reply = await do(world, "!review approve 200")
+    assert isinstance(reply, Text)
+    assert "Not learned: what was answered in 200" in reply.text
+    assert len(world.datasets.added) == 1
 
 
 async def test_more_that_is_approved_comes_to_what_was_there(world: World) -> None:
@@ -222,6 +253,8 @@ async def test_what_came_or_changed_since_it_was_listed_waits_on_and_is_named(wo
     assert code(await do(world, "!review approve 200")) == "review_first"
     world.objects.held["local/feedback-1-examples"] = b""
     await do(world, "!review 200")
+    assert code(await do(world, "!review approve 200")) == "review_first", "it was not delivered"
+    await looked(world, "!review 200")
     await told(await do(world, "!review approve 200"))
     assert learned(world)[-2].messages[-1].content == "Never."
 

@@ -10,7 +10,7 @@ from chorus.gateway.commands.replies import Card, Problem, Stream
 from chorus.gateway.commands.rights import allowed
 from chorus.gateway.commands.rows import COMMANDS, GROUPS
 from chorus.gateway.commands.table import run, run_filled_in
-from tests.unit.gateway.fakes import World
+from tests.unit.gateway.fakes import World, told
 
 SERVER = "100000000000000001"
 TEACHERS = "501"
@@ -145,6 +145,36 @@ async def test_who_manages_one_channel_chooses_nothing_for_the_others(
 ) -> None:
     choose(world, channels={"7": {"rights": {"manage": Who(users=["42"])}}})
     assert await refused(world, line) == code
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "!use base", "!rollback", "!keep k7f3m2qxab", "!delete_dataset club", "!examples clear",
+        "!privacy days=3", "!review approve all", "!build club", "!select_dataset club", "!mine",
+        "!mimic <@7>", "!archive club", "!getfile club", "!preview club",
+    ],
+)  # fmt: skip
+async def test_a_right_that_one_channel_lends_reaches_nothing_beyond_it(world: World, line: str) -> None:
+    lent = {"manage": Who(users=["42"])}
+    choose(world, channels={"7": {"rights": lent}})
+    assert await refused(world, line) == "not_permitted"
+    choose(world, rights=lent, channels={"7": {"rights": {"manage": NOBODY}}})
+    assert await refused(world, line) == "not_permitted", "what a channel takes away is not had there"
+    choose(world, rights=lent)
+    assert await refused(world, line) == ""
+
+
+async def test_who_may_train_in_one_channel_stops_only_their_own_trainings(world: World) -> None:
+    choose(world, channels={"7": {"rights": {"train": Who(users=["42", "43"])}}})
+    theirs = world.context(admin=False, guild=SERVER, user="43", channel="7")
+    await told(await run(theirs, "!train words"))
+    (job,) = world.jobs.records
+    for command in ("pause", "resume", "cancel"):
+        assert await refused(world, f"!{command} {job}") == "not_permitted"
+        assert not isinstance(await run(theirs, f"!{command} {job}"), Problem)
+    choose(world, rights={"train": Who(users=["42"])})
+    assert await refused(world, f"!cancel {job}") == ""
 
 
 async def test_who_is_denied_in_a_channel_may_go_on_elsewhere(world: World) -> None:

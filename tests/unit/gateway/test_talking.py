@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from chorus.gateway.commands.asking import VARIED
 from chorus.gateway.commands.ports import Question
 from chorus.gateway.commands.replies import Problem, Reply, Stream, Text
 from chorus.gateway.commands.table import run
-from tests.unit.gateway.fakes import World
+from tests.unit.gateway.fakes import World, told
 
 BUSY = Unavailable("Busy, 37 ahead.", code="busy", retry_after=4.2)
 
@@ -42,6 +43,26 @@ def asked(world: World) -> Question:
 
 def words(turns: list[Turn]) -> list[str]:
     return [turn.content for turn in turns]
+
+
+# --- what answers is a toy ------------------------------------------------------------------------
+async def test_where_nobody_is_chosen_an_answer_may_say_that_a_toy_gave_it_once_in_a_conversation(
+    world: World,
+) -> None:
+    async def told(line: str, guild: str = "local") -> str:
+        reply = await run(world.context(guild=guild), line)
+        assert isinstance(reply, Stream)
+        await answers(reply)
+        return reply.if_a_toy
+
+    assert await told("hi") == "Untrained: I know only what you teach me. !train"
+    assert await told("and now?") == await told("!ask hi") == ""
+    world.session.forget()
+    await run(world.context(), "!settings prefix ?")
+    assert (await told("hi")).endswith("?train")
+    await world.guilds.change("local", lambda old: old.model_copy(update={"voice": "base"}))
+    world.session.forget()
+    assert await told("hi") == "", "who chose it knows"
 
 
 # --- sampling ------------------------------------------------------------------------------------
@@ -133,6 +154,14 @@ async def test_what_failed_can_be_asked_anew(world: World) -> None:
     assert words(list(world.session.turns)) == ["hi", "Hello."]
 
 
+async def test_what_is_refused_leaves_the_last_question_as_it_was(world: World) -> None:
+    await say(world, "hi")
+    before = world.session.asked
+    for line in ("!ask n=3 temperature=0 Where?", "!ask model=Main@1 Where?"):
+        assert isinstance(await run(world.context(), line), Problem)
+        assert world.session.asked is before
+
+
 async def test_a_question_apart_is_asked_anew_as_it_was(world: World) -> None:
     await say(world, "hi")
     await say(world, "!ask model=main@1 max_tokens=9 Where?")
@@ -174,6 +203,21 @@ async def test_somebody_alone_has_no_name_and_several_are_named_as_in_training(w
         (None, "Hello."),
         ("u2", "me too"),
     ]
+
+
+async def test_where_the_guild_wants_it_models_are_told_names_when_asked_and_in_data(world: World) -> None:
+    await run(world.context(), "!settings names on")
+
+    async def speak(user: str, line: str) -> None:
+        await answers(await run(replace(world.context(user=user), people=world.people), line))
+
+    for user in ("42", "43", "77"):
+        await speak(user, "hi")
+    named = [turn.name for turn in asked(world).messages if turn.role == "user"]
+    assert named == ["marit", "bo", "u3"], "who left has no name"
+    await told(await run(world.context(), '!train "words"'))
+    await told(await run(world.context(), '!train "words" real_names=no'))
+    assert [new.options.real_names for _, new in world.datasets.added] == [True, False]
 
 
 async def test_nobodys_id_is_sent(world: World) -> None:

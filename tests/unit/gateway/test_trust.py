@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from chorus.common.contracts.consent import ConsentRecord, Mode
-from chorus.common.contracts.datasets import Basis
+from chorus.common.contracts.datasets import Basis, Way
 from chorus.common.errors import Misconfigured, NotPermitted
 from chorus.common.settings import load
 from chorus.gateway.commands.context import Trust
 from chorus.gateway.commands.history import Channel
 from chorus.gateway.commands.replies import Problem, Text
 from chorus.gateway.commands.table import run
-from chorus.gateway.commands.trust import NOTICE, Way, permitted
+from chorus.gateway.commands.trust import NOTICE, permitted
 from chorus.gateway.frontends.cli.once import run_once
 from chorus.gateway.settings import GatewaySettings
 from tests.unit.gateway.fake_data import AT, dataset
@@ -85,10 +85,15 @@ async def test_typed_words_wait_for_the_notice() -> None:
     assert isinstance(refused, Problem)
     assert refused.code == "notice_needed"
     assert "!notice" in refused.message
+    assert [button.line for button in refused.buttons] == ["!notice"]
     shown = await run(ctx, "!notice")
-    assert shown == Text(f"{NOTICE}\nTo accept it: !notice accept")
+    assert isinstance(shown, Text)
+    assert shown.text == f"{NOTICE}\nTo accept it: !notice accept"
+    assert [button.line for button in shown.buttons] == ["!notice accept"]
     assert world.guilds.notice is None
-    await run(ctx, "!notice accept")
+    accepted = await run(ctx, "!notice accept")
+    assert isinstance(accepted, Text)
+    assert accepted.settles, "so the button goes"
     assert (world.guilds.notice.by, world.guilds.notice.text) == ("42", NOTICE)
     again = await run(ctx, "!notice")
     assert isinstance(again, Text)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chorus.common.contracts.guild import ChannelSettings
+from chorus.common.errors import Unavailable
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.replies import Audio, Problem, Stream, Text
 from chorus.gateway.commands.table import run
@@ -12,11 +13,14 @@ from tests.unit.gateway.fakes import World
 
 
 class FakeCalls:
-    def __init__(self, *, reached: bool = True) -> None:
-        self.reached = reached
+    def __init__(self, *, reached: bool = True, elsewhere: bool = False, busy: bool = False) -> None:
+        self.reached, self.elsewhere, self.busy = reached, elsewhere, busy
         self.said: list[bytes] = []
         self.answered: list[bytes] = []
         self.where: str | None = None
+
+    def are_elsewhere(self) -> bool:
+        return self.elsewhere
 
     async def join(self) -> str:
         self.where = "quay"
@@ -27,6 +31,8 @@ class FakeCalls:
         return left
 
     async def say(self, audio: bytes) -> bool:
+        if self.busy:
+            raise Unavailable("16 things wait. Wait for them, or `!stop` me.", code="voice_busy")
         self.said.append(audio)
         return True
 
@@ -77,6 +83,29 @@ async def test_what_is_said_is_heard_there_too() -> None:
     calls = FakeCalls()
     assert isinstance(await run(await context(calls), "!say hello"), Audio)
     assert calls.said == [b"hello"]
+
+
+async def test_what_finds_no_room_there_is_handed_over_all_the_same() -> None:
+    reply = await run(await context(FakeCalls(busy=True)), "!say hello")
+    assert isinstance(reply, Audio)
+    assert reply.data == b"hello"
+    assert reply.note == "✗ 16 things wait. Wait for them, or `!stop` me. [voice_busy]"
+
+
+@pytest.mark.parametrize("line", ["!skip", "!stop", "!leave", "!say hello"])
+async def test_what_is_heard_is_for_those_who_are_there_or_manage_the_server(line: str) -> None:
+    calls = FakeCalls(elsewhere=True)
+    calls.where = "quay"
+    ctx = await context(calls)
+    reply = await run(replace(ctx, admin=False), line)
+    if line == "!say hello":
+        assert isinstance(reply, Audio), "which is not heard there"
+    else:
+        assert isinstance(reply, Problem)
+        assert reply.code == "not_in_that_voice"
+    assert (calls.said, calls.where) == ([], "quay")
+    assert not isinstance(await run(ctx, line), Problem)
+    assert (calls.said, calls.where) != ([], "quay") or line in ("!skip", "!stop")
 
 
 @pytest.mark.parametrize("reached", [True, False])

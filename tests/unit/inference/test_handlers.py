@@ -229,7 +229,7 @@ async def test_replies_are_scored_in_their_order() -> None:
     service = Service()
     asked = Score(messages=[Turn(role="user", content="hi")], replies=["yes", "no, thank you", ""])
     scored = await service.handlers.score(asked)
-    assert scored.model == "starter"
+    assert scored.model == "base"
     counts = [len(TOKENIZER.encode(reply, add_special_tokens=False)) + 1 for reply in asked.replies]
     assert [score.tokens for score in scored.scores] == counts
     assert [score.logprob for score in scored.scores] == [-0.5 * count for count in counts]

@@ -1,16 +1,18 @@
-"""What a manifest says of the files that are published with it."""
+"""What a manifest says of the files that are published with it, and which model answers next."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from chorus.common.bus.state import Entry
+from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.models import LOSSES, MODEL_CARD, SAMPLES
 from chorus.common.contracts.storage import ObjectRef
 from chorus.common.contracts.training import Learned, Parent
 from chorus.common.objects import file_sha256
 from chorus.trainer.training.materials import Materials
-from chorus.trainer.training.publish import document_of, manifest_of
+from chorus.trainer.training.publish import document_of, manifest_of, succession
 from tests.unit.trainer.made import SHA256, a_job, made, materials
 
 REF = ObjectRef(bucket="models", key="1/main/abc/manifest.json", size=1, sha256=SHA256)
@@ -77,3 +79,31 @@ def test_who_learns_one_persons_replies_or_goes_on_from_who_did_imitates(
     went_on = manifest_of(a_job(model="main"), made(), folder, before, documents)
     plain = manifest_of(a_job(), made(), folder, materials(), documents)
     assert [one.imitates for one in (learned, went_on, plain)] == [True, True, False]
+
+
+class Settings:
+    """What a guild has chosen."""
+
+    def __init__(self, chosen: GuildSettings) -> None:
+        self._chosen = chosen
+
+    async def get(self, key: str) -> Entry[GuildSettings]:
+        return Entry(key, self._chosen, 1)
+
+
+@pytest.mark.parametrize(
+    ("guild", "chosen", "at_once"),
+    [
+        ("local", GuildSettings(), True),
+        ("local", GuildSettings(promote="ask"), True),
+        ("local", GuildSettings(promote="ask", voice="main"), False),
+        ("100000000000000001", GuildSettings(), False),
+        ("100000000000000001", GuildSettings(voice="main"), False),
+        ("100000000000000001", GuildSettings(promote="auto"), True),
+        ("dm-7", GuildSettings(), False),
+    ],
+)
+async def test_on_discord_the_first_model_waits_to_be_chosen_too(
+    guild: str, chosen: GuildSettings, at_once: bool
+) -> None:
+    assert await succession(Settings(chosen), guild) == (chosen.voice, at_once)  # type: ignore[arg-type]

@@ -38,6 +38,7 @@ from chorus.gateway.backends.answers import BusAnswers
 from chorus.gateway.backends.cards import BusCards
 from chorus.gateway.backends.datasets import BusDatasets
 from chorus.gateway.backends.feedback import BusFeedback
+from chorus.gateway.backends.gpu import gpu_news
 from chorus.gateway.backends.guilds import BusGuilds
 from chorus.gateway.backends.harvests import BusHarvests
 from chorus.gateway.backends.identify import BusLanes
@@ -48,9 +49,9 @@ from chorus.gateway.backends.privacy import BusPrivacy
 from chorus.gateway.backends.quotas import BusQuotas
 from chorus.gateway.backends.replies import BusReplies
 from chorus.gateway.backends.speech import BusSpeech
-from chorus.gateway.backends.turns import turns
 from chorus.gateway.backends.unfinished import BusUnfinished
 from chorus.gateway.commands.context import Chorus, Trust
+from chorus.gateway.commands.replies import problem
 from chorus.gateway.frontends.cli.once import run_once
 from chorus.gateway.frontends.console.repl import announce, converse
 from chorus.gateway.settings import GatewaySettings
@@ -164,7 +165,7 @@ def join_discord(service: Service, settings: GatewaySettings, chorus: Chorus, la
         except Misconfigured as error:
             if settings.console:
                 log.warning("not on Discord", reason=error.message)
-                tell(f"✗ {error.message} [{error.code}]")
+                tell(problem(error).line)
             else:
                 service.fail(error.message, EX_NOPERM if error.code == NO_INTENT else EX_CONFIG)
 
@@ -174,7 +175,7 @@ def join_discord(service: Service, settings: GatewaySettings, chorus: Chorus, la
 
 async def _tell_of_turns(leases: Bucket[Lease], tells: Sequence[Tell]) -> None:
     """Say it where people talk, when a training has the GPU and when answers are back."""
-    async for text, back in turns(leases):
+    async for text, back in gpu_news(leases):
         for tell in tells:
             await tell(text, back)
 

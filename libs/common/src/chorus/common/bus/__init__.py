@@ -8,6 +8,8 @@
     state        key-value buckets of typed records: compare-and-set, and news of changes
     jobs         the worker's end of a work queue: heartbeats, and hand-back on stop
     claims       who may write a job's entry
+    absence      how long the bus has been away
+    discovery    what a service tells of itself
 
 Why not FastStream or `nats.micro`: docs/adr/0002.
 """

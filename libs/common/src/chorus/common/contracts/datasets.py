@@ -40,6 +40,7 @@ DELETE = "data.v1.delete"
 CANCEL = "data.v1.cancel"
 
 VERSIONS_KEPT = 64
+LONGEST_FILENAME = 255  # characters
 """Of one name. The oldest one goes when there is one more: its bytes are deleted, its models stay."""
 
 FORGOTTEN = "words in it were deleted on request"
@@ -47,6 +48,8 @@ FORGOTTEN = "words in it were deleted on request"
 
 Role = Literal["system", "user", "assistant"]
 Split = Literal["train", "validation"]
+Way = Literal["uploaded", "submitted", "mined"]
+"""How words come to be learned from."""
 
 
 class Turn(Part):
@@ -78,13 +81,13 @@ class Source(Part):
     """An uploaded file, as the person called it."""
 
     file: ObjectRef
-    filename: str = Field(min_length=1, max_length=255)
+    filename: str = Field(min_length=1, max_length=LONGEST_FILENAME)
 
 
 class Basis(Part):
     """By what right the words are learned from; `contracts.consent` says what the modes mean."""
 
-    way: Literal["uploaded", "submitted", "mined"] = "uploaded"
+    way: Way = "uploaded"
     mode: Literal["off", "submitted", "permitted"] = "submitted"
     reference: str | None = Field(default=None, max_length=200)
     """Of Discord's permission, where the mode is `permitted`."""

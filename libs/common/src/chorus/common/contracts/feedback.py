@@ -26,7 +26,7 @@ MessageId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,20}$")]
 """Of the message in which an answer was shown: Discord's, or a short one in the console."""
 
 Person = Annotated[str, StringConstraints(pattern=r"^(?:[0-9]{1,20}|local)$")]
-Way = Literal["message", "form", "file", "console"]
+Via = Literal["message", "form", "file", "console"]
 Vote = Literal["up", "down"]
 
 WRONG_KEPT = 100
@@ -96,7 +96,7 @@ class ReplyRecord(Wire):
     """Which shows it; where it took several, the last of them."""
     before: list[MessageId] = Field(default=[], max_length=10)
     """Messages that show what comes before; it is found under each."""
-    via: Way
+    via: Via
     """How the question came (`commands.trust`)."""
     asked: str | None = None
     """The model that was wanted; None is the guild's voice."""
@@ -133,7 +133,7 @@ class Opinion(Wire):
     """Where the answer was shown, or where words about none were said."""
     message: MessageId
     by: Person
-    via: Way
+    via: Via
     vote: Vote | None = None
     correction: str | None = Field(default=None, max_length=8000)
     """What should have been answered."""

@@ -191,6 +191,8 @@ class GuildSettings(Wire):
     promote: Literal["ask", "auto"] | None = None
     """What happens to a newly trained version: wait for a word, or answer with it at once."""
 
+    names: bool = Field(default=False, exclude_if=operator.not_)
+    """Whether models are told what people are called, when asked and in data; otherwise they are u1, u2, …"""
     dataset: str | None = None
     """What a bare `!train` uses: `name@version`."""
     persona: Persona | None = None

@@ -24,6 +24,17 @@ JobId = Annotated[str, StringConstraints(pattern=rf"^{JOB_ID}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 LOCAL = "local"
+DIRECT = "dm-"  # how the guild of one person's direct messages begins
+
+
+def is_server(guild: str) -> bool:
+    """Whether a guild is a server, where others read."""
+    return guild.isdigit()
+
+
+def person_of(guild: str) -> str | None:
+    """Id of the person whose direct messages a guild is; None of any other."""
+    return guild.removeprefix(DIRECT) if guild.startswith(DIRECT) else None
 
 
 def job_id(guild: str, idempotency_key: str) -> str:

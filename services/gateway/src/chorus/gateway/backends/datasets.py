@@ -72,7 +72,7 @@ class BusDatasets:
         if not (file.data.strip() if isinstance(file.data, bytes) else file.size):
             raise InvalidInput(f"{file.name} is empty: there is nothing to learn from.", code="empty_file")
         stored = await self._store.put_by_hash(FILES, guild, file.data)
-        return Source(file=stored, filename=file.name)
+        return Source(file=stored, filename=file.name[-wire.LONGEST_FILENAME :])  # the end says what it is
 
     async def rebuild(
         self, guild: str, dataset: str, options: BuildOptions

@@ -1,6 +1,7 @@
 """Answers that are being written: entries in the bucket `unfinished`."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from chorus.common.bus.state import Bucket
 from chorus.common.contracts.unfinished import Unfinished
@@ -17,6 +18,17 @@ class BusUnfinished:
     async def note(self, answer: Unfinished) -> None:
         """Write it over whatever is there."""
         await self._answers.change(answer.key, lambda _: answer, initial=answer)
+
+    async def renew(self, answer: Unfinished) -> None:
+        """Hold it a while longer, if it is there and ours: an answer may end at any moment."""
+
+        def renewed(old: Unfinished) -> Unfinished:
+            if old.holder != answer.holder:
+                raise Conflict(f"Another process has {answer.key}.", code="answer_held")
+            return old.held(answer.holder, now())
+
+        with suppress(Conflict, NotFound):
+            await self._answers.change(answer.key, renewed)
 
     async def done(self, answer: Unfinished) -> None:
         """The entry goes."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from chorus.common.contracts.datasets import Turn
-from chorus.common.contracts.feedback import ReplyRecord, Way
+from chorus.common.contracts.feedback import ReplyRecord, Via
 from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.contracts.wire import now
@@ -34,6 +34,8 @@ JUDGING = (
     Button("👎", f"!feedback down reply={THIS}"),
     Button("Correct", f"!correct {THIS}", form=Form("What should it say?", "Answer", THIS)),
 )
+
+UNTRAINED = "Untrained: I know only what you teach me. !train"
 
 log = structlog.get_logger()
 
@@ -79,10 +81,20 @@ def answered(ctx: Context, asked: Asked, question: Question, begun: ReplyRecord 
         except ChorusError as error:  # it was shown all the same
             log.info("reply not kept", code=error.code)
 
+    if_a_toy = UNTRAINED if _begins_untaught(ctx, asked, question) else ""
     several = question.sampling.n > 1  # which of them is meant, a button cannot say
     buttons = (AGAIN,) if several else (AGAIN, ON, *JUDGING)
     aloud = None if several or not _is_spoken(ctx) else lambda: _aloud(ctx, question, told)
-    return Stream(pieces, numbered(question.sampling.n), buttons, kept, question.in_role, aloud)
+    return Stream(
+        pieces, numbered(question.sampling.n), buttons, kept, question.in_role, aloud=aloud, if_a_toy=if_a_toy
+    )
+
+
+def _begins_untaught(ctx: Context, asked: Asked, question: Question) -> bool:
+    """Whether a conversation begins where nobody has chosen a model yet, so that the base answers."""
+    begins = asked.in_conversation and all(turn.role != "assistant" for turn in asked.turns)
+    nobody_chosen = ctx.settings is not None and ctx.settings.voice is None and question.model is None
+    return begins and nobody_chosen and not question.in_role
 
 
 def _is_spoken(ctx: Context) -> bool:
@@ -123,7 +135,7 @@ async def _keep(
         channel=ctx.room,
         message=shown[-1],
         before=list(shown[:-1]),
-        via=_way(ctx, asked),
+        via=_via(ctx, asked),
         asked=asked.model,
         model=end.model,
         messages=prompt.messages,
@@ -140,7 +152,7 @@ async def _keep(
         await ctx.chorus.replies.keep(asked.reply)
 
 
-def _way(ctx: Context, asked: Asked) -> Way:
+def _via(ctx: Context, asked: Asked) -> Via:
     """By which way the words came, the strictest of all: what was typed stays so, whatever was pressed."""
     earlier = asked.origin.via if asked.origin else "message" if len(asked.turns) > 1 else ctx.trust.via
     return "message" if ctx.trust.via == "form" and earlier == "message" else ctx.trust.via

@@ -5,11 +5,13 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from chorus.common.contracts.consent import is_id
 from chorus.common.contracts.datasets import Turn
 from chorus.common.contracts.generation import Sampling
 from chorus.common.contracts.guild import Exchange, GuildSettings
 from chorus.common.contracts.models import BASE, parse_model
 from chorus.common.errors import InvalidInput
+from chorus.common.speakers import real_names
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.ports import Question
@@ -56,7 +58,7 @@ async def question(
     answers = await who(ctx, model)
     chosen = settings.sampling_in(ctx.channel) | sampling.model_dump(exclude_unset=True)
     wanted = _varied(Sampling.model_validate(chosen))
-    messages = [*_system(settings, ctx.channel), *_named_as_taught(turns)]
+    messages = [*_system(settings, ctx.channel), *await _named(ctx, settings, turns)]
     in_role = settings.persona_in(ctx.channel) is not None or await imitates(ctx, answers)
     made = Question(answers, messages, _shown(settings.examples), wanted, in_role)
     await spend(ctx, "questions", times * wanted.n)
@@ -88,12 +90,15 @@ def _system(settings: GuildSettings, channel: str | None) -> list[Turn]:
     return [Turn(role="system", content=told)] if told else []
 
 
-def _named_as_taught(turns: Sequence[Turn]) -> list[Turn]:
-    """People as datasets name them: u1, u2, … by who spoke first; a person alone has no name."""
-    people = dict.fromkeys(turn.name for turn in turns if turn.role == "user")
+async def _named(ctx: Context, settings: GuildSettings, turns: Sequence[Turn]) -> list[Turn]:
+    """People as this guild's datasets name them, by who spoke first; a person alone has no name."""
+    people = list(dict.fromkeys(turn.name or "" for turn in turns if turn.role == "user"))
     names = {person: f"u{number}" for number, person in enumerate(people, 1)} if len(people) > 1 else {}
+    if names and settings.names and ctx.people:
+        members = {person: await ctx.people.member(person) for person in people if is_id(person)}
+        names = real_names({person: members.get(person) or number for person, number in names.items()})
     return [
-        turn.model_copy(update={"name": names.get(turn.name) if turn.role == "user" else None})
+        turn.model_copy(update={"name": names.get(turn.name or "") if turn.role == "user" else None})
         for turn in turns
     ]
 

@@ -6,6 +6,10 @@ from typing import Protocol
 class Calls(Protocol):
     """A server's voice channels, as whoever asks finds them: they are in one of them, or in none."""
 
+    def are_elsewhere(self) -> bool:
+        """Whether we are in a voice channel, and they are not in it: what is heard there is not theirs."""
+        ...
+
     async def join(self) -> str:
         """Come to where they are, and stay; returns the channel's name.
 

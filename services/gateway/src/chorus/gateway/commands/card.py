@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from chorus.common.contracts.consent import Mode
 from chorus.common.contracts.datasets import BuildOptions, Dataset
-from chorus.gateway.commands.catalogue import in_a_row
 from chorus.gateway.commands.histogram import picture
+from chorus.gateway.commands.phrases import in_a_row, minute
 from chorus.gateway.commands.replies import Card
 
 MODES: dict[Mode, str] = {
@@ -58,7 +58,7 @@ def _origin(dataset: Dataset) -> Iterable[tuple[str, str]]:
     yield "came in", f"{WAYS[basis.way]}, by {dataset.contributor}"
     yield "by what right", f"{MODES[basis.mode]}{f' ({basis.reference})' if basis.reference else ''}"
     yield "options", ", ".join(_chosen(dataset.options)) or "as they are by default"
-    yield "made", f"{dataset.created_at:%Y-%m-%d %H:%M} UTC"
+    yield "made", minute(dataset.created_at)
 
 
 def _tally(counts: dict[str, int]) -> str:

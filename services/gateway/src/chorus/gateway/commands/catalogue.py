@@ -11,8 +11,7 @@ from chorus.common.contracts.datasets import Datasets as Listing
 from chorus.common.contracts.names import NAME
 from chorus.common.errors import InvalidInput, NotFound, in_short
 from chorus.gateway.commands.context import Context
-
-SHOWN = 20  # names in a sentence
+from chorus.gateway.commands.phrases import in_a_row
 
 
 async def named(ctx: Context, text: str) -> str:
@@ -66,12 +65,6 @@ def find_source(listing: Listing, filename: str) -> tuple[Dataset, Source] | Non
 def filenames(listing: Listing) -> list[str]:
     """Names of all files that datasets were made of."""
     return sorted({source.filename for dataset in listing.datasets for source in dataset.sources})
-
-
-def in_a_row(words: list[str]) -> str:
-    """As many of them as one reads in a sentence."""
-    more = f" and {len(words) - SHOWN} more" if len(words) > SHOWN else ""
-    return ", ".join(words[:SHOWN]) + more
 
 
 def _known(listing: Listing) -> str:

@@ -23,12 +23,11 @@ from chorus.gateway.commands.asking import (
     who,
 )
 from chorus.gateway.commands.context import Asked, Context
-from chorus.gateway.commands.jobs import NoParameters
-from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.parsing import NoParameters, Parameters
 from chorus.gateway.commands.ports import Question
 from chorus.gateway.commands.quotas import spend
 from chorus.gateway.commands.replies import Reply, Text
-from chorus.gateway.commands.which import ReplyParameters, meant, refuse_elsewhere
+from chorus.gateway.commands.which import ReplyParameters, is_named, meant, refuse_elsewhere
 
 SEEDS = 2**31
 GO_ON = "Your answer was cut off. Go on exactly where it ends, and repeat nothing of it."
@@ -57,22 +56,22 @@ class Continue(ReplyParameters):
 async def ask(ctx: Context, asked: Ask) -> Reply:
     """Ask one question, apart from the conversation."""
     turn = Turn(role="user", content=await ctx.told(asked.question), name=ctx.user)
-    last = ctx.session.asked = Asked([turn], asked.model, asked.sampling(), in_conversation=False)
-    return answered(ctx, last, await question(ctx, last.model, last.turns, last.sampling))
+    return await _answered(ctx, Asked([turn], asked.model, asked.sampling(), in_conversation=False))
 
 
 async def say(ctx: Context, said: Say) -> Reply:
     """Say something in the conversation; what was said before is remembered."""
     session = ctx.session
     turn = Turn(role="user", content=await ctx.told(said.text), name=ctx.user)
-    last = session.asked = Asked([*session.turns, turn], session.model, Sampling(), in_conversation=True)
-    return answered(ctx, last, await question(ctx, last.model, last.turns, last.sampling))
+    return await _answered(
+        ctx, Asked([*session.turns, turn], session.model, Sampling(), in_conversation=True)
+    )
 
 
 async def regenerate(ctx: Context, asked: Regenerate) -> Reply:
     """Have a question answered anew; in the conversation, the new answer takes the old one's place."""
     last, record = ctx.session.asked, await meant(ctx, asked.reply)
-    if last is not None and (record is None or record is last.reply):
+    if last is not None and (record is last.reply or not is_named(ctx, asked.reply)):
         made = await question(ctx, asked.model or last.model, last.turns, _varied(asked, last.sampling))
         return answered(ctx, last, made)
     if record is None:
@@ -116,6 +115,13 @@ async def reset(ctx: Context, _: NoParameters) -> Reply:
     if not count:
         return Text(f"There was nothing to forget: no conversation here is remembered. {stays}")
     return Text(f"Forgotten: the last {count} messages of the conversation here. {stays}")
+
+
+async def _answered(ctx: Context, asked: Asked) -> Reply:
+    """The answer to the last question here: what is refused does not become that."""
+    made = await question(ctx, asked.model, asked.turns, asked.sampling)
+    ctx.session.asked = asked
+    return answered(ctx, asked, made)
 
 
 def _varied(asked: Regenerate, before: Sampling) -> Sampling:

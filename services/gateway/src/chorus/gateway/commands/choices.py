@@ -68,6 +68,7 @@ class Values(Parameters):
     language: Annotated[str, AfterValidator(_language)] | None = None
     promote: Literal["ask", "auto"] | None = None
     keep_replies_days: int | None = Field(default=None, ge=0, le=30)
+    names: bool | None = None
     listen: bool | None = None
     voice_replies: bool | None = None
 
@@ -91,11 +92,15 @@ def plain(name: str, about: str, *values: str, otherwise: str = "") -> Setting:
     def show(settings: GuildSettings, channel: str | None) -> str:
         value = getattr(settings, name)
         here = getattr(settings.in_channel(channel), name, None)
-        return here_and_elsewhere(here, otherwise if value is None else str(value))
+        return here_and_elsewhere(here, otherwise if value is None else _in_words(value))
 
     examples = tuple(f"{name} {value}" for value in values)
     where: Where = "either" if name in ChannelSettings.model_fields else "everywhere"
     return Setting(name, about, examples, partial(_valued, Values, name), put, show, where)
+
+
+def _in_words(value: object) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
 def tuned(name: Tuned, value: str, otherwise: str = ADVISED) -> Setting:
@@ -136,7 +141,7 @@ def switched(name: Literal["listen", "voice_replies"], about: str) -> Setting:
         return with_channel(old, channel or "", **{name: bool(value)})
 
     def show(settings: GuildSettings, channel: str | None) -> str:
-        return "on" if getattr(settings.in_channel(channel), name) else "off"
+        return _in_words(getattr(settings.in_channel(channel), name))
 
     read = partial(_valued, Values, name)
     return Setting(name, about, (f"{name} on", f"{name} off"), read, put, show, "channel")

@@ -27,5 +27,7 @@ class Command:
     examples: tuple[str, ...] = ()
     right: Right | None = "chat"
     """What one needs to use it; None is for everybody, always."""
+    here: bool = False
+    """Whether it stays in its channel: then it is enough to have the right there (`rights.allowed`)."""
     reads: bool = False
     """Whether a model is told what it says: then texts that come with it are read (`Context.told`)."""

@@ -85,8 +85,7 @@ async def _side_by_side(answers: Sequence[Answer], choices: int) -> Answer:
                 case End():
                     ends.append(piece)
                 case ChorusError():
-                    told = problem(piece)
-                    yield Delta(i=0, text=f"✗ {told.message} [{told.code}]", choice=side * choices)
+                    yield Delta(i=0, text=problem(piece).line, choice=side * choices)
                 case Exception():
                     raise piece
     finally:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from chorus.common.contracts.consent import Mode
 from chorus.common.contracts.datasets import Turn
-from chorus.common.contracts.feedback import ReplyRecord, Way
+from chorus.common.contracts.feedback import ReplyRecord, Via
 from chorus.common.contracts.generation import Sampling
 from chorus.common.contracts.guild import GuildSettings
 from chorus.gateway.commands.calls import Calls
@@ -97,7 +97,7 @@ class Trust:
     mode: Mode = "submitted"
     reference: str | None = None
     """Of Discord's permission, where the mode is `permitted`."""
-    via: Way = "message"
+    via: Via = "message"
     """Typed in a message, which Discord's policy is about; or handed over in another way: in a slash command
     or a form, in a file, in a terminal."""
 

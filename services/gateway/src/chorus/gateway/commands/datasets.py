@@ -9,10 +9,10 @@ from pydantic import Field
 from chorus.common.contracts.datasets import Dataset
 from chorus.common.errors import ChorusError, InvalidInput, NotFound, in_short
 from chorus.gateway.commands.card import card_of
-from chorus.gateway.commands.catalogue import filenames, find, find_source, in_a_row, named
+from chorus.gateway.commands.catalogue import filenames, find, find_source, named
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.jobs import NoParameters
-from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.parsing import NoParameters, Parameters
+from chorus.gateway.commands.phrases import counted, in_a_row, minute
 from chorus.gateway.commands.replies import Card, File, Reply, Samples, Text
 from chorus.gateway.commands.telling import summary
 
@@ -141,13 +141,13 @@ async def delete(ctx: Context, asked: Delete) -> Reply:
             f"There is no way back. To do it: !delete_dataset {name} sure=True"
         )
     gone = await ctx.chorus.datasets.delete(ctx.guild, name)
-    versions_told = "1 version" if gone.versions == 1 else f"{gone.versions} versions"
-    return Text(f"{name} is deleted: {versions_told}, {gone.objects} stored objects.")
+    return Text(
+        f"{name} is deleted: {counted(gone.versions, 'version')}, {counted(gone.objects, 'stored object')}."
+    )
 
 
 def _row(dataset: Dataset, *, selected: bool) -> tuple[str, ...]:
     note = "" if dataset.label else "not to be said"
-    made = f"{dataset.created_at:%Y-%m-%d %H:%M} UTC"
     card = dataset.card
-    arrow = "→" if selected else ""
+    arrow, made = "→" if selected else "", minute(dataset.created_at)
     return (arrow, dataset.id, f"{card.examples:,}", f"{card.tokens:,}", made, note)

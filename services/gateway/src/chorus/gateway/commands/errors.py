@@ -16,7 +16,9 @@ from chorus.common.contracts.feedback import Prediction, TestRecord
 from chorus.common.contracts.models import BASE
 from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
+from chorus.gateway.commands.keeping import opted_out
 from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.phrases import counted, minute
 from chorus.gateway.commands.replies import Card, File, Reply, Text
 from chorus.gateway.commands.rights import may
 from chorus.gateway.commands.verdict import row
@@ -49,9 +51,7 @@ async def _tests(ctx: Context, asked: Errors) -> list[TestRecord]:
     """The newest of them, newest first."""
     everybodys = await may(ctx, "manage")
     tests = await ctx.chorus.feedback.tests(ctx.guild, None if everybodys else ctx.user)
-    people = {test.person for test in tests}
-    consents = {person: await ctx.chorus.privacy.record(ctx.guild, person) for person in people}
-    out = {person for person, record in consents.items() if record is not None and record.state == "out"}
+    out = await opted_out(ctx, (test.person for test in tests))
     wanted = [test for test in tests if test.person not in out and _is_of(test, asked.model)]
     return wanted[: asked.count]
 
@@ -76,7 +76,7 @@ def _rows(test: TestRecord) -> Iterable[tuple[str, ...]]:
     yield (
         "→",
         test.model,
-        f"{test.at:%Y-%m-%d %H:%M} UTC",
+        minute(test.at),
         f"{test.right} of {test.judged} right{failed}",
     )
     yield from (row(one) for one in test.wrong)
@@ -96,8 +96,7 @@ def _file(name: str, tests: list[TestRecord]) -> File:
             param="to",
         )
     data = json.dumps(pairs, ensure_ascii=False, indent=2).encode() + b"\n"
-    count = "1 question" if len(pairs) == 1 else f"{len(pairs)} questions"
-    told = f"{count} with what was expected. Learn from it: `!train file={name}`"
+    told = f"{counted(len(pairs), 'question')} with what was expected. Learn from it: `!train file={name}`"
     return File(name, Written(data), told, private=True)
 
 

@@ -10,24 +10,24 @@
 Nothing is trained on them. They are kept, though, each with the id of who gave it (`trust` has the rule).
 """
 
-import asyncio
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from chorus.common.contracts.guild import EXAMPLES_KEPT, Exchange, GuildSettings
+from chorus.common.contracts.wire import MIB
 from chorus.common.errors import InvalidInput, NotFound, TooLarge, in_short
 from chorus.gateway.commands.blocks import FENCE, unfenced
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters, words
+from chorus.gateway.commands.phrases import counted
 from chorus.gateway.commands.ports import Upload
 from chorus.gateway.commands.replies import Card, Reply, Text
 from chorus.gateway.commands.rights import require, settings_of
 from chorus.gateway.commands.trust import refuse_typed_examples
 
-LARGEST = 1024 * 1024  # bytes of a file: 32 exchanges at their longest are a quarter of it
+LARGEST = MIB  # bytes of a file: 32 exchanges at their longest are a quarter of it
 LONGEST = 2000  # characters of a question or an answer, as the contract has it
 HOW = 'Write `!examples add "question" "answer"`, or `add user: … bot: …`, or attach a JSON file.'
 
@@ -111,9 +111,7 @@ async def _of_file(upload: Upload) -> list[tuple[str, str]]:
             f"{in_short(upload.name)} is too large for a handful of examples: learn from it with !train.",
             param="file",
         )
-    data = upload.data
-    text = await asyncio.to_thread(data.read_bytes) if isinstance(data, Path) else data
-    return _of_json(in_short(upload.name), text)
+    return _of_json(in_short(upload.name), await upload.read())
 
 
 def _of_json(called: str, text: bytes) -> list[tuple[str, str]]:
@@ -154,7 +152,7 @@ async def _added(ctx: Context, given: Sequence[Exchange]) -> Reply:
         return [*old, *new.values()]
 
     kept = await _changed(ctx, with_them)
-    return Text(f"From now on the model is shown {_counted(len(kept))} before each conversation.")
+    return Text(f"From now on the model is shown {counted(len(kept), 'example')} before each conversation.")
 
 
 # --- list, remove --------------------------------------------------------------------------------
@@ -177,7 +175,7 @@ async def _removed(ctx: Context, number: str) -> Reply:
         return [one for at, one in enumerate(old, 1) if at != int(number)]
 
     kept = await _changed(ctx, without)
-    return Text(f"Example {number} is gone; {_counted(len(kept))} left.")
+    return Text(f"Example {number} is gone; {counted(len(kept), 'example')} left.")
 
 
 async def _changed(ctx: Context, new: Callable[[list[Exchange]], list[Exchange]]) -> list[Exchange]:
@@ -187,7 +185,3 @@ async def _changed(ctx: Context, new: Callable[[list[Exchange]], list[Exchange]]
         return old.model_copy(update={"examples": new(old.examples)})
 
     return (await ctx.chorus.guilds.change(ctx.guild, with_new)).examples
-
-
-def _counted(number: int) -> str:
-    return "1 example" if number == 1 else f"{number} examples"

@@ -15,9 +15,9 @@ from chorus.common.errors import InvalidInput, NotFound
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.keeping import refuse_opted_out
 from chorus.gateway.commands.parsing import Parameters, unquoted
+from chorus.gateway.commands.phrases import in_line
 from chorus.gateway.commands.replies import Reply, Text
 from chorus.gateway.commands.trust import basis
-from chorus.gateway.commands.verdict import in_line
 from chorus.gateway.commands.which import ReplyParameters, meant, perhaps_named
 
 LONGEST_WORDS, LONGEST_CORRECTION = 4000, 8000  # characters, as the contract has it

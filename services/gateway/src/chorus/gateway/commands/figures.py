@@ -4,8 +4,10 @@ from collections.abc import Iterable
 
 from chorus.common.contracts.models import Benchmark
 from chorus.common.contracts.training import Estimate, Progress
+from chorus.common.contracts.wire import MIB
+from chorus.gateway.commands.phrases import counted
 
-MIB, GIB = 1024**2, 1024**3
+GIB = 1024 * MIB
 IN_SECONDS = 100.0  # times up to this are told in seconds
 
 
@@ -34,8 +36,7 @@ def measured(benchmark: Benchmark) -> Iterable[str]:
 
 def estimated(estimate: Estimate) -> str:
     """What a training will take, in a line."""
-    steps = "1 step" if estimate.steps == 1 else f"{estimate.steps:,} steps"
-    told = [f"about {steps}", _size(estimate.memory_bytes)]
+    told = [f"about {counted(estimate.steps, 'step')}", _size(estimate.memory_bytes)]
     if estimate.seconds is not None:
         seconds = estimate.seconds
         told.append(f"{seconds:.0f} s" if seconds < IN_SECONDS else duration(seconds))

@@ -9,7 +9,7 @@ from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.catalogue import find, named
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.options import BuildParameters
-from chorus.gateway.commands.replies import Moment, Progress, Reply, Text
+from chorus.gateway.commands.replies import Button, Moment, Progress, Reply, Text
 from chorus.gateway.commands.sources import Handed, Steps, from_files, uploads
 from chorus.gateway.commands.telling import ended_in_words, of_build, summary
 
@@ -58,4 +58,5 @@ async def imported(steps: Steps) -> AsyncIterator[Moment]:
         else:
             learned = f"data={step.name}" if step.card.positive else f"data={step.name},NAME with what to say"
             more = f"\nMore: !dataset {step.name}, !preview {step.name}. Train on it: !train {learned}"
-            yield Moment(outcome=Text(summary(step) + more))
+            on_it = (Button("Train on it", f"!train data={step.name}"),) if step.card.positive else ()
+            yield Moment(outcome=Text(summary(step) + more, on_it))

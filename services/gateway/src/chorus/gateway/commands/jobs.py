@@ -13,8 +13,10 @@ from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.figures import estimated, figures, measured
 from chorus.gateway.commands.outcome import curve_of
-from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.parsing import NoParameters, Parameters
+from chorus.gateway.commands.phrases import minute
 from chorus.gateway.commands.replies import Card, Progress, Reply, Text
+from chorus.gateway.commands.rights import require
 from chorus.gateway.commands.telling import course, ended_in_words
 
 SHOWN = 20  # jobs
@@ -33,10 +35,6 @@ class Logs(OneJob):
     count: int = Field(default=40, ge=1, le=1000, description="how many lines, the newest ones")
 
 
-class NoParameters(Parameters):
-    """For commands that take nothing."""
-
-
 async def job(ctx: Context, asked: OneJob) -> Reply:
     """Say all that is known of one job."""
     record = await ctx.chorus.jobs.get(ctx.guild, _id(asked.job))
@@ -51,10 +49,7 @@ async def jobs(ctx: Context, _: NoParameters) -> Reply:
     records = (await ctx.chorus.jobs.recent(ctx.guild))[:SHOWN]
     if not records:
         return Text("No jobs yet. Start one with !train.")
-    rows = [
-        (r.job.job, r.job.model, r.job.dataset, f"{r.job.submitted_at:%Y-%m-%d %H:%M} UTC", told(r))
-        for r in records
-    ]
+    rows = [(r.job.job, r.job.model, r.job.dataset, minute(r.job.submitted_at), told(r)) for r in records]
     return Card("Jobs", ("job", "model", "dataset", "submitted", "state"), rows, "More: !job ID")
 
 
@@ -72,7 +67,7 @@ async def logs(ctx: Context, asked: Logs) -> Reply:
 
 async def cancel(ctx: Context, asked: OneJob) -> Reply:
     """Stop a job that waits, runs, or is paused."""
-    record = await ctx.chorus.jobs.cancel(ctx.guild, _id(asked.job))
+    record = await ctx.chorus.jobs.cancel(ctx.guild, await _theirs(ctx, asked))
     if record.state is JobState.CANCELLED:
         return Text(f"Job {record.job.job} is cancelled.")
     return Text(f"Job {record.job.job} is being cancelled.")
@@ -80,13 +75,13 @@ async def cancel(ctx: Context, asked: OneJob) -> Reply:
 
 async def pause(ctx: Context, asked: OneJob) -> Reply:
     """Stop a job, and keep what it has learned so far."""
-    name = (await ctx.chorus.jobs.pause(ctx.guild, _id(asked.job))).job.job
+    name = (await ctx.chorus.jobs.pause(ctx.guild, await _theirs(ctx, asked))).job.job
     return Text(f"Job {name} stops, and keeps what it has learned. To go on: !resume {name}")
 
 
 async def resume(ctx: Context, asked: OneJob) -> Reply:
     """Let a paused job go on, and watch it."""
-    record = await ctx.chorus.jobs.resume(ctx.guild, _id(asked.job))
+    record = await ctx.chorus.jobs.resume(ctx.guild, await _theirs(ctx, asked))
     name = record.job.job
     moments = course(ctx.chorus, ctx.guild, name, record.benchmarks)
     return Progress(f"Job {name} goes on.", ended_in_words(moments), job=name)
@@ -128,7 +123,7 @@ def _wished(record: JobRecord) -> Iterable[tuple[str, str]]:
     yield "base model", job.base or ""
     yield "method", job.hyperparameters.method
     yield "chosen", ", ".join(f"{name}={value}" for name, value in wishes.items() if name != "method")
-    yield "submitted", f"{job.submitted_at:%Y-%m-%d %H:%M} UTC, by {job.submitted_by}"
+    yield "submitted", f"{minute(job.submitted_at)}, by {job.submitted_by}"
     yield "estimate", estimated(record.estimate) if record.estimate else ""
 
 
@@ -152,6 +147,14 @@ def _line(event: JobEvent) -> tuple[str, ...]:
     at = datetime.fromtimestamp(event.created_at, UTC)
     level = "" if event.level == "info" else event.level
     return (f"{at:%Y-%m-%d %H:%M:%S}", level, event.message)
+
+
+async def _theirs(ctx: Context, asked: OneJob) -> str:
+    """The id of a job that the person may stop: their own, or any for who may train in the whole server."""
+    record = await ctx.chorus.jobs.get(ctx.guild, _id(asked.job))
+    if record.job.submitted_by != ctx.user:
+        await require(ctx, "train", "Another person's training")
+    return record.job.job
 
 
 def _id(text: str) -> str:

@@ -1,11 +1,14 @@
 """What was wrong is kept for study, by the rule for words that are learned from: they may be, some day."""
 
+from collections.abc import Iterable
+
+from chorus.common.contracts.datasets import Way
 from chorus.common.contracts.feedback import WRONG_KEPT, Prediction, TestRecord
 from chorus.common.contracts.names import job_id
 from chorus.common.contracts.wire import MAX_MESSAGE_BYTES, now
 from chorus.common.errors import ChorusError, NotPermitted
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.trust import Way, basis
+from chorus.gateway.commands.trust import basis
 from chorus.gateway.commands.verdict import Verdict
 
 ROOM = MAX_MESSAGE_BYTES * 3 // 4  # bytes of wrong predictions in one record
@@ -30,9 +33,14 @@ async def kept(ctx: Context, verdict: Verdict, way: Way) -> str:
 
 async def refuse_opted_out(ctx: Context, person: str) -> None:
     """Raises `NotPermitted` where a person, mostly whoever asks, wants nothing of theirs to be kept."""
-    record = await ctx.chorus.privacy.record(ctx.guild, person)
-    if record is not None and record.state == "out":
+    if await opted_out(ctx, [person]):
         raise NotPermitted("You are opted out, so nothing of yours is kept: `!privacy`.", code="opted_out")
+
+
+async def opted_out(ctx: Context, people: Iterable[str]) -> set[str]:
+    """Those of them who want nothing of theirs to be kept, or shown."""
+    records = {person: await ctx.chorus.privacy.record(ctx.guild, person) for person in set(people)}
+    return {person for person, record in records.items() if record is not None and record.state == "out"}
 
 
 async def refuse_stale(ctx: Context, model: str) -> None:

@@ -6,8 +6,6 @@ and a model is trained to give their replies. The dataset says whose they are (`
 learns from it, or goes on from such a model, is labelled as AI wherever it answers.
 """
 
-import re
-
 from pydantic import Field
 
 from chorus.common.contracts.consent import ConsentRecord, is_id
@@ -15,7 +13,9 @@ from chorus.common.contracts.names import Name, slug
 from chorus.common.errors import Conflict, InvalidInput, NotFound, NotPermitted, in_short
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.mining import ONLY_THERE, Learning, Wanted, learned_from
+from chorus.gateway.commands.people import mentioned_id
 from chorus.gateway.commands.replies import Progress, Reply
+from chorus.gateway.commands.sources import build_options
 from chorus.gateway.commands.telling import ended_in_words
 from chorus.gateway.commands.trust import basis
 
@@ -46,7 +46,7 @@ async def mimic(ctx: Context, asked: Mimic) -> Reply:
     _refuse_unasked(ctx, person, record)
     name = _name(asked, person, record)
     await _refuse_anothers(ctx, name, person)
-    options = asked.options().model_copy(update={"target": person})
+    options = (await build_options(ctx, asked)).model_copy(update={"target": person})
     wanted = Wanted(name, options, await basis(ctx, "mined"))
     return Progress("", ended_in_words(learned_from(ctx, asked, ctx.history, wanted, name)))
 
@@ -59,8 +59,7 @@ def _person(asked: Mimic) -> str:
             code="two_targets",
             param="target",
         )
-    mention = re.fullmatch(r"<@!?([0-9]{1,20})>", asked.person)
-    person = mention[1] if mention else asked.person
+    person = mentioned_id(asked.person)
     if not is_id(person):
         raise InvalidInput(
             f"Who is {in_short(person)!r}? Mention the person, or give their id: `!mimic @name`.",

@@ -20,6 +20,7 @@ from chorus.gateway.commands.options import BuildParameters, TrainingParameters
 from chorus.gateway.commands.ports import NewDataset
 from chorus.gateway.commands.reading import Reading, chosen
 from chorus.gateway.commands.replies import Moment, Problem, Progress, Reply, Text
+from chorus.gateway.commands.sources import build_options
 from chorus.gateway.commands.telling import ended_in_words, of_build, summary
 from chorus.gateway.commands.training import Order, learned
 from chorus.gateway.commands.trust import basis
@@ -76,7 +77,7 @@ async def mine(ctx: Context, asked: Mine) -> Reply:
     """Read channels, keep what may be kept, and make a dataset of it and of all that was kept before."""
     if ctx.history is None:
         raise NotFound(ONLY_THERE, code="no_history")
-    wanted = Wanted(asked.name, asked.options(), await by_permission(ctx))
+    wanted = Wanted(asked.name, await build_options(ctx, asked), await by_permission(ctx))
     steps = gathered(ctx, asked, ctx.history, wanted)
     return Progress("", ended_in_words(_told(steps)))
 

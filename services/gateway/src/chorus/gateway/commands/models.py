@@ -7,8 +7,8 @@ from chorus.common.contracts.models import BASE, ModelRecord, ModelVersion, pars
 from chorus.common.contracts.wire import now
 from chorus.common.errors import ChorusError, InvalidInput
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.jobs import NoParameters
-from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.parsing import NoParameters, Parameters
+from chorus.gateway.commands.phrases import counted, minute
 from chorus.gateway.commands.replies import Card, Reply, Text
 
 COLUMNS = ("", "model", "also", "trained on", "made", "at hand", "note")
@@ -98,13 +98,12 @@ def _row(
     aliases: str = "",
 ) -> tuple[str, ...]:
     name = f"{record.name}@{version.tag}"
-    made = f"{version.created_at:%Y-%m-%d %H:%M} UTC"
-    return (arrow, name, aliases, version.dataset, made, at_hand.get(name, ""), note)
+    return (arrow, name, aliases, version.dataset, minute(version.created_at), at_hand.get(name, ""), note)
 
 
 def _at_hand(served: ServedModel) -> str:
     """Where inference has a model, and how often it was asked."""
-    hits = f", asked {served.hits:,} {'time' if served.hits == 1 else 'times'}" if served.hits else ""
+    hits = f", asked {counted(served.hits, 'time')}" if served.hits else ""
     return f"{STATES[served.state]}{hits}"
 
 
@@ -121,7 +120,7 @@ def _note(version: ModelVersion) -> str:
         return _parity_note(version)
     if version.is_blocked(now()):
         return "blocked: it learned words that were deleted since"
-    return f"stale: stops answering on {version.stale.blocked_at:%Y-%m-%d %H:%M} UTC; train it anew"
+    return f"stale: stops answering on {minute(version.stale.blocked_at)}; train it anew"
 
 
 def _parity_note(version: ModelVersion) -> str:

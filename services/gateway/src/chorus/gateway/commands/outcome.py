@@ -10,8 +10,8 @@ from chorus.common.errors import ChorusError
 from chorus.gateway.commands.context import Chorus
 from chorus.gateway.commands.curve import losses_of, picture
 from chorus.gateway.commands.figures import measured
+from chorus.gateway.commands.phrases import in_line
 from chorus.gateway.commands.replies import Button, Card, Picture, Problem, Text
-from chorus.gateway.commands.verdict import in_line
 
 SHOWN = 5  # replies
 CELL = 40  # characters of one of them

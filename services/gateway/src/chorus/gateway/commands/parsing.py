@@ -14,9 +14,9 @@ One pair of quotes around the whole text is taken off, phones' curly ones too.
 import difflib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, ClassVar, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from chorus.common.contracts.names import NAME, slug
 from chorus.common.errors import ChorusError, InvalidInput, in_short
@@ -37,6 +37,16 @@ class Parameters(BaseModel):
 
     by_position: ClassVar[str | None] = None
     """A switch that may stand without its name after a text between quotes: `"some words" True`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_sent(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Half a character, as a terminal or a broken name of a file may have it, has no place in JSON."""
+        return {name: _whole(value) for name, value in values.items()}
+
+
+class NoParameters(Parameters):
+    """For commands that take nothing."""
 
 
 P = TypeVar("P", bound=Parameters)
@@ -223,6 +233,12 @@ def words(text: str) -> list[str]:
             word, at = _value(text, at)
             words.append(word)
     return words
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_whole(one) for one in cast("list[Any]", value)]
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 def _opens(text: str, at: int) -> bool:

@@ -41,6 +41,12 @@ async def read_people(ctx: Context, text: str) -> Who:
     return Who(everybody=everybody, roles=list(dict.fromkeys(roles)), users=list(dict.fromkeys(users)))
 
 
+def mentioned_id(text: str) -> str:
+    """The id of the person whom a text mentions; a text that is no mention, as it is."""
+    mention = re.fullmatch(r"<@!?([0-9]{1,20})>", text)
+    return mention[1] if mention else text
+
+
 def _role(people: People, word: str) -> str | None:
     """The id of the role that is mentioned or named, if it is one."""
     known, found = people.roles(), _MENTION.fullmatch(word)

@@ -6,10 +6,11 @@ from pydantic import Field, StringConstraints
 
 from chorus.common.contracts.guild import GuildSettings, Persona
 from chorus.common.errors import InvalidInput
+from chorus.gateway.commands.choices import changed
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
 from chorus.gateway.commands.replies import Reply, Text
-from chorus.gateway.commands.rights import allowed, require_managing, settings_of
+from chorus.gateway.commands.rights import allowed, require, settings_of
 
 CLEAR, SHOW = "clear", "show"
 LONGEST = 4000  # characters, as the contract has it
@@ -32,7 +33,7 @@ async def persona(ctx: Context, asked: PersonaParameters) -> Reply:
     if asked.text is None or asked.text.casefold() == SHOW:
         return _told(await settings_of(ctx), ctx)
     channel = ctx.channel if asked.here else None
-    await require_managing(ctx, channel, "Giving a persona")
+    await require(ctx, "manage", "Giving a persona for all channels", here=asked.here)
     new = None if asked.text.casefold() == CLEAR else Persona(text=asked.text, by=ctx.user)
     settings = await ctx.chorus.guilds.change(ctx.guild, lambda old: _with(old, new, channel))
     return _told(settings, ctx)
@@ -42,9 +43,7 @@ def _with(old: GuildSettings, new: Persona | None, channel: str | None) -> Guild
     """The choices with a persona set, or taken away where there is none."""
     if channel is None:
         return old.model_copy(update={"persona": new})
-    personas = {at: other for at, other in old.personas.items() if at != channel}
-    if new is not None:
-        personas[channel] = new
+    personas = changed(old.personas, channel, new)
     if len(personas) > CHANNELS:
         raise InvalidInput(
             f"{CHANNELS} channels have a persona of their own, and more are not kept. "
@@ -59,7 +58,7 @@ def _told(settings: GuildSettings, ctx: Context) -> Text:
     """The persona in force here, and whose it is. The console has no channels."""
     text = settings.persona_in(ctx.channel)
     here = "" if ctx.channel is None else ", with `here=yes` for this channel alone"
-    may = allowed(ctx, settings, "manage")
+    may = allowed(ctx, settings, "manage", here=True)
     how = f'\nTo change it: !persona "You are …"{here}, or !persona clear.' if may else ""
     if text is None:
         return Text(f"No persona is set: the model is whoever it was taught to be.{how}")

@@ -1,5 +1,6 @@
 """What commands need of the world. `backends` meet it over the bus; nothing here knows how."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,10 @@ class Upload:
     def size(self) -> int:
         """Bytes."""
         return len(self.data) if isinstance(self.data, bytes) else self.data.stat().st_size
+
+    async def read(self) -> bytes:
+        """All of it, where it is known to be small."""
+        return self.data if isinstance(self.data, bytes) else await asyncio.to_thread(self.data.read_bytes)
 
 
 class Files(Protocol):

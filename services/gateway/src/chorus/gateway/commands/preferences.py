@@ -27,6 +27,11 @@ def examples(reply: ReplyRecord, opinions: Sequence[Opinion]) -> list[Example]:
     return list(_as_it_was(reply, label=balance > 0)) if balance else []
 
 
+def not_the_answer(reply: ReplyRecord, made: Iterable[Example]) -> list[Example]:
+    """Of these what people wrote in the answer's place, and nothing that the model said."""
+    return [one for one in made if one.messages[-1].content.strip() != reply.text.strip()]
+
+
 def _as_it_was(reply: ReplyRecord, *, label: bool) -> Iterable[Example]:
     if reply.text.strip():
         yield _example(reply, reply.text, label=label)

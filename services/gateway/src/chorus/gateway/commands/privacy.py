@@ -1,8 +1,6 @@
 """`!privacy`: everybody says what may be learned from them, sees what is kept, and has it deleted."""
 
-import re
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -11,9 +9,10 @@ from chorus.common.contracts.consent import ConsentRecord, Forgotten, is_id
 from chorus.common.contracts.feedback import REPLIES_KEPT
 from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, NotPermitted
-from chorus.gateway.commands.catalogue import in_a_row
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.people import mentioned_id
+from chorus.gateway.commands.phrases import counted, in_a_row, minute
 from chorus.gateway.commands.replies import File, Reply, Text
 from chorus.gateway.commands.rights import may, require, require_own, settings_of
 
@@ -96,8 +95,8 @@ async def _explained(ctx: Context, person: Person) -> Reply:
 
 async def _questions(ctx: Context) -> str:
     days = (await settings_of(ctx)).keep_replies_days
-    kept = f"kept for {_days(timedelta(days=days))}" if days else "not kept"
-    said = f"what people say of answers (!feedback, !correct) for {_days(REPLIES_KEPT)}"
+    kept = f"kept for {counted(days, 'day')}" if days else "not kept"
+    said = f"what people say of answers (!feedback, !correct) for {counted(REPLIES_KEPT.days, 'day')}"
     return f"Questions to a model and its answers are {kept}, {said}."
 
 
@@ -114,11 +113,7 @@ async def _deadline_set(ctx: Context, asked: PrivacyParameters, days: int) -> Re
 
 async def _deadline(ctx: Context) -> str:
     within = (await ctx.chorus.guilds.settings(ctx.guild)).forget_within
-    return f"after {_days(within)}" if within else "at once"
-
-
-def _days(within: timedelta) -> str:
-    return "1 day" if within.days == 1 else f"{within.days} days"
+    return f"after {counted(within.days, 'day')}" if within else "at once"
 
 
 async def _opted(ctx: Context, person: Person, state: Literal["in", "out"]) -> Reply:
@@ -184,7 +179,7 @@ def _told(forgotten: Forgotten, person: Person) -> str:
         told.append(f"Tests, questions, feedback, examples and personas deleted: {forgotten.feedback}.")
     if forgotten.models:
         at = forgotten.blocked_at
-        until = f"on {at:%Y-%m-%d %H:%M} UTC" if at and at > now() else "now"
+        until = f"on {minute(at)}" if at and at > now() else "now"
         told.append(
             f"Models that learned from them: {in_a_row(forgotten.models)}. They stop answering {until}. "
             + TRAIN_ANEW
@@ -200,7 +195,7 @@ def _state(record: ConsentRecord | None, person: Person) -> str:
     you, are, have = ("You", "are", "have") if person.is_oneself else (person.id, "is", "has")
     if record is None:
         return f"{you} {have} not said anything: what is handed over is learned."
-    since = f"since {record.at:%Y-%m-%d %H:%M} UTC"
+    since = f"since {minute(record.at)}"
     if record.forget_since:
         return f"{you} {are} opted out {since}, and a deletion is under way."
     return f"{you} {are} opted {record.state} {since}."
@@ -213,8 +208,7 @@ async def _person(ctx: Context, asked: PrivacyParameters) -> Person:
     given = [name.strip() for name in (asked.names or "").split(",") if name.strip()]
     if asked.person is None:
         return Person(ctx.user, _checked([*ctx.names, *given]), is_oneself=True)
-    mention = re.fullmatch(r"<@!?([0-9]{1,20})>", asked.person)
-    known = mention[1] if mention else asked.person
+    known = mentioned_id(asked.person)
     if is_id(known):
         return Person(known, _checked(given), is_oneself=known == ctx.user)
     return Person(asked.person, _checked([asked.person, *given]), is_oneself=False)

@@ -40,8 +40,10 @@ async def qa(ctx: Context, asked: Qa) -> Reply:
         if pair is not None:
             return Text(f"{pair.answer}\n(from the dataset {dataset.id})", quoted=pair.answer)
     turn = Turn(role="user", content=asked.question, name=ctx.user)
-    last = ctx.session.asked = Asked([turn], None, Sampling(n=1), in_conversation=False)
-    answer = answered(ctx, last, await question(ctx, None, last.turns, last.sampling, times=0))
+    last = Asked([turn], None, Sampling(n=1), in_conversation=False)
+    made = await question(ctx, None, last.turns, last.sampling, times=0)
+    ctx.session.asked = last
+    answer = answered(ctx, last, made)
     return replace(answer, pieces=_signed(answer.pieces))
 
 

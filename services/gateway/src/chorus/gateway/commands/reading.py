@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 
 from chorus.common.errors import NotFound, NotPermitted, TooLarge, Unavailable, in_short
-from chorus.gateway.commands.catalogue import in_a_row
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.history import Channel, Harvest, History, Said
+from chorus.gateway.commands.phrases import counted, in_a_row
 from chorus.gateway.commands.replies import Moment
 
 KEPT_AT_ONCE, READ_AT_ONCE = 1000, 5000
@@ -127,7 +127,7 @@ class Reading:
         if closed:
             lines.append(f"I may not read {in_a_row([_shown(channel) for channel in closed])}.")
         if hidden := sum(channel.closed_to == "asker" for channel in channels):
-            lines.append(f"You may not read {hidden} {'channel' if hidden == 1 else 'channels'}: left out.")
+            lines.append(f"You may not read {counted(hidden, 'channel')}: left out.")
         if self._passed_over:
             lines.append("Of people who opt in later, `!mine anew=True` reads what they said before.")
         return "\n".join(lines)

@@ -8,10 +8,13 @@ from typing import Literal
 from chorus.common.contracts.datasets import Piece
 from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.common.errors import ChorusError
+from chorus.gateway.commands.phrases import counted
 from chorus.gateway.commands.ports import Download
 
 THIS = "@"
 """In a button's line: the id of the message that the button is on."""
+FAILED = "✗"
+"""How a line begins that says what did not work."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class Card:
     buttons: tuple[Button, ...] = ()
     quotes: bool = False
     """Whether its rows are people's words, or a model's, and stay as they are."""
+    shown: Callable[[], None] | None = field(default=None, compare=False)
+    """Called once it has been shown: it may be that it cannot be."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,8 @@ class Audio:
     seconds: float
     in_role: bool = False
     """Whether it is a model that speaks as somebody, as in a `Stream`."""
+    note: str = ""
+    """What is to be known of it."""
 
 
 Kept = Callable[[str], Awaitable[None]]
@@ -109,6 +116,8 @@ class Stream:
     called for each of the messages that an answer has taken."""
     in_role: bool = False
     """Whether the model speaks as somebody: where people talk, the answer is labelled as a machine's."""
+    if_a_toy: str = ""
+    """Said below it where the starter gave it, which has been taught nothing yet."""
     aloud: Aloud | None = None
     """Where answers are also spoken: says this one, once it is whole."""
 
@@ -119,6 +128,13 @@ class Problem:
 
     code: str
     message: str
+    buttons: tuple[Button, ...] = ()
+    """What helps."""
+
+    @property
+    def line(self) -> str:
+        """All of it in one line, as every front-end shows it."""
+        return f"{FAILED} {self.message} [{self.code}]"
 
 
 @dataclass(frozen=True)
@@ -173,6 +189,9 @@ class Samples:
     footer: str = ""
 
 
+CURES = {"notice_needed": (Button("Read the notice", "!notice"),)}
+"""What helps against what went wrong, by its code."""
+
 Reply = Text | Card | Stream | Progress | Audio | File | Samples | Problem
 
 
@@ -195,9 +214,9 @@ def remarks(end: End) -> list[str]:
     """What is to be known of an answer beside its words, a sentence each."""
     told: list[str] = []
     if end.dropped_examples:
-        told.append(f"{_counted(end.dropped_examples, 'example')} did not fit the model's memory.")
+        told.append(f"{counted(end.dropped_examples, 'example')} did not fit the model's memory.")
     if end.dropped_messages:
-        told.append(f"{_counted(end.dropped_messages, 'older message')} did not fit the model's memory.")
+        told.append(f"{counted(end.dropped_messages, 'older message')} did not fit the model's memory.")
     if is_cut_off(end):
         told.append("Cut off: the answer reached its length limit.")
     return told
@@ -207,8 +226,4 @@ def problem(error: ChorusError) -> Problem:
     """What went wrong, in words; and when to try again, where that is known and the words do not say it."""
     says_when = error.retry_after is None or "again" in error.message.lower()
     again = "" if says_when else f" Try again in {math.ceil(error.retry_after or 0)} s."
-    return Problem(error.code, f"{error.message}{again}")
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    return Problem(error.code, f"{error.message}{again}", CURES.get(error.code, ()))

@@ -8,6 +8,8 @@
 What is approved goes into the dataset `feedback`, as one more version with all that was in it before:
 `!train data=feedback` learns from it. In a server only what the reviewer was shown is approved, as it was
 then: what has come or changed since waits on, and so does what is about an answer that is not kept any more.
+What a model said that answers as a person would is not learned, for there it would be a person's words
+without their label or their consent; what others have written in its place is.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -15,14 +17,17 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import Field
 
+from chorus.common.contracts.datasets import Example
 from chorus.common.contracts.feedback import Opinion
-from chorus.common.contracts.names import Name
+from chorus.common.contracts.names import Name, is_server
 from chorus.common.errors import Conflict, InvalidInput, NotFound, in_short
 from chorus.gateway.commands.adding import FEEDBACK, added, addition
+from chorus.gateway.commands.asking import imitates
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.importing import imported
 from chorus.gateway.commands.parsing import Parameters
-from chorus.gateway.commands.preferences import examples
+from chorus.gateway.commands.phrases import counted, in_a_row
+from chorus.gateway.commands.preferences import examples, not_the_answer
 from chorus.gateway.commands.replies import Moment, Progress, Reply, Text
 from chorus.gateway.commands.reviewing import Waiting, listed, waiting, whole
 from chorus.gateway.commands.sources import Steps
@@ -50,21 +55,30 @@ class Chosen:
     approved: list[Waiting] = field(default_factory=list)
     unseen: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    imitated: list[str] = field(default_factory=list)
+    """Approved, but answered by a model that imitates a person."""
 
     @property
     def left(self) -> str:
-        """What waits on, and why; nothing if nothing does."""
-        told = []
+        """What is not learned, and why; nothing if all of it is."""
+        told: list[str] = []
         if self.unseen:
             told.append(
-                f"{_named(self.unseen)}: this has come or changed since you were shown it. !review shows it."
+                f"{in_a_row(self.unseen, NAMED)}: this has come or changed since you were shown it. "
+                "!review shows it."
             )
         if self.lost:
             told.append(
-                f"{_named(self.lost)}: the answer is not kept any more, so nothing can be learned of it. "
-                "!review reject takes it off the list."
+                f"{in_a_row(self.lost, NAMED)}: the answer is not kept any more, so nothing can be learned "
+                "of it. !review reject takes it off the list."
             )
-        return "".join(f"\nNot approved: {each}" for each in told)
+        left = "".join(f"\nNot approved: {each}" for each in told)
+        if self.imitated:
+            left += (
+                f"\nNot learned: what was answered in {in_a_row(self.imitated, NAMED)}, for a model said it "
+                "as a person would. Of such answers only corrections are learned."
+            )
+        return left
 
 
 async def review(ctx: Context, asked: Review) -> Reply:
@@ -79,7 +93,8 @@ async def review(ctx: Context, asked: Review) -> Reply:
         case "reject":
             chosen = _chosen(ctx, found, which)
             changed = await _decide(ctx, chosen, approve=False)
-            return Text(f"Rejected: {_counted(chosen)}. Nothing is learned from it.{_changed(changed)}")
+            rejected = counted(len(chosen), "answer")
+            return Text(f"Rejected: {rejected}. Nothing is learned from it.{_changed(changed)}")
         case _:
             if which or not any(message_in(ctx, verb) in _messages(one) for one in found):
                 raise _unknown_wish(verb)
@@ -125,18 +140,31 @@ def _messages(one: Waiting) -> list[str]:
 
 async def _approve(ctx: Context, wanted: Sequence[Waiting], name: str) -> Reply:
     chosen = _approvable(ctx, wanted)
-    made = [example for one in chosen.approved if one.reply for example in examples(one.reply, one.opinions)]
     if not chosen.approved:
         raise Conflict(chosen.left.strip(), code="review_first" if chosen.unseen else "reply_not_kept")
+    made = [example for one in chosen.approved for example in await _examples(ctx, one, chosen)]
     if made:
         new = await addition(ctx, name, made, typed=any(map(_is_typed, chosen.approved)))
         steps = added(ctx, new)
         return Progress("", ended_in_words(_learned(ctx, chosen, steps)))
     changed = await _decide(ctx, chosen.approved, approve=True)
     return Text(
-        f"Approved: {_counted(chosen.approved)}. There is nothing in it to learn: words alone show no "
-        f"answer, nor do as many 👍 as 👎.{chosen.left}{_changed(changed)}"
+        f"Approved: {counted(len(chosen.approved), 'answer')}. There is nothing in it to learn: words alone "
+        f"show no answer, nor do as many 👍 as 👎.{chosen.left}{_changed(changed)}"
     )
+
+
+async def _examples(ctx: Context, one: Waiting, chosen: Chosen) -> list[Example]:
+    """What can be learned of one; where it would be what an imitation said, that is noted in place of it."""
+    if one.reply is None:
+        return []
+    made = examples(one.reply, one.opinions)
+    if "@" not in one.reply.model or not await imitates(ctx, one.reply.model):  # the base is nobody
+        return made
+    of_people = not_the_answer(one.reply, made)
+    if len(of_people) < len(made):
+        chosen.imitated.append(one.message)
+    return of_people
 
 
 def _approvable(ctx: Context, wanted: Sequence[Waiting]) -> Chosen:
@@ -155,7 +183,7 @@ def _approvable(ctx: Context, wanted: Sequence[Waiting]) -> Chosen:
 
 
 def _is_seen(ctx: Context, opinion: Opinion) -> bool:
-    return not ctx.guild.isdigit() or ctx.chorus.reviewed.has_seen(ctx.guild, ctx.user, opinion)
+    return not is_server(ctx.guild) or ctx.chorus.reviewed.has_seen(ctx.guild, ctx.user, opinion)
 
 
 def _is_typed(one: Waiting) -> bool:
@@ -169,7 +197,7 @@ async def _learned(ctx: Context, chosen: Chosen, steps: Steps) -> AsyncIterator[
     async for moment in imported(steps):
         if moment.outcome is not None:
             changed = await _decide(ctx, chosen.approved, approve=True)
-            told = f"Approved: {_counted(chosen.approved)}.{chosen.left}{_changed(changed)}"
+            told = f"Approved: {counted(len(chosen.approved), 'answer')}.{chosen.left}{_changed(changed)}"
             yield Moment(note=told)
         yield moment
 
@@ -186,13 +214,4 @@ async def _decide(ctx: Context, chosen: Sequence[Waiting], *, approve: bool) -> 
 
 
 def _changed(messages: Sequence[str]) -> str:
-    return f"\nChanged meanwhile, so it waits anew: {_named(messages)}." if messages else ""
-
-
-def _named(messages: Sequence[str]) -> str:
-    more = f" and {len(messages) - NAMED} more" if len(messages) > NAMED else ""
-    return ", ".join(messages[:NAMED]) + more
-
-
-def _counted(chosen: Sequence[Waiting]) -> str:
-    return "1 answer" if len(chosen) == 1 else f"{len(chosen)} answers"
+    return f"\nChanged meanwhile, so it waits anew: {in_a_row(messages, NAMED)}." if messages else ""

@@ -1,16 +1,22 @@
 """What waits for a review, and how it is shown: only what was said where whoever reviews may read it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from chorus.common.contracts.feedback import Opinion, ReplyRecord
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.feedback import SIGNS
-from chorus.gateway.commands.replies import Card, Reply, Text
-from chorus.gateway.commands.verdict import in_line
+from chorus.gateway.commands.keeping import opted_out
+from chorus.gateway.commands.phrases import in_line
+from chorus.gateway.commands.replies import Button, Card, Reply, Text
 from chorus.gateway.commands.which import known, may_see
 
 ROWS = 40
+ALL = (
+    Button("Approve all", "!review approve all", "good"),
+    Button("Reject all", "!review reject all", "danger"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,8 +40,7 @@ async def waiting(ctx: Context) -> tuple[list[Waiting], int]:
     Beside it, on how many answers more waits that were given where whoever asks may not read.
     """
     given = [one for one in await ctx.chorus.replies.opinions(ctx.guild) if one.waits]
-    consents = {by: await ctx.chorus.privacy.record(ctx.guild, by) for by in {one.by for one in given}}
-    out = {by for by, record in consents.items() if record is not None and record.state == "out"}
+    out = await opted_out(ctx, (one.by for one in given))
     open_to = {channel: await may_see(ctx, channel) for channel in {one.channel for one in given}}
     by_message: dict[str, list[Opinion]] = {}
     hidden: set[str] = set()
@@ -51,27 +56,27 @@ async def waiting(ctx: Context) -> tuple[list[Waiting], int]:
 
 
 def listed(ctx: Context, found: Sequence[Waiting], hidden: int) -> Reply:
-    """A line for each; what is listed counts as seen."""
+    """A line for each; what is listed counts as seen once it was shown."""
     elsewhere = [f"{hidden} more wait in channels that you cannot read."] if hidden else []
     if not found:
         nothing = "Nothing waits for a review. People judge answers with 👍, 👎, !feedback and !correct."
         return Text(" ".join([nothing, *elsewhere]))
     shown = found[:ROWS]
-    _note(ctx, shown)
     more = [f"{len(found) - ROWS} more wait."] if len(found) > ROWS else []
     how = (
         "All of one: !review ID. To have it learned: !review approve ID, or `all`. If not: !review reject ID"
     )
     columns = ("id", "model", "", "question", "answer", "said of it")
     rows = [_row(one) for one in shown]
+    footer = " ".join([*more, *elsewhere, how])
     return Card(
-        "Waiting for review", columns, rows, " ".join([*more, *elsewhere, how]), private=True, quotes=True
-    )
+        "Waiting for review", columns, rows, footer,
+        private=True, buttons=ALL, quotes=True, shown=_seen(ctx, shown),
+    )  # fmt: skip
 
 
 def whole(ctx: Context, one: Waiting) -> Card:
     """All that was asked and answered, and all that was said of it, word for word."""
-    _note(ctx, [one])
     rows: list[tuple[str, ...]] = []
     if one.reply:
         rows += [(turn.name or turn.role, turn.content) for turn in one.reply.messages]
@@ -83,11 +88,14 @@ def whole(ctx: Context, one: Waiting) -> Card:
         rows += [("better", opinion.correction)] if opinion.correction else []
         rows += [("said", opinion.words)] if opinion.words else []
     footer = f"To have it learned: !review approve {one.message}. If not: !review reject {one.message}"
-    return Card(f"Waiting for review: {one.message}", ("", ""), rows, footer, private=True, quotes=True)
+    title, seen = f"Waiting for review: {one.message}", _seen(ctx, [one])
+    return Card(title, ("", ""), rows, footer, private=True, quotes=True, shown=seen)
 
 
-def _note(ctx: Context, shown: Sequence[Waiting]) -> None:
-    ctx.chorus.reviewed.show(ctx.guild, ctx.user, (opinion for one in shown for opinion in one.opinions))
+def _seen(ctx: Context, shown: Sequence[Waiting]) -> Callable[[], None]:
+    """Notes that these were shown: it may be that they cannot be, in direct messages that are closed."""
+    opinions = [opinion for one in shown for opinion in one.opinions]
+    return partial(ctx.chorus.reviewed.show, ctx.guild, ctx.user, opinions)
 
 
 def _row(one: Waiting) -> tuple[str, ...]:

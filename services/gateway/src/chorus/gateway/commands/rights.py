@@ -1,11 +1,10 @@
 """Who may do what: `chat`, `train`, and `manage`, which each guild gives to roles and people.
 
-A channel may give them otherwise, for what is said in it. Whoever manages the server on Discord, whoever sits
-at the machine, and everybody in their direct messages have all rights, whatever was chosen: nobody can lock
-themselves out.
+A channel may give them otherwise, for what is said in it. Who may train or manage in one channel alone does
+there what stays there, and nothing that reaches all of the server. Whoever manages the server on Discord,
+whoever sits at the machine, and everybody in their direct messages have all rights, whatever was chosen:
+nobody can lock themselves out.
 """
-
-from dataclasses import replace
 
 from chorus.common.contracts.guild import RIGHTS, GuildSettings, Right
 from chorus.common.errors import NotPermitted
@@ -23,40 +22,46 @@ async def settings_of(ctx: Context) -> GuildSettings:
     return ctx.settings or await ctx.chorus.guilds.settings(ctx.guild)
 
 
-def allowed(ctx: Context, settings: GuildSettings, right: Right | None) -> bool:
-    """Whether the person has a right, or one that includes it. What needs none (None) is for everybody."""
+def allowed(ctx: Context, settings: GuildSettings, right: Right | None, *, here: bool = False) -> bool:
+    """Whether the person has a right, or one that includes it. What needs none (None) is for everybody.
+
+    `here` is for what stays in this channel, as talking does: then the channel's choice is enough. All else
+    needs the right in the whole server, too.
+    """
     if ctx.admin or right is None:
         return True
     if settings.denies(ctx.user, ctx.roles, ctx.channel):
         return False
     enough = RIGHTS[RIGHTS.index(right) :]
-    return any(settings.who(one, ctx.channel).includes(ctx.user, ctx.roles) for one in enough)
+    places = [ctx.channel] if here or right == "chat" else [ctx.channel, None]
+    return all(
+        any(settings.who(one, place).includes(ctx.user, ctx.roles) for one in enough) for place in places
+    )
 
 
 async def may(ctx: Context, right: Right) -> bool:
-    """Whether the person has a right here."""
+    """Whether the person has a right in the whole server, and here."""
     return allowed(ctx, await settings_of(ctx), right)
 
 
-async def require(ctx: Context, right: Right | None, what: str) -> None:
-    """Raises `NotPermitted` where the person may not do what needs this right; `what` begins the sentence."""
+async def require(ctx: Context, right: Right | None, what: str, *, here: bool = False) -> None:
+    """Raises `NotPermitted` where the person may not do what needs this right; `what` begins the sentence.
+
+    `here` as in `allowed`.
+    """
     settings = await settings_of(ctx)
-    if right is None or allowed(ctx, settings, right):
+    if right is None or allowed(ctx, settings, right, here=here):
         return
     if settings.denies(ctx.user, ctx.roles, ctx.channel):
         raise NotPermitted(
             "Those who manage this server have decided that you cannot use me here.", code="denied"
         )
+    if allowed(ctx, settings, right, here=True):
+        raise NotPermitted(
+            f"{what} reaches beyond this channel, and your right holds here alone. Ask those who manage this "
+            "server."
+        )
     raise NotPermitted(REFUSED[right].format(what=what))
-
-
-async def require_managing(ctx: Context, channel: str | None, what: str) -> None:
-    """As `require` with *manage*, of what is chosen for a channel, or for all of them where there is none.
-
-    Who manages one channel alone chooses nothing for the others.
-    """
-    await require(ctx, "manage", what)
-    await require(replace(ctx, channel=channel), "manage", f"{what} for all channels")
 
 
 def require_own(ctx: Context, what: str) -> None:

@@ -14,22 +14,12 @@ from chorus.gateway.commands.examples import ExamplesParameters, examples
 from chorus.gateway.commands.feedback import Correct, FeedbackParameters, correct, feedback
 from chorus.gateway.commands.help import OPTIONS, Help, build_options, in_full, of_group, overview
 from chorus.gateway.commands.importing import Build, Import, build, import_files
-from chorus.gateway.commands.jobs import (
-    Logs,
-    NoParameters,
-    OneJob,
-    cancel,
-    job,
-    jobs,
-    keep,
-    logs,
-    pause,
-    resume,
-)
+from chorus.gateway.commands.jobs import Logs, OneJob, cancel, job, jobs, keep, logs, pause, resume
 from chorus.gateway.commands.mimic import Mimic, mimic
 from chorus.gateway.commands.mining import Mine, mine
 from chorus.gateway.commands.models import Rollback, Use, models, rollback, use
 from chorus.gateway.commands.notice import NoticeParameters, notice
+from chorus.gateway.commands.parsing import NoParameters
 from chorus.gateway.commands.persona import PersonaParameters, persona
 from chorus.gateway.commands.privacy import PrivacyParameters, privacy
 from chorus.gateway.commands.qa import Qa, qa
@@ -49,7 +39,7 @@ async def show_help(ctx: Context, asked: Help) -> Reply:
     """Explain one command or one group of them, or list all that the person may use."""
     chosen = await settings_of(ctx)
     mine = {
-        title: [command for command in group if allowed(ctx, chosen, command.right)]
+        title: [command for command in group if allowed(ctx, chosen, command.right, here=command.here)]
         for title, group in GROUPS.items()
     }
     if asked.command is None:
@@ -70,7 +60,7 @@ TRAINING = (
             "!train file=examples/first-run.json", '!train "We meet on Fridays at eight." model=club',
             "!train data=club,quay epochs=3", "!train data=club start=main@2", "!train",
         ),
-        right="train",
+        right="train", here=True,
     ),
     Command("job", job, OneJob, "job", "!job ID", "see how a training is doing", ("!job k7f3m2qxab",)),
     Command("jobs", jobs, NoParameters, None, "!jobs", "list all trainings"),
@@ -79,15 +69,15 @@ TRAINING = (
     ),
     Command(
         "pause", pause, OneJob, "job", "!pause ID", "stop a training for a while", ("!pause k7f3m2qxab",),
-        right="train",
+        right="train", here=True,
     ),
     Command(
         "resume", resume, OneJob, "job", "!resume ID", "let a paused training go on", ("!resume k7f3m2qxab",),
-        right="train",
+        right="train", here=True,
     ),
     Command(
         "cancel", cancel, OneJob, "job", "!cancel ID", "stop a training", ("!cancel k7f3m2qxab",),
-        right="train",
+        right="train", here=True,
     ),
     Command(
         "keep", keep, OneJob, "job", "!keep ID", "let the model answer that did before a training",
@@ -104,7 +94,7 @@ DATA = (
     Command(
         "import", import_files, Import, "files", "!import file=PATH", "make a dataset without a training",
         ("!import file=export.json name=club", "!import part-1.json part-2.json target=Marit gap_minutes=30"),
-        right="train",
+        right="train", here=True,
     ),
     Command(
         "build", build, Build, "dataset", "!build NAME", "build a dataset anew, with other options",

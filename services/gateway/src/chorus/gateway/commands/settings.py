@@ -22,7 +22,7 @@ from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.granted import allow, deny, quota, right
 from chorus.gateway.commands.parsing import Parameters, given_twice
 from chorus.gateway.commands.replies import Card, Reply, Text
-from chorus.gateway.commands.rights import require_managing, require_own, settings_of
+from chorus.gateway.commands.rights import require, require_own, settings_of
 
 RESET = "reset"
 ELSEWHERE = {
@@ -68,6 +68,10 @@ SETTINGS = {
         plain(
             "keep_replies_days", "For how many days replies are kept with what was asked, so that they can "
             "be rated and corrected; 0 keeps none.", "7", "0",
+        ),
+        plain(
+            "names", "Whether models are told what people are called where several speak, when they are "
+            "asked and in what they learn. Otherwise people are u1, u2, ….", "on", "off",
         ),
     )
 }  # fmt: skip
@@ -157,7 +161,7 @@ def _explained(ctx: Context, setting: Setting, chosen: GuildSettings) -> str:
 async def _changed(ctx: Context, asked: SettingsParameters, setting: Setting, text: str | None) -> Reply:
     """Keep a new value; without one, what was chosen is taken back."""
     channel = _channel(ctx, asked, setting)
-    await require_managing(ctx, channel, "Changing settings")
+    await require(ctx, "manage", "Changing settings", here=channel is not None)
     if setting.of_admins:
         require_own(ctx, f"Changing `{setting.name}`")
     value = None if text is None else await setting.read(ctx, text)

@@ -5,14 +5,15 @@ from pathlib import PurePath
 
 from pydantic import Field
 
-from chorus.common.contracts.datasets import Building, Dataset
+from chorus.common.contracts.datasets import Building, BuildOptions, Dataset, Way
 from chorus.common.contracts.names import Name, slug
 from chorus.common.errors import InvalidInput, NotFound
 from chorus.gateway.commands.catalogue import find, find_source, named
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.options import BuildParameters
 from chorus.gateway.commands.ports import NewDataset, Upload
-from chorus.gateway.commands.trust import Way, basis
+from chorus.gateway.commands.rights import settings_of
+from chorus.gateway.commands.trust import basis
 
 TYPED = "typed"
 FILES = 100  # at once, as the contract has it
@@ -27,6 +28,12 @@ class Handed(BuildParameters):
     file: str | None = Field(default=None, description="a file to learn from, or a ZIP of several")
     name: Name | None = Field(default=None, description="the dataset's name; otherwise the file's")
     positive: bool = Field(default=True, description="whether these are replies to give, or not to give")
+
+
+async def build_options(ctx: Context, asked: BuildParameters) -> BuildOptions:
+    """The options that were given; speakers keep their names also where the guild has chosen that."""
+    named = (await settings_of(ctx)).names
+    return asked.options(BuildOptions(real_names=True) if named else None)
 
 
 async def uploads(ctx: Context, *names: str) -> list[Upload]:
@@ -48,7 +55,7 @@ async def from_files(ctx: Context, asked: Handed, files: Sequence[Upload], way: 
         positive=asked.positive,
         contributor=ctx.user,
         basis=await basis(ctx, way),
-        options=asked.options(),
+        options=await build_options(ctx, asked),
     )
     return ctx.chorus.datasets.add(ctx.guild, new)
 
@@ -83,7 +90,7 @@ async def from_data(ctx: Context, asked: Handed, text: str, label: bool | None =
         positive=dataset.label if label is None else label,
         contributor=dataset.contributor,
         basis=dataset.basis,
-        options=asked.options(),
+        options=await build_options(ctx, asked),
     )
     return ctx.chorus.datasets.add(ctx.guild, new)
 

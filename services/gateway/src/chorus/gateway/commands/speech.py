@@ -1,15 +1,17 @@
 """`!say` and `!transcribe`: words into sound, and sound into words."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import PurePath
 
 from pydantic import Field
 
-from chorus.common.errors import InvalidInput
+from chorus.common.errors import ChorusError, InvalidInput
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
-from chorus.gateway.commands.replies import Audio, Reply, Text
+from chorus.gateway.commands.replies import Audio, Reply, Text, problem
 from chorus.gateway.commands.rights import settings_of
+from chorus.gateway.commands.voice import may_be_heard
 
 OGG = ".ogg"
 
@@ -30,11 +32,14 @@ class Transcribe(Parameters):
 
 
 async def speak(ctx: Context, asked: Say) -> Reply:
-    """Say a text aloud: also where we are in a voice channel."""
+    """Say a text aloud: also in the voice channel where both of us are."""
     name = _ogg(asked.to) if asked.to is not None else None
     audio = await spoken(ctx, asked.text, asked.language, name)
-    if ctx.calls:
-        await ctx.calls.say(audio.data)
+    if ctx.calls and await may_be_heard(ctx, ctx.calls):
+        try:
+            await ctx.calls.say(audio.data)
+        except ChorusError as error:  # it is spoken all the same
+            return replace(audio, note=problem(error).line)
     return audio
 
 

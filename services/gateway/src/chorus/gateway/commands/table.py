@@ -80,8 +80,11 @@ async def attempted(work: Awaitable[Reply]) -> Reply:
 async def permitted(ctx: Context, name: str) -> Command:
     """The command with this name, if the person may use it. Raises `NotFound`, `NotPermitted`."""
     command = known(name)
-    await require(ctx, command.right if command else "chat", f"!{name.lower()}")
-    return command or find(name)
+    if command is None:
+        await require(ctx, "chat", f"!{name.lower()}")
+        return find(name)
+    await require(ctx, command.right, f"!{command.name}", here=command.here)
+    return command
 
 
 def _called(line: str, prefix: str) -> tuple[str, str] | None:

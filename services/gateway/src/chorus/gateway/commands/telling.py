@@ -13,6 +13,7 @@ from chorus.common.errors import ChorusError
 from chorus.gateway.commands.context import Chorus
 from chorus.gateway.commands.figures import figures, measured
 from chorus.gateway.commands.outcome import choice, ended, shown_below
+from chorus.gateway.commands.phrases import counted
 from chorus.gateway.commands.replies import Button, Moment, Problem, Text
 
 
@@ -21,8 +22,7 @@ def summary(dataset: Dataset) -> str:
     card = dataset.card
     dropped = "".join(f", {count:,} dropped ({reason})" for reason, count in card.dropped.items())
     warnings = "".join(f"\nNote: {warning}" for warning in card.warnings)
-    examples = "example" if card.examples == 1 else "examples"
-    return f"Dataset {dataset.id}: {card.examples:,} {examples} of {card.format}{dropped}.{warnings}"
+    return f"Dataset {dataset.id}: {counted(card.examples, 'example')} of {card.format}{dropped}.{warnings}"
 
 
 def of_build(step: Building) -> Moment:

@@ -8,11 +8,10 @@ from at all (`commands.trust`): one can go on with `!train`.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from pydantic import Field
 
-from chorus.common.contracts.datasets import Turn
+from chorus.common.contracts.datasets import Turn, Way
 from chorus.common.contracts.feedback import Prediction
 from chorus.common.contracts.generation import Delta, End
 from chorus.common.contracts.models import BASE
@@ -25,7 +24,6 @@ from chorus.gateway.commands.keeping import kept
 from chorus.gateway.commands.ports import Question, Upload
 from chorus.gateway.commands.replies import Moment, Problem, Progress, Reply, Text
 from chorus.gateway.commands.telling import ended_in_words
-from chorus.gateway.commands.trust import Way
 from chorus.gateway.commands.verdict import Verdict, in_words, table
 
 AT_ONCE = 8  # questions: a test shall not take all that its guild may have waiting
@@ -80,7 +78,7 @@ async def _text(upload: Upload) -> str:
             "taken. Split it.",
             param="file",
         )
-    data = await asyncio.to_thread(upload.data.read_bytes) if isinstance(upload.data, Path) else upload.data
+    data = await upload.read()
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

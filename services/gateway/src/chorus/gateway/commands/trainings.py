@@ -118,7 +118,11 @@ class UnfinishedAnswers(Protocol):
     """
 
     async def note(self, answer: Unfinished) -> None:
-        """It is being written; said again, it still is."""
+        """It is being written."""
+        ...
+
+    async def renew(self, answer: Unfinished) -> None:
+        """It is being written still; what is done meanwhile, or another's, stays so."""
         ...
 
     async def done(self, answer: Unfinished) -> None:

@@ -12,13 +12,10 @@ place gives them: so they need no notice. But they are kept, so where nothing th
 come in files. `contracts.consent` says what the modes mean, and why.
 """
 
-from typing import Literal
-
-from chorus.common.contracts.datasets import Basis
+from chorus.common.contracts.datasets import Basis, Way
+from chorus.common.contracts.names import is_server
 from chorus.common.errors import NotPermitted
 from chorus.gateway.commands.context import Context, Trust
-
-Way = Literal["uploaded", "submitted", "mined"]
 
 NOTICE = (
     'What members type to this bot in order to teach it (`!train "…"`, `!correct`), and, where an answer is '
@@ -32,14 +29,14 @@ NOTICE = (
 
 async def basis(ctx: Context, way: Way) -> Basis:
     """By what right words that came this way are learned from. Raises `NotPermitted`: nobody may."""
-    needs_notice = way == "submitted" and ctx.trust.via == "message" and ctx.guild.isdigit()
+    needs_notice = way == "submitted" and ctx.trust.via == "message" and is_server(ctx.guild)
     noticed = not needs_notice or (await ctx.chorus.guilds.settings(ctx.guild)).notice is not None
     return permitted(ctx.trust, ctx.guild, way, noticed=noticed)
 
 
 def permitted(trust: Trust, guild: str, way: Way, *, noticed: bool) -> Basis:
     """The rule of the table above. `noticed`: somebody who runs the guild has accepted the notice."""
-    in_guild = guild.isdigit()
+    in_guild = is_server(guild)
     if way == "mined" and (trust.mode != "permitted" or not in_guild):
         raise NotPermitted(
             "History is learned from only in servers, and where the operator has Discord's permission "

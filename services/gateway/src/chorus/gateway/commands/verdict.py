@@ -6,11 +6,11 @@ from functools import cached_property
 from statistics import fmean
 
 from chorus.common.contracts.feedback import Prediction
+from chorus.gateway.commands.phrases import in_line
 from chorus.gateway.commands.replies import Card
 
 SHOWN = 20  # rows
 QUOTED = 3  # predictions in the line that says that it is complete
-CELL = 60  # characters of a text in a line
 
 
 @dataclass(frozen=True)
@@ -91,12 +91,6 @@ def row(one: Prediction) -> tuple[str, ...]:
     """✓ or ✗, question, prediction or why there is none, and what was expected; long texts cut short."""
     said = f"failed: {one.error}" if one.error else one.prediction or "(nothing)"
     return (_mark(one), in_line(one.input), in_line(said), in_line(one.expected or ""))
-
-
-def in_line(text: str, width: int = CELL) -> str:
-    """A text in one line, its beginning: so many characters at most."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else f"{line[: width - 1]}…"
 
 
 def _mark(one: Prediction) -> str:

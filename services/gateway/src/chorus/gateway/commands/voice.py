@@ -1,10 +1,14 @@
-"""`!join`, `!leave`, `!skip` and `!stop`: Chorus in a voice channel."""
+"""`!join`, `!leave`, `!skip` and `!stop`: Chorus in a voice channel.
 
-from chorus.common.errors import InvalidInput, in_short
+What is heard there is for those who are in it to decide, and for those who manage the server.
+"""
+
+from chorus.common.errors import InvalidInput, NotPermitted, in_short
 from chorus.gateway.commands.calls import Calls
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.jobs import NoParameters
+from chorus.gateway.commands.parsing import NoParameters
 from chorus.gateway.commands.replies import Reply, Text
+from chorus.gateway.commands.rights import may
 
 NOWHERE = "I am in no voice channel. Go into one, and `!join` calls me."
 SILENT = "I am saying nothing."
@@ -20,18 +24,34 @@ async def join(ctx: Context, _asked: NoParameters) -> Reply:
 
 async def leave(ctx: Context, _asked: NoParameters) -> Reply:
     """Go from the voice channel."""
-    left = await _calls(ctx).leave()
+    left = await (await _theirs(ctx)).leave()
     return Text(NOWHERE if left is None else f"I have left {in_short(left)}.")
 
 
 async def skip(ctx: Context, _asked: NoParameters) -> Reply:
     """End what is being said."""
-    return Text("Skipped." if await _calls(ctx).skip() else SILENT)
+    return Text("Skipped." if await (await _theirs(ctx)).skip() else SILENT)
 
 
 async def stop(ctx: Context, _asked: NoParameters) -> Reply:
     """End what is being said, and what waits to be said."""
-    return Text("I am silent." if await _calls(ctx).stop() else SILENT)
+    return Text("I am silent." if await (await _theirs(ctx)).stop() else SILENT)
+
+
+async def may_be_heard(ctx: Context, calls: Calls) -> bool:
+    """Whether it is the person's to decide what is heard where we are; also where we are in no channel."""
+    return not calls.are_elsewhere() or await may(ctx, "manage")
+
+
+async def _theirs(ctx: Context) -> Calls:
+    """The voice channels, for who is where we are. Raises `NotPermitted` for others."""
+    calls = _calls(ctx)
+    if not await may_be_heard(ctx, calls):
+        raise NotPermitted(
+            "I am in a voice channel where you are not. Go there, or ask somebody who is.",
+            code="not_in_that_voice",
+        )
+    return calls
 
 
 def _calls(ctx: Context) -> Calls:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from chorus.common.contracts.feedback import ReplyRecord
+from chorus.common.contracts.names import is_server, person_of
 from chorus.common.contracts.wire import now
 from chorus.common.errors import NotFound
 from chorus.gateway.commands.context import Context
@@ -36,11 +37,16 @@ async def meant(ctx: Context, reply: str | None) -> ReplyRecord | None:
 
     Raises `NotFound` where one was named, by words or by replying to it, that is not known, or not any more.
     """
-    if reply is not None or ctx.reply_to is not None:
+    if is_named(ctx, reply):
         return await named(ctx, reply or ctx.reply_to or "")
-    if ctx.session.asked is not None:
+    if ctx.session.asked is not None and ctx.session.asked.reply is not None:
         return ctx.session.asked.reply
     return await _in_time(ctx, await ctx.chorus.replies.latest(ctx.guild, ctx.user, ctx.room))
+
+
+def is_named(ctx: Context, reply: str | None) -> bool:
+    """Whether an answer is named, by words or by replying to it; otherwise it is the last one here."""
+    return reply is not None or ctx.reply_to is not None
 
 
 async def named(ctx: Context, text: str) -> ReplyRecord:
@@ -67,7 +73,7 @@ async def perhaps_named(ctx: Context, word: str) -> ReplyRecord | None:
 def message_in(ctx: Context, text: str) -> str | None:
     """The id that a text is, or that it links to in this guild."""
     if link := LINK.fullmatch(text):
-        ours = ctx.guild.startswith("dm-") if link["guild"] == "@me" else link["guild"] == ctx.guild
+        ours = person_of(ctx.guild) is not None if link["guild"] == "@me" else link["guild"] == ctx.guild
         return link["message"] if ours else None
     return text if re.fullmatch(ID, text) else None
 
@@ -82,7 +88,7 @@ def refuse_elsewhere(ctx: Context, record: ReplyRecord) -> None:
 
 async def may_see(ctx: Context, channel: str | None) -> bool:
     """Whether whoever asks may read this channel or thread: here they do, and alone there is no other."""
-    if channel == ctx.room or not ctx.guild.isdigit():
+    if channel == ctx.room or not is_server(ctx.guild):
         return True
     return channel is not None and ctx.people is not None and await ctx.people.may_read(channel)
 

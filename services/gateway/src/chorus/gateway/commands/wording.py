@@ -4,7 +4,18 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from chorus.gateway.commands.replies import Card, File, Moment, Problem, Progress, Reply, Samples, Text
+from chorus.gateway.commands.replies import (
+    Audio,
+    Card,
+    File,
+    Moment,
+    Problem,
+    Progress,
+    Reply,
+    Samples,
+    Stream,
+    Text,
+)
 
 Change = Callable[[str], str]
 R = TypeVar("R", bound=Text | Problem | Card)
@@ -15,14 +26,16 @@ def reworded(reply: Reply, change: Change) -> Reply:
     match reply:
         case Text() | Problem() | Card():
             return _changed(reply, change)
+        case Audio():
+            return replace(reply, note=change(reply.note))
         case File():
             return replace(reply, text=change(reply.text))
         case Samples():
             return replace(reply, footer=change(reply.footer))
         case Progress():
             return replace(reply, opening=change(reply.opening), moments=_moments(reply.moments, change))
-        case _:
-            return reply
+        case Stream():
+            return replace(reply, if_a_toy=change(reply.if_a_toy))
 
 
 def _changed(reply: R, change: Change) -> R:

@@ -14,11 +14,12 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 from chorus.common.contracts.datasets import BuildOptions
+from chorus.common.speakers import LONGEST_NAME
 from chorus.trainer.curation.card import BOT, COMMAND, TOO_SHORT, Tally
 from chorus.trainer.curation.duplicates import Duplicates
 from chorus.trainer.curation.gather import BATCH, Tell
 from chorus.trainer.curation.records import EMPTY, Message
-from chorus.trainer.curation.speakers import LONGEST_NAME, Speakers
+from chorus.trainer.curation.speakers import Speakers
 
 _LINK = re.compile(r"<?\bhttps?://[^\s<>]+[^\s<>.,;:!?'\"()\]]/?>?", re.IGNORECASE)
 _MARKUP = re.compile(

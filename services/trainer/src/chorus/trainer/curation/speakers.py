@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from chorus.common.contracts.consent import BY_NAME
 from chorus.common.contracts.datasets import BuildOptions
 from chorus.common.errors import InvalidInput, in_short
+from chorus.common.speakers import SOMEONE, real_names
 from chorus.trainer.curation.records import Message
 from chorus.trainer.curation.stored import Person
 
-SOMEONE = "someone"  # who is mentioned, and did not speak
 NAMES_SHOWN = 5
-LONGEST_NAME = 32  # characters; Discord's own limit
 
 _MENTION = re.compile(r"<@!?(\d+)>")
 
@@ -49,7 +48,8 @@ def name_speakers(
     order = dict.fromkeys(m.author for m in messages if options.bots or not m.is_bot)
     targets = _targets(options.target, order, messages, people) if options.target and order else None
     if options.real_names:
-        return Speakers(_real_names(order, people), {}, targets)
+        newest = {author: (people[author].names or [""])[-1] for author in order}
+        return Speakers(real_names(newest), {}, targets)
     names = {author: f"u{number}" for number, author in enumerate(order, 1)}
     by_name = dict.fromkeys(left_out, SOMEONE)
     by_name |= {known.casefold(): names[author] for author in order for known in people[author].names}
@@ -117,19 +117,3 @@ def _who_there_is(target: str, people: Mapping[str, Person]) -> str:
     shown = near or list(names)[:NAMES_SHOWN]
     told = ", ".join(in_short(names[name]) for name in shown)
     return f"Did you mean {told}?" if near else f"Those who say most: {told}."
-
-
-def _real_names(order: Collection[str], people: Mapping[str, Person]) -> dict[str, str]:
-    """Each author's newest name, on one line and without a colon, which ends a name; each name once."""
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for author in order:
-        known = people[author].names or [""]
-        name = " ".join(re.sub(r"[:\x00-\x1f\x7f]", " ", known[-1]).split())[:LONGEST_NAME] or SOMEONE
-        number, unique = 1, name
-        while unique in taken:
-            number += 1
-            unique = f"{name} ({number})"
-        taken.add(unique)
-        names[author] = unique
-    return names

@@ -26,6 +26,7 @@ from chorus.common.contracts.models import (
     Parity,
     model_key,
 )
+from chorus.common.contracts.names import LOCAL
 from chorus.common.contracts.storage import MODELS, ObjectRef
 from chorus.common.contracts.training import Committed, TrainJob
 from chorus.common.contracts.wire import encode, now
@@ -108,11 +109,13 @@ async def discard(store: ObjectStore, manifest: ObjectRef) -> None:
 async def succession(settings: Bucket[GuildSettings], guild: str) -> tuple[str | None, bool]:
     """The guild's voice, and whether a new version takes its place at once.
 
-    It does where the guild's policy says so, or where the guild has no other voice yet.
+    It does where the guild's policy says so, and on one's own machine where nothing else answers yet. On
+    Discord people are asked of their first model, too: it takes the base's place.
     """
     chosen = await settings.get(guild)
     policy = chosen.value if chosen else GuildSettings()
-    return policy.voice, policy.voice is None or policy.promotes(guild) == "auto"
+    is_first = guild == LOCAL and policy.voice is None
+    return policy.voice, is_first or policy.promotes(guild) == "auto"
 
 
 # --- the version, and what becomes of it ---------------------------------------------------------

@@ -5,6 +5,7 @@ once           run it, show what comes of it, say whether it worked
 play           `chorus play`: a talk with what was trained on a dataset
 training       `chorus train`: what it can beside `!train`
 models         `chorus models export | merge | push`: models out of Chorus
+hub            a folder onto the Hugging Face hub
 init           `chorus init`: what has to be known, asked and checked
 questions      what it asks, and how an answer is had
 checks         what it finds out about an answer

@@ -35,7 +35,7 @@ from chorus.gateway.commands.mining import (
 from chorus.gateway.commands.models import Use, use
 from chorus.gateway.commands.options import SHARED
 from chorus.gateway.commands.ports import Files, Upload
-from chorus.gateway.commands.replies import Moment, Progress, Reply, Stream, Text
+from chorus.gateway.commands.replies import Moment, Progress, Reply, Stream, Text, problem
 from chorus.gateway.commands.telling import ended_in_words
 from chorus.gateway.commands.training import DEFAULT_MODEL, Train, train
 from chorus.gateway.settings import DiscordSettings
@@ -166,7 +166,7 @@ async def _chosen(ctx: Context, model: str) -> str:
     try:
         reply = await use(ctx, Use(model=model))
     except ChorusError as error:
-        return f"✗ {error.message} [{error.code}]"
+        return problem(error).line
     return reply.text if isinstance(reply, Text) else ""
 
 

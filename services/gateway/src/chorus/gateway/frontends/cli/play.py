@@ -21,11 +21,11 @@ from chorus.common.contracts.models import BASE, ModelVersion, parse_model
 from chorus.common.contracts.names import slug
 from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, NotFound, in_short
-from chorus.gateway.commands.catalogue import in_a_row
 from chorus.gateway.commands.chat import Ask, ask
 from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.phrases import in_a_row
 from chorus.gateway.commands.replies import Reply, Text
 from chorus.gateway.frontends.cli.preprocess import RAW
 

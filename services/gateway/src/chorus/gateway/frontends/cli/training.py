@@ -14,7 +14,7 @@ from chorus.common.contracts.names import job_id
 from chorus.common.errors import ChorusError
 from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.replies import Moment, Progress, Reply, Text
+from chorus.gateway.commands.replies import Moment, Progress, Reply, Text, problem
 from chorus.gateway.commands.rows import COMMANDS
 from chorus.gateway.commands.telling import ended_in_words
 from chorus.gateway.commands.training import Train, train
@@ -81,9 +81,7 @@ async def _saved(ctx: Context, model: str, asked_for: str, target: Path) -> str:
     try:
         await export(ctx, model, target)
     except ChorusError as error:
-        return (
-            f"✗ {error.message} [{error.code}] Write it elsewhere: chorus models export {model} --to FOLDER"
-        )
+        return f"{problem(error).line} Write it elsewhere: chorus models export {model} --to FOLDER"
     return _written(asked_for, target)
 
 

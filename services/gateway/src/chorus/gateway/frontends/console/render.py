@@ -59,16 +59,15 @@ class Renderer:
                     return await self._progress(moments)
                 case Audio() | File():
                     await self._keep(reply)
-                case Problem(code, message):
-                    self._problem(code, message)
+                case Problem():
+                    self._problem(reply)
                     return False
         except ChorusError as error:
-            told = problem(error)
-            self._problem(told.code, told.message)
+            self._problem(problem(error))
             return False
         except Exception:
             log.exception("reply failed")
-            self._problem(OUR_FAULT.code, OUR_FAULT.message)
+            self._problem(OUR_FAULT)
             return False
         return True
 
@@ -76,10 +75,8 @@ class Renderer:
         if text:
             self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _problem(self, code: str, message: str) -> None:
-        self._console.print(
-            f"✗ {message} [{code}]", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+    def _problem(self, told: Problem) -> None:
+        self._console.print(told.line, style="red", markup=False, highlight=False, soft_wrap=True)
 
     def _dim(self, text: str) -> None:
         if text:
@@ -102,6 +99,8 @@ class Renderer:
         if card.picture:
             self._plain(card.picture.text)
         self._dim(card.footer)
+        if card.shown:
+            card.shown()
 
     def _samples(self, shown: Samples) -> None:
         """What is learned, in green; and between marks, for where there are no colours."""

@@ -3,17 +3,19 @@
 frontend    stays logged in until the process stops; what Discord refuses for good, in words
 identify    with which shards, to read what, never two logins at once
 invite      the link by which it is invited
+permissions      what a server has to permit us
 client      hears what people do, answers each once, ends cleanly
+greeting    a friendly word where we have just come
 work        replies in hand, so that a stop can wait for them
 
 messages    which messages are meant for us, and what they say
-choices     how each server wants to be listened to
+chosen      what each server has chosen, read once
 talk        what people say, as lines to run in the conversation that they go on with
 memory      which conversation that is
 reading     what was said before, read back from Discord
 mentions    names in place of mentions
 said        messages as turns: whose words, without decoration
-kept        a few values by message id
+thumbs      reactions below our messages, as lines
 attached    text files that come with what people say
 rooms       what is remembered of each channel
 
@@ -26,12 +28,14 @@ origin      who asks, where, and by what
 people      who is in a server
 files       `file=NAME`, among what is attached
 history     channels and what was said in them, for `!mine`
+apart       the same for a process that is not on Discord
 voice       voice channels: coming and going
 call        what is said in one of them, in turn
 voice_message      spoken replies, as Discord wants them
 
 place       where a reply goes: an answer to the message, more messages, typing
 followups   where replies to slash commands, presses and forms go, and who may see them
+failures    how Discord lets us down
 refused     where Discord does not let us answer: who is told, and what is missing
 render      replies as messages
 answers     a model's answer as a text that grows

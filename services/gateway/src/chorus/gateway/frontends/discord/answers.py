@@ -6,6 +6,7 @@ its first piece that it is a machine's, and below its last one which model's.
 
 from collections.abc import AsyncIterator
 
+from chorus.common.base_model import STARTER
 from chorus.common.contracts.generation import Delta, End, Waiting
 from chorus.common.errors import ChorusError
 from chorus.gateway.commands.replies import Stream, problem, remarks
@@ -32,12 +33,11 @@ async def growing(stream: Stream) -> AsyncIterator[str]:
                     said[piece.choice] += piece.text
                     yield label + _laid_out(said, stream.titles)
                 case End():
-                    yield label + _laid_out(said, stream.titles) + _below(piece, said, stream.in_role)
+                    yield label + _laid_out(said, stream.titles) + _below(piece, said, stream)
     except ChorusError as error:
         if any(said):
             raise
-        told = problem(error)
-        yield f"✗ {told.message} [{told.code}]"
+        yield problem(error).line
 
 
 def _laid_out(said: list[str], titles: tuple[str, ...]) -> str:
@@ -49,8 +49,9 @@ def _laid_out(said: list[str], titles: tuple[str, ...]) -> str:
     )
 
 
-def _below(end: End, said: list[str], in_role: bool) -> str:
+def _below(end: End, said: list[str], stream: Stream) -> str:
     """What else is to be known, in small letters."""
-    who = [end.model] if in_role else []
+    who = end.model if stream.in_role else ""
     told = [*([] if any(text.strip() for text in said) else [EMPTY]), *remarks(end)]
-    return "".join(f"\n-# {line}" for line in (*who, " ".join(told)) if line)
+    toy = stream.if_a_toy if end.model == STARTER else ""
+    return "".join(f"\n-# {line}" for line in (who, " ".join(told), toy) if line)

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import discord
-from discord.http import Route
 
 from chorus.common.errors import Misconfigured, NotFound, NotPermitted
 from chorus.gateway.frontends.discord.frontend import UNKNOWN_BOT
 from chorus.gateway.frontends.discord.history import GuildHistory, told
+from chorus.gateway.frontends.discord.identify import use_api
 
 
 @asynccontextmanager
@@ -23,7 +23,7 @@ async def history_of(guild: str, token: str, api: str) -> AsyncGenerator[GuildHi
     Raises `Misconfigured` where Discord does not know the token, `NotFound` where the bot is not in that
     server, `Unavailable` where Discord does not answer.
     """
-    Route.BASE = api.rstrip("/")
+    use_api(api)
     async with discord.Client(intents=discord.Intents(guilds=True)) as client:
         yield await _asked_for(client, guild, token)
 

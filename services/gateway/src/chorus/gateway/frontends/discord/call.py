@@ -13,6 +13,7 @@ import structlog
 from discord.oggparse import OggStream
 
 from chorus.common.errors import Unavailable
+from chorus.gateway.frontends.discord.failures import reason
 
 MOST_WAITING = 16  # of what is to be said in one channel
 BACK_WITHIN = 30.0  # seconds that a broken connection is waited for
@@ -103,6 +104,6 @@ class Call(discord.VoiceClient):
                 await asyncio.to_thread(self.wait_until_connected, BACK_WITHIN)
             self.play(Packets(ogg), after=after)
         except discord.DiscordException as error:
-            log.warning("not said in the voice channel", error=str(error) or repr(error))
+            log.warning("not said in the voice channel", error=reason(error))
         else:
             await ended.wait()

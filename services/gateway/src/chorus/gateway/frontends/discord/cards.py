@@ -6,11 +6,9 @@ cards over (`contracts.cards`). Who shows a job somewhere else moves its card th
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import TypeVar
 
-import aiohttp
 import discord
 import structlog
 
@@ -23,14 +21,13 @@ from chorus.common.telemetry.logging import bind
 from chorus.gateway.commands.context import Chorus
 from chorus.gateway.commands.replies import Moment, Problem, Progress
 from chorus.gateway.commands.telling import course, ended_in_words
+from chorus.gateway.frontends.discord.failures import FAILURES, reason
 from chorus.gateway.frontends.discord.job_card import CardPlace, InRoom, Shown, goes_on, to_its_end
 from chorus.gateway.frontends.discord.place import Place
 from chorus.gateway.frontends.discord.render import Renderer
 from chorus.gateway.frontends.discord.rooms import Rooms
 from chorus.gateway.frontends.discord.streaming import Pace
-from chorus.gateway.frontends.discord.work import Work
-
-T = TypeVar("T")
+from chorus.gateway.frontends.discord.work import Work, tried
 
 NOT_QUEUED = "I was restarted before this training was in the queue. Ask for it again."
 
@@ -59,11 +56,11 @@ class Cards:
         `key` is what the command was given with: what it has begun before is shown already, and not again.
         `on` is the message that it was pressed on: a card goes on where it is.
         """
-        if await self._tried(self._store.get(shown.guild, job_id(shown.guild, key))):
+        if await tried(self._store.get(shown.guild, job_id(shown.guild, key))):
             return
-        known = await self._tried(self._store.get(shown.guild, progress.job)) if progress.job else None
+        known = await tried(self._store.get(shown.guild, progress.job)) if progress.job else None
         if known and known.message == on:
-            await self._tried(self._store.put(known.let_go("live")))
+            await tried(self._store.put(known.let_go("live")))
             await self._go_on(known)
             return
         room = self._room(shown.room, place.largest_file)
@@ -79,7 +76,7 @@ class Cards:
         with self._work.in_hand(lasting=True):
             async with asyncio.TaskGroup() as following:
                 while not self._work.stopping:
-                    for card in await self._tried(self._free()) or ():
+                    for card in await tried(self._free()) or ():
                         following.create_task(self._taken_up(card))
                     await asyncio.sleep(LOOK_EVERY)
 
@@ -97,8 +94,8 @@ class Cards:
         with bind(guild=card.guild, channel=card.channel, message=card.message):
             try:
                 await self._go_on(card)
-            except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-                log.warning("a job's card could not be shown", error=str(error) or repr(error))
+            except FAILURES as error:
+                log.warning("a job's card could not be shown", error=reason(error))
             except Exception:  # one card's fault must not end the others
                 log.exception("a job's card failed")
 
@@ -109,7 +106,7 @@ class Cards:
         moments = ended_in_words(self._course(card))
         place = CardPlace(shown, room, room, self._keep, card)
         async with self._changing:
-            if card.key in self._followed or not await self._tried(self._store.hold(card, self._holder)):
+            if card.key in self._followed or not await tried(self._store.hold(card, self._holder)):
                 return
             self._followed[card.key] = place
         await self._follow(place, Progress(card.said, moments), self._rooms.of(shown.room, card.guild).pace)
@@ -139,7 +136,7 @@ class Cards:
 
     async def _let_go(self, place: CardPlace, card: JobCard, state: CardState) -> None:
         async with self._changing:
-            await self._tried(self._store.let_go(card, self._holder, state))
+            await tried(self._store.let_go(card, self._holder, state))
             if self._followed.get(card.key) is place:
                 del self._followed[card.key]
 
@@ -163,8 +160,8 @@ class Cards:
             if (elsewhere := self._followed.get(card.key, place)) is not place:
                 elsewhere.lose()
             self._followed[card.key] = place
-            before = await self._tried(self._store.get(card.guild, card.job))
-            await self._tried(self._store.put(card.held(self._holder, now())))
+            before = await tried(self._store.get(card.guild, card.job))
+            await tried(self._store.put(card.held(self._holder, now())))
         if before and before.message != card.message:
             room = self._room(int(before.channel), discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES)
             try:
@@ -174,11 +171,3 @@ class Cards:
 
     def _room(self, room: int, largest_file: int) -> InRoom:
         return InRoom(self._client.get_partial_messageable(room), largest_file)
-
-    async def _tried(self, work: Awaitable[T]) -> T | None:
-        """What comes of it. Where nothing is kept just now, what is shown is shown all the same."""
-        try:
-            return await work
-        except ChorusError as error:
-            log.warning("where jobs are shown cannot be kept", reason=error.message, code=error.code)
-            return None

@@ -3,12 +3,11 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import aiohttp
 import discord
 import structlog
 
@@ -20,13 +19,15 @@ from chorus.gateway.commands.table import run, run_filled_in
 from chorus.gateway.frontends.discord.buttons import Press, on
 from chorus.gateway.frontends.discord.cards import Cards
 from chorus.gateway.frontends.discord.chosen import Chosen
+from chorus.gateway.frontends.discord.failures import FAILURES, reason
 from chorus.gateway.frontends.discord.files import AttachedFiles
 from chorus.gateway.frontends.discord.followups import AfterPress, AfterSlash, Unanswered
 from chorus.gateway.frontends.discord.forms import Words, form_of, line_of
+from chorus.gateway.frontends.discord.greeting import greet, has_just_come
 from chorus.gateway.frontends.discord.history import GuildHistory
 from chorus.gateway.frontends.discord.identify import Lanes, Sharded
 from chorus.gateway.frontends.discord.job_card import Shown
-from chorus.gateway.frontends.discord.limits import observing
+from chorus.gateway.frontends.discord.limits import tracing
 from chorus.gateway.frontends.discord.messages import Ear, by_a_person, names_of
 from chorus.gateway.frontends.discord.origin import Origin, of_interaction, of_message, of_reaction
 from chorus.gateway.frontends.discord.people import GuildPeople
@@ -38,7 +39,6 @@ from chorus.gateway.frontends.discord.said import SAY
 from chorus.gateway.frontends.discord.talk import Talk
 from chorus.gateway.frontends.discord.thumbs import is_on_an_answer, line_of_thumb, person_of
 from chorus.gateway.frontends.discord.tree import register, tree_of
-from chorus.gateway.frontends.discord.turns import keeping_turns
 from chorus.gateway.frontends.discord.unfinished import Answering
 from chorus.gateway.frontends.discord.voice import VoiceChannels
 from chorus.gateway.frontends.discord.work import Work
@@ -71,7 +71,7 @@ class Client(Sharded):
             chunk_guilds_at_startup=False,
             guild_ready_timeout=GUILDS_WITHIN,
             max_messages=None,
-            http_trace=keeping_turns(observing(rooms), settings.discord_requests),
+            http_trace=tracing(rooms, settings.discord_requests),
             max_ratelimit_timeout=RATE_LIMITED_AT_MOST,
         )
         logging.getLogger("discord").setLevel(logging.INFO)  # below, it logs what people say, and tokens
@@ -85,7 +85,7 @@ class Client(Sharded):
         self._words = Words(chorus.replies)
         self._cards = Cards(self, chorus, rooms, self._work)
         self._answering = Answering(self, chorus.unfinished, self._work, self.on_message)
-        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._seen: OrderedDict[Hashable, None] = OrderedDict()
         self.tree = tree_of(self, self._filled_in)
 
     async def setup_hook(self) -> None:
@@ -169,6 +169,12 @@ class Client(Sharded):
         await super().on_ready()
         await self._voice.leave_ghosts(self)
 
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        """We came to a server: say who we are, once each time."""
+        if has_just_come(guild) and not self._is_seen((guild.id, guild.me.joined_at)):
+            with self._work.in_hand(lasting=False):
+                await greet(self, guild, self._settings.train_on_messages)
+
     async def on_voice_state_update(
         self, member: discord.Member, _before: discord.VoiceState, _after: discord.VoiceState
     ) -> None:
@@ -198,7 +204,7 @@ class Client(Sharded):
                         if place := await manner.place_for(reply):
                             await self._show(reply, place, room, origin)
                 room.silenced = False
-            except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            except FAILURES as error:
                 await self._refused(error, origin, room)
 
     async def _refused(self, error: Exception, origin: Origin, room: Room) -> None:
@@ -220,7 +226,7 @@ class Client(Sharded):
         else:
             await Renderer(place, room.pace).show(reply)
 
-    def _is_seen(self, event: int) -> bool:
+    def _is_seen(self, event: Hashable) -> bool:
         seen = event in self._seen
         self._seen[event] = None
         if len(self._seen) > SEEN:
@@ -258,7 +264,7 @@ class Client(Sharded):
             with bind(guild=room.guild, channel=str(channel)):
                 try:
                     await self.get_partial_messageable(channel).send(text, suppress_embeds=True)
-                except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+                except FAILURES as error:
                     self._tell_refusal(error, room)
 
     def _tell_refusal(self, error: Exception, room: Room) -> None:
@@ -270,7 +276,7 @@ class Client(Sharded):
         elif isinstance(error, discord.NotFound):
             log.info("message is gone; its reply was left", error=str(error))
         else:
-            log.warning("Discord did not take a reply", error=str(error) or repr(error))
+            log.warning("Discord did not take a reply", error=reason(error))
 
     async def on_error(self, event_method: str, /, *_args: object, **_kwargs: object) -> None:
         """Whatever a handler raises: a line in the log, and we go on."""
@@ -280,7 +286,7 @@ class Client(Sharded):
         """Finish what is in hand within `grace` seconds, say good-bye, close."""
         await self._work.stop(grace)
         await self._voice.leave_all(self)
-        with suppress(TimeoutError, aiohttp.ClientError, OSError):
+        with suppress(*FAILURES):
             async with asyncio.timeout(CLOSE_WITHIN):
                 await self.close()
 

@@ -11,6 +11,7 @@ import structlog
 from chorus.common.errors import Misconfigured
 from chorus.gateway.commands.context import Chorus
 from chorus.gateway.frontends.discord.client import Client
+from chorus.gateway.frontends.discord.failures import reason
 from chorus.gateway.frontends.discord.identify import Lanes, OwnLanes
 from chorus.gateway.frontends.discord.rooms import Room, Rooms
 from chorus.gateway.settings import GatewaySettings
@@ -92,16 +93,16 @@ class Discord:
         while True:
             try:
                 await self._client.start(token)
-                reason = "the connection was closed"
+                why = "the connection was closed"
             except Exception as error:  # discord.py raises many kinds when a connection breaks
                 if refusal := _refusal(error):
                     raise refusal from None
-                reason = str(error) or repr(error)
+                why = reason(error)
             finally:
                 await self._client.leave(self._settings.grace)
             if self._was_steady():
                 wait = BACK_AFTER
-            log.warning("Discord is out of reach", reason=reason, again_in_s=round(wait))
+            log.warning("Discord is out of reach", reason=why, again_in_s=round(wait))
             self._out_of_reach()
             await asyncio.sleep(wait * random.uniform(0.8, 1.2))
             wait = min(wait * 2, BACK_AFTER_AT_MOST)

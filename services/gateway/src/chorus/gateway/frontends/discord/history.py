@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Generator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-import aiohttp
 import discord
 
 from chorus.common.errors import NotFound, NotPermitted, Unavailable, in_short
 from chorus.gateway.commands.history import Attached, Author, Channel, Said
+from chorus.gateway.frontends.discord.failures import FAILURES, reason
 from chorus.gateway.frontends.discord.messages import PEOPLE_WRITE
 from chorus.gateway.frontends.discord.people import may_read
 
@@ -159,9 +159,9 @@ def told() -> Generator[None]:
         raise NotPermitted("Discord does not let this bot read here.", code="channel_closed") from None
     except discord.NotFound:
         raise NotFound("This channel is gone.", code="channel_gone") from None
-    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+    except FAILURES as error:
         raise Unavailable(
-            f"Discord hands out no messages now ({in_short(str(error) or repr(error))}). "
+            f"Discord hands out no messages now ({in_short(reason(error))}). "
             "What was read is kept: mine again, and it goes on from there.",
             code="discord_unavailable",
         ) from None

@@ -59,7 +59,7 @@ class Sharded(discord.AutoShardedClient):
     def __init__(
         self, settings: GatewaySettings, lanes: Lanes, on_login: Callable[[str], None], **options: Any
     ) -> None:
-        Route.BASE = settings.discord_api_base.rstrip("/")
+        use_api(settings.discord_api_base)
         DiscordWebSocket.DEFAULT_GATEWAY = URL(settings.discord_gateway_url)
         if shards := settings.shards:
             options |= {"shard_ids": list(shards.ids), "shard_count": shards.count}
@@ -123,6 +123,11 @@ class Sharded(discord.AutoShardedClient):
     async def on_shard_disconnect(self, shard_id: int) -> None:
         """A connection broke; discord.py makes a new one."""
         self._there.discard(shard_id)
+
+
+def use_api(base: str) -> None:
+    """Have discord.py ask Discord's API at this address, in the whole process."""
+    Route.BASE = base.rstrip("/")
 
 
 def intents(mode: Literal["minimal", "messages"]) -> discord.Intents:

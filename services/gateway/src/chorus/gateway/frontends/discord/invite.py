@@ -2,25 +2,15 @@
 
 from dataclasses import dataclass
 
-import aiohttp
 import discord
-from discord.http import Route
 
 from chorus.common.errors import Misconfigured, Unavailable
+from chorus.gateway.frontends.discord.failures import FAILURES
 from chorus.gateway.frontends.discord.frontend import UNKNOWN_BOT
+from chorus.gateway.frontends.discord.identify import use_api
+from chorus.gateway.frontends.discord.permissions import INVITED, INVITED_TO_SPEAK
 
 SCOPES = ("bot", "applications.commands")
-NEEDED = discord.Permissions(
-    view_channel=True,
-    send_messages=True,
-    send_messages_in_threads=True,
-    embed_links=True,
-    attach_files=True,
-    read_message_history=True,
-    add_reactions=True,
-    use_application_commands=True,
-)
-FOR_VOICE = discord.Permissions(connect=True, speak=True, send_voice_messages=True)
 
 
 @dataclass(frozen=True)
@@ -38,7 +28,7 @@ async def look_up(token: str, api: str) -> Bot:
 
     Raises `Misconfigured` where it knows none, `Unavailable` where it does not answer.
     """
-    Route.BASE = api.rstrip("/")
+    use_api(api)
     try:
         async with discord.Client(intents=discord.Intents.none()) as client:
             await client.login(token)
@@ -48,7 +38,7 @@ async def look_up(token: str, api: str) -> Bot:
             return Bot(str(client.user), page.id, reads)
     except discord.LoginFailure:
         raise Misconfigured(UNKNOWN_BOT) from None
-    except (discord.HTTPException, aiohttp.ClientError, OSError) as error:
+    except FAILURES as error:
         raise Unavailable(
             f"Discord does not answer ({type(error).__name__}), so the token was not checked.",
             code="discord_unavailable",
@@ -59,7 +49,7 @@ def invitation(application: int, *, voice: bool = False, guild: int | None = Non
     """The address where whoever manages a server lets the bot in."""
     return discord.utils.oauth_url(
         application,
-        permissions=NEEDED | FOR_VOICE if voice else NEEDED,
+        permissions=INVITED_TO_SPEAK if voice else INVITED,
         guild=discord.Object(guild) if guild else discord.utils.MISSING,
         disable_guild_select=guild is not None,
         scopes=SCOPES,

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import discord
 
 from chorus.common.contracts.cards import SAID_AT_MOST, JobCard
+from chorus.common.contracts.names import is_server
 from chorus.common.contracts.wire import now
 from chorus.gateway.commands.replies import Audio, Moment
 from chorus.gateway.frontends.discord.buttons import below
@@ -243,6 +244,6 @@ async def to_its_end(work: Coroutine[Any, Any, T]) -> T:
 
 def goes_on(old: JobCard, new: JobCard) -> str:
     """What the old message of a card says when there is a new one."""
-    guild = new.guild if new.guild.isdigit() else "@me"
+    guild = new.guild if is_server(new.guild) else "@me"
     link = f"https://discord.com/channels/{guild}/{new.channel}/{new.message}"
     return "\n".join(part for part in (old.said, GOES_ON.format(link=link)) if part)

@@ -10,14 +10,13 @@ from collections.abc import Sequence
 import discord
 
 from chorus.common.errors import in_short
+from chorus.gateway.frontends.discord.origin import Person
 
 MENTION = re.compile(r"<(?P<kind>@[!&]?|#)(?P<id>[0-9]{15,20})>")
 EMOJI = re.compile(r"<a?(:\w{2,32}:)[0-9]{15,20}>")
 COMMAND = re.compile(r"<(/[^<>:]{1,100}):[0-9]{15,20}>")
 SIGNS = re.compile(r"[\s\"'`=<>@#\\|*]+")
 NOBODY = {"@": "somebody", "@!": "somebody", "@&": "a role", "#": "a channel"}
-
-Person = discord.User | discord.Member
 
 
 def by_name(words: str, guild: discord.Guild | None, mentioned: Sequence[Person] = ()) -> str:

@@ -5,11 +5,11 @@ from typing import Any, Protocol
 import discord
 from discord import app_commands
 
-from chorus.gateway.commands.replies import THIS, Form
+from chorus.gateway.commands.replies import THIS, Form, Problem
 
 CORRECT = "Correct this reply"
 FORM = Form(CORRECT, "What should it have said?", THIS)
-NOT_OURS = "✗ Only what I said can be corrected. Open the menu of a reply of mine. [not_our_reply]"
+NOT_OURS = Problem("not_our_reply", "Only what I said can be corrected. Open the menu of a reply of mine.")
 
 
 class Asks(Protocol):
@@ -30,7 +30,7 @@ def menus() -> list[app_commands.ContextMenu]:
 async def _correct(interaction: discord.Interaction[Any], message: discord.Message) -> None:
     us = interaction.client.user
     if us is None or message.author.id != us.id:
-        await interaction.response.send_message(NOT_OURS, ephemeral=True)
+        await interaction.response.send_message(NOT_OURS.line, ephemeral=True)
         return
     asks: Asks = interaction.client  # pyright: ignore[reportAssignmentType] - ours alone has menus
     await asks.asked_for_words(interaction, f"!correct {message.id}", FORM, message)

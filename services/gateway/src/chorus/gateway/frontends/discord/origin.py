@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import discord
 
+from chorus.common.contracts.names import DIRECT
+
 TAIL = 22  # bits of an id below its time
 
 Person = discord.User | discord.Member
@@ -95,7 +97,7 @@ def of_reaction(reaction: discord.RawReactionActionEvent, person: Person, channe
 
 def tenant(guild: int | None, person: int) -> str:
     """Whose data and models it is about: the server's, or, in direct messages, the person's own."""
-    return f"dm-{person}" if guild is None else str(guild)
+    return f"{DIRECT}{person}" if guild is None else str(guild)
 
 
 def _runs(guild: int | None, permissions: discord.Permissions) -> bool:

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-import aiohttp
 import discord
 
 from chorus.common.errors import Unavailable
+from chorus.gateway.frontends.discord.failures import FAILURES
 
 Place = discord.abc.GuildChannel | discord.Thread
 
@@ -27,7 +27,7 @@ class GuildPeople:
             member = self._guild.get_member(int(person)) or await self._guild.fetch_member(int(person))
         except discord.NotFound:
             return None
-        except (discord.DiscordException, aiohttp.ClientError, OSError):
+        except FAILURES:
             raise Unavailable("Discord does not say who is in this server. Try again.") from None
         return member.display_name
 
@@ -39,7 +39,7 @@ class GuildPeople:
             return may_read(place, self._asker) and await self._is_in(place)
         except (discord.NotFound, discord.Forbidden, discord.InvalidData):
             return False
-        except (discord.DiscordException, aiohttp.ClientError, OSError):
+        except FAILURES:
             raise Unavailable("Discord does not say who may read that channel. Try again.") from None
 
     async def _is_in(self, place: Place) -> bool:

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import aiohttp
 import discord
 import structlog
 
 from chorus.common.contracts.datasets import Turn
 from chorus.gateway.commands.recent import Recent
 from chorus.gateway.frontends.discord.attached import with_files
+from chorus.gateway.frontends.discord.failures import FAILURES, reason
 from chorus.gateway.frontends.discord.rooms import Room
 from chorus.gateway.frontends.discord.said import Said, as_turns, joined, read
 
@@ -173,6 +173,6 @@ async def _allowed(asked: Awaitable[T]) -> T | None:
         return await asked
     except (discord.Forbidden, discord.NotFound):
         return None
-    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        log.warning("what was said before cannot be read", error=str(error) or repr(error))
+    except FAILURES as error:
+        log.warning("what was said before cannot be read", error=reason(error))
         return None

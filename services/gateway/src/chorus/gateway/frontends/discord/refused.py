@@ -1,22 +1,21 @@
 """Where Discord does not let us answer: whoever asked is told once, with the permission that is missing."""
 
-from contextlib import suppress
-
-import aiohttp
 import discord
+import structlog
 
+from chorus.gateway.frontends.discord.failures import FAILURES, reason
 from chorus.gateway.frontends.discord.origin import Person
+from chorus.gateway.frontends.discord.permissions import (
+    HOW_TO_MEND,
+    SEND,
+    SEND_IN_THREADS,
+    TO_ANSWER,
+    VIEW,
+    in_words,
+    lacking,
+)
 
-VIEW, SEND, SEND_IN_THREADS = "View Channel", "Send Messages", "Send Messages in Threads"
-"""As Discord's settings call them; where one of these is missing, all others are, too."""
-NEEDED = {
-    VIEW: discord.Permissions(view_channel=True),
-    SEND: discord.Permissions(send_messages=True),
-    SEND_IN_THREADS: discord.Permissions(send_messages_in_threads=True),
-    "Embed Links": discord.Permissions(embed_links=True),
-    "Attach Files": discord.Permissions(attach_files=True),
-    "Read Message History": discord.Permissions(read_message_history=True),
-}
+log = structlog.get_logger()
 
 
 async def tell_why(person: Person, channel: discord.abc.Snowflake | None) -> None:
@@ -27,30 +26,23 @@ async def tell_why(person: Person, channel: discord.abc.Snowflake | None) -> Non
     if not isinstance(channel, discord.abc.GuildChannel | discord.Thread):
         return
     missing = missing_in(channel)
-    told = f"lack {_in_words(missing)} there" if missing else "am refused there without a reason"
-    text = (
-        f"I could not answer you in <#{channel.id}>: I {told}. Whoever manages the server can mend that in "
-        "the channel's settings, page Permissions."
-    )
+    told = f"lack {in_words(missing)} there" if missing else "am refused there without a reason"
+    text = f"I could not answer you in <#{channel.id}>: I {told}. {HOW_TO_MEND}"
     closed = {VIEW, SEND, SEND_IN_THREADS} & set(missing)
     for where in (person,) if closed else (channel, person):
-        with suppress(discord.Forbidden):
-            with suppress(discord.HTTPException, aiohttp.ClientError, OSError):
-                if isinstance(where, discord.abc.Messageable):
-                    await where.send(text, suppress_embeds=True)
-            return
+        if isinstance(where, discord.abc.Messageable):
+            try:
+                await where.send(text, suppress_embeds=True)
+            except discord.Forbidden:
+                continue
+            except FAILURES as error:
+                log.info("a refusal was not told", error=reason(error))
+        return
 
 
 def missing_in(channel: discord.abc.GuildChannel | discord.Thread) -> list[str]:
-    """The permissions that we lack in a channel of a server."""
-    ours = channel.permissions_for(channel.guild.me)
+    """The permissions that we lack in a channel of a server; without these, all others are missing, too."""
     other = SEND if isinstance(channel, discord.Thread) else SEND_IN_THREADS
-    missing = [name for name, needed in NEEDED.items() if name != other and not ours >= needed]
+    needed = {name: permission for name, permission in TO_ANSWER.items() if name != other}
+    missing = lacking(needed, channel.permissions_for(channel.guild.me))
     return missing[:1] if missing[:1] in ([VIEW], [SEND], [SEND_IN_THREADS]) else missing
-
-
-def _in_words(missing: list[str]) -> str:
-    """*A*, *B* and *C*."""
-    *first, last = [f"*{name}*" for name in missing]
-    named = f"{', '.join(first)} and {last}" if first else last
-    return f"the permission{'s' if first else ''} {named}"

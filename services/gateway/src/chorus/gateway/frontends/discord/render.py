@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import PurePath
 
-import aiohttp
 import discord
 import structlog
 
@@ -31,6 +30,7 @@ from chorus.gateway.commands.replies import (
 )
 from chorus.gateway.commands.table import OUR_FAULT
 from chorus.gateway.frontends.discord.answers import AI, growing
+from chorus.gateway.frontends.discord.failures import FAILURES
 from chorus.gateway.frontends.discord.place import Buttons, Place
 from chorus.gateway.frontends.discord.splitting import FENCE, LIMIT, split
 from chorus.gateway.frontends.discord.streaming import SHOWN, Live, Pace
@@ -74,7 +74,7 @@ class Renderer:
                     await self._hand_over(reply)
         except ChorusError as error:
             await self._say(worded(problem(error)))
-        except (discord.DiscordException, aiohttp.ClientError):
+        except FAILURES:
             raise
         except Exception:
             log.exception("reply failed")
@@ -86,10 +86,12 @@ class Renderer:
     async def _lay_out(self, card: Card) -> None:
         """Here, or aside where it is not for everybody's eyes."""
         if card.private and (aside := self._place.aside()):
-            await _say(aside, worded(card), card.buttons, card.picture)
-            await self._say(SENT)
+            await _say(aside, worded(card), picture=card.picture)
+            await _say(self._place, SENT, card.buttons)  # here: their lines are about this place
         else:
             await _say(self._place, worded(card), card.buttons, card.picture)
+        if card.shown:
+            card.shown()
 
     async def _answer(self, stream: Stream) -> None:
         """One text that grows; once it is whole, its buttons, and whoever keeps it hears where it stands."""
@@ -108,13 +110,14 @@ class Renderer:
 
     async def _speak(self, audio: Audio) -> None:
         """As a voice message, which has no words; as a file where it needs some, or Discord takes none."""
-        if not audio.in_role:
+        words = AI if audio.in_role else audio.note
+        if not words:
             try:
                 await self._place.speak(audio)
                 return
             except discord.DiscordException as error:
                 log.info("no voice message", reason=str(error))
-        await self._place.attach(PurePath(audio.name).name, audio.data, AI if audio.in_role else "")
+        await self._place.attach(PurePath(audio.name).name, audio.data, words)
 
     async def _hand_over(self, file: File) -> None:
         """Here, or aside where it is not for everybody's eyes."""
@@ -223,8 +226,8 @@ def worded(reply: Text | Card | Samples | Problem) -> str:
     match reply:
         case Text(text):
             return text
-        case Problem(code, message):
-            return f"✗ {message} [{code}]"
+        case Problem():
+            return reply.line
         case Card():
             rows = ["- " + " · ".join(cell for cell in row if cell) for row in reply.rows]
             footer = [f"-# {reply.footer}"] if reply.footer else []
@@ -249,7 +252,7 @@ def _now(moment: Moment) -> str:
 
 
 def _buttons_of(reply: Text | Problem | Samples | None) -> Buttons:
-    return reply.buttons if isinstance(reply, Text) else ()
+    return () if reply is None or isinstance(reply, Samples) else reply.buttons
 
 
 def _bar(moment: Moment) -> list[str]:

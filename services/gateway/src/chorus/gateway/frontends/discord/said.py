@@ -11,6 +11,7 @@ from chorus.common.contracts.guild import PREFIX
 from chorus.common.errors import ChorusError
 from chorus.gateway.commands.chat import Say
 from chorus.gateway.commands.parsing import bind
+from chorus.gateway.commands.replies import FAILED
 from chorus.gateway.commands.table import command_name
 from chorus.gateway.frontends.discord.mentions import by_name
 from chorus.gateway.frontends.discord.messages import as_command, by_a_person, without_mention
@@ -24,7 +25,6 @@ _SMALL = re.compile(r"^-# .*(?:\n|$)", re.MULTILINE)
 _CUT_OFF = re.compile(r"^-# .*Cut off: the answer reached", re.MULTILINE)
 _SECOND_ANSWER = re.compile(r"^\*\*2\*\*$", re.MULTILINE)
 _FIRST_ANSWER = "**1**\n"
-_FAILED = "✗ "
 _RESET = re.compile(r"^(?:Forgotten: the last \d+ messages|There was nothing to forget: no conversation) ")
 
 
@@ -77,7 +77,7 @@ def _our_words(message: discord.Message, me: int, prefix: str) -> str:
     text = _SMALL.sub("", message.content).strip()
     if text.startswith(_FIRST_ANSWER):  # of several, the first is remembered
         text = _SECOND_ANSWER.split(text.removeprefix(_FIRST_ANSWER))[0]
-    return "" if text.startswith(_FAILED) else text.strip()
+    return "" if text.startswith(f"{FAILED} ") else text.strip()
 
 
 def _their_words(message: discord.Message, me: int, prefix: str) -> str | None:

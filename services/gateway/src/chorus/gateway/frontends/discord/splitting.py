@@ -20,9 +20,9 @@ def split(text: str, limit: int = LIMIT) -> list[str]:
     opener, rest = "", text.strip()
     while len(last := closed(opener + rest)) > limit:
         at = _cut(opener, rest, limit - len(opener) - len(CLOSE))
-        piece = opener + rest[:at].rstrip()
-        pieces.append(closed(piece))
+        piece = opener + rest[:at]
         opener, rest = _opener(piece), rest[at:]
+        pieces.append(piece + CLOSE if opener else piece.rstrip())
         if opener and rest.lstrip().startswith(FENCE):  # the block ends just here
             opener, rest = "", rest.lstrip().removeprefix(FENCE)
         rest = rest.removeprefix("\n") if opener else rest.lstrip()
@@ -45,7 +45,7 @@ def _cut(opener: str, text: str, room: int) -> int:
 
 def closed(text: str) -> str:
     """The text, with its code block closed if one is open."""
-    return text.rstrip() + CLOSE if _opener(text) else text
+    return text.removesuffix("\n") + CLOSE if _opener(text) else text
 
 
 def _opener(text: str) -> str:

@@ -5,17 +5,20 @@ import json
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import discord
 import structlog
 from discord import app_commands
 
+from chorus.gateway.commands.replies import Problem
 from chorus.gateway.commands.rows import COMMANDS
+from chorus.gateway.frontends.discord.failures import FAILURES, reason
 from chorus.gateway.frontends.discord.menus import menus
 from chorus.gateway.frontends.discord.slash import FilledIn, slash
 
 TOLD = "discord-commands.json"  # in the cache: for each application a hash of what Discord was told
-UNKNOWN = "✗ This command has changed. Restart Discord, and it is there as it is now. [changed_command]"
+UNKNOWN = Problem(
+    "changed_command", "This command has changed. Restart Discord, and it is there as it is now."
+)
 
 log = structlog.get_logger()
 
@@ -39,8 +42,8 @@ async def register(tree: app_commands.CommandTree[Any], cache: Path) -> None:
         return
     try:
         await tree.sync()
-    except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-        log.warning("slash commands are not registered", error=str(error))
+    except FAILURES as error:
+        log.warning("slash commands are not registered", error=reason(error))
         return
     _note(cache / TOLD, {**told, application: digest})
 
@@ -67,4 +70,4 @@ async def _failed(interaction: discord.Interaction[Any], error: app_commands.App
     known = not isinstance(error, app_commands.CommandNotFound | app_commands.CommandSignatureMismatch)
     log.warning("slash command failed", error=str(error), exc_info=error if known else None)
     if not known and not interaction.response.is_done():
-        await interaction.response.send_message(UNKNOWN, ephemeral=True)
+        await interaction.response.send_message(UNKNOWN.line, ephemeral=True)

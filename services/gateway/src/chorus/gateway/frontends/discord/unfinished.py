@@ -9,29 +9,26 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
 
-import aiohttp
 import discord
 import structlog
 
 from chorus.common.contracts.cards import LOOK_EVERY
+from chorus.common.contracts.names import is_server, person_of
 from chorus.common.contracts.unfinished import Unfinished
 from chorus.common.contracts.wire import now
-from chorus.common.errors import ChorusError
 from chorus.common.telemetry.logging import bind
 from chorus.gateway.commands.replies import Audio
 from chorus.gateway.commands.trainings import UnfinishedAnswers
+from chorus.gateway.frontends.discord.failures import FAILURES, reason
 from chorus.gateway.frontends.discord.origin import Origin
 from chorus.gateway.frontends.discord.place import Buttons, Place, Posted, Sent
 from chorus.gateway.frontends.discord.splitting import LIMIT, closed
-from chorus.gateway.frontends.discord.work import Work
+from chorus.gateway.frontends.discord.work import Work, tried
 
 CUT_OFF = "\n-# Cut off: I was restarted in the middle of this answer. "
 ANEW = "It is answered anew below."
 ASK_AGAIN = "Ask again."
-
-T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -84,12 +81,12 @@ class Answering:
             held_until=now(),
         ).held(self._holder, now())
         self._written[answer.key] = answer
-        await self._tried(self._store.note(answer))
+        await tried(self._store.note(answer))
 
     async def _forget(self, origin: Origin, noting: "_Noting") -> None:
         await noting.ended()
         if answer := self._written.pop(f"{origin.guild}.{origin.id}", None):
-            await self._tried(self._store.done(answer))
+            await tried(self._store.done(answer))
 
     # --- what others have left -------------------------------------------------------------------
     def begin(self) -> None:
@@ -102,8 +99,9 @@ class Answering:
             await self._client.wait_until_ready()
             while not self._work.stopping:
                 for answer in list(self._written.values()):
-                    await self._tried(self._store.note(answer.held(self._holder, now())))
-                for answer in await self._tried(self._store.left(self._holder, self._is_ours)) or ():
+                    if answer.key in self._written:  # it may have ended while we wrote another one
+                        await tried(self._store.renew(answer))
+                for answer in await tried(self._store.left(self._holder, self._is_ours)) or ():
                     mending = asyncio.create_task(self._mended(answer))
                     self._mending.add(mending)
                     mending.add_done_callback(self._mending.discard)
@@ -111,18 +109,18 @@ class Answering:
 
     def _is_ours(self, guild: str) -> bool:
         """Whether our shards serve it; another process knows the other servers better."""
-        return not guild.isdigit() or self._client.get_guild(int(guild)) is not None
+        return not is_server(guild) or self._client.get_guild(int(guild)) is not None
 
     async def _mended(self, answer: Unfinished) -> None:
         where = bind(guild=answer.guild, channel=answer.room, message=answer.message)
         with where, self._work.in_hand(lasting=False):
             try:
                 await self._put_right(answer)
-            except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-                log.warning("a half answer was left as it is", error=str(error) or repr(error))
+            except FAILURES as error:
+                log.warning("a half answer was left as it is", error=reason(error))
             except Exception:  # one answer's fault must not end the others
                 log.exception("a half answer could not be put right")
-            await self._tried(self._store.done(answer))
+            await tried(self._store.done(answer))
 
     async def _put_right(self, answer: Unfinished) -> None:
         """Say that it was cut off, and answer the question if it is still there."""
@@ -142,22 +140,13 @@ class Answering:
 
     async def _room(self, answer: Unfinished) -> discord.abc.Messageable:
         """Where it was asked. Raises `DiscordException` where that is closed to us."""
-        if answer.guild.startswith("dm-"):
-            person = await self._client.fetch_user(int(answer.guild.removeprefix("dm-")))
-            return await person.create_dm()
+        if person := person_of(answer.guild):
+            return await (await self._client.fetch_user(int(person))).create_dm()
         room = self._client.get_channel(int(answer.room)) or await self._client.fetch_channel(
             int(answer.room)
         )
         assert isinstance(room, discord.abc.Messageable)
         return room
-
-    async def _tried(self, work: Awaitable[T]) -> T | None:
-        """What comes of it. Where nothing is kept just now, answers are written all the same."""
-        try:
-            return await work
-        except ChorusError as error:
-            log.warning("unfinished answers cannot be kept", reason=error.message, code=error.code)
-            return None
 
 
 class _Noting:

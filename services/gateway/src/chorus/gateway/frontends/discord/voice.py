@@ -8,7 +8,6 @@ import asyncio
 from collections import defaultdict
 from functools import partial
 
-import aiohttp
 import discord
 import structlog
 from discord.voice_client import has_nacl
@@ -16,15 +15,11 @@ from discord.voice_state import has_dave
 
 from chorus.common.errors import ChorusError, Conflict, InvalidInput, NotPermitted, Unavailable, in_short
 from chorus.gateway.frontends.discord.call import Call
+from chorus.gateway.frontends.discord.failures import FAILURES, reason
+from chorus.gateway.frontends.discord.permissions import HOW_TO_MEND, TO_SPEAK, in_words, lacking
 
 CONNECT_WITHIN = 15.0  # seconds
 GO_WITHIN = 2.0  # seconds
-NEEDED = {
-    "View Channel": discord.Permissions(view_channel=True),
-    "Connect": discord.Permissions(connect=True),
-    "Speak": discord.Permissions(speak=True),
-}
-"""As Discord's settings call them."""
 
 Channel = discord.VoiceChannel | discord.StageChannel
 
@@ -71,6 +66,11 @@ class OwnCalls:
         self._person = person
         self._guild = person.guild
         self._door = door
+
+    def are_elsewhere(self) -> bool:
+        """Whether we are in a voice channel, and they are not in it."""
+        call = _call_in(self._guild)
+        return call is not None and call.channel != self._theirs()
 
     async def join(self) -> str:
         """Come to where they are, also from another channel, and stay."""
@@ -142,8 +142,8 @@ class OwnCalls:
                 await call.disconnect(force=True)  # to be moved, we would have to stop being deaf
             new = partial[Call](Call, door=self._door)
             return await channel.connect(cls=new, timeout=CONNECT_WITHIN, self_deaf=True)
-        except (TimeoutError, discord.DiscordException, aiohttp.ClientError, OSError) as error:
-            log.warning("no voice connection", guild=str(self._guild.id), error=str(error) or repr(error))
+        except FAILURES as error:
+            log.warning("no voice connection", guild=str(self._guild.id), error=reason(error))
             raise Unavailable(
                 "Discord's voice server does not answer me. Try again in a minute.", code="voice_unavailable"
             ) from None
@@ -173,11 +173,7 @@ def _refuse_closed(channel: Channel) -> None:
             f"{name} is a stage, where I cannot speak. Go into a voice channel, and ask again.",
             code="stage_channel",
         )
-    if missing := [f"*{right}*" for right, needed in NEEDED.items() if not ours >= needed]:
-        raise NotPermitted(
-            f"I lack {' and '.join(missing)} in {name}. Whoever manages the server can mend that in the "
-            "channel's settings, page Permissions.",
-            code="voice_forbidden",
-        )
+    if missing := lacking(TO_SPEAK, ours):
+        raise NotPermitted(f"I lack {in_words(missing)} in {name}. {HOW_TO_MEND}", code="voice_forbidden")
     if 0 < channel.user_limit <= len(channel.voice_states) and not ours.move_members:
         raise Conflict(f"{name} is full. Make room for one more, and ask again.", code="voice_full")

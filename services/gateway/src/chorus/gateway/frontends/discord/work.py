@@ -1,9 +1,17 @@
 """Replies in hand, so that a stop can wait for them: for answers, not for trainings to end."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Awaitable, Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+import structlog
+
+from chorus.common.errors import ChorusError
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 class Work:
@@ -36,6 +44,15 @@ class Work:
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=grace)
             _cancel(late)
+
+
+async def tried(note: Awaitable[T]) -> T | None:
+    """What comes of a note of what is in hand. Where nothing is kept just now, we work all the same."""
+    try:
+        return await note
+    except ChorusError as error:
+        log.warning("what is in hand cannot be noted", reason=error.message, code=error.code)
+        return None
 
 
 def _cancel(tasks: set[asyncio.Task[Any]]) -> None:

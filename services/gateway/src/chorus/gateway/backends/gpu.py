@@ -13,7 +13,7 @@ BACK = "The training has given the GPU back. Questions are answered again in a m
 ALMOST_A_MINUTE = timedelta(seconds=59)
 
 
-async def turns(
+async def gpu_news(
     leases: Bucket[Lease], clock: Callable[[], datetime] = now
 ) -> AsyncIterator[tuple[str, bool]]:
     """What people should know, for ever, and whether answers are back. Each window is told once."""

@@ -6,7 +6,7 @@ from typing import cast
 
 from chorus.common.bus.state import Bucket, Entry
 from chorus.common.contracts.leases import Lease
-from chorus.gateway.backends.turns import BACK, turns
+from chorus.gateway.backends.gpu import BACK, gpu_news
 from tests.unit.trainer.made import AT  # 03:04 UTC
 
 
@@ -23,7 +23,7 @@ class Followed:
 
 async def told(*leases: Lease) -> list[tuple[str, bool]]:
     followed = cast(Bucket[Lease], Followed(*leases))
-    return [news async for news in turns(followed, clock=lambda: AT + timedelta(seconds=5))]
+    return [news async for news in gpu_news(followed, clock=lambda: AT + timedelta(seconds=5))]
 
 
 GONE = ("A training has the GPU until 03:34 UTC. Questions are answered again after that.", False)
