@@ -219,4 +219,4 @@ class InPrivate:
 def as_file(name: str, data: bytes) -> discord.File:
     """To be attached. What of its name cannot be seen is no part of it: no header takes all of that."""
     shown = "".join(character for character in name if character.isprintable())
-    return discord.File(io.BytesIO(data), filename=shown or "file")
+    return discord.File(io.BytesIO(data), filename=shown if shown.strip(".") else "file")
