@@ -1,9 +1,10 @@
 """The connection: refusals that say why, a size cap that keeps it alive, and reconnection."""
 
+import asyncio
 import time
 
 import pytest
-from nats.errors import NoRespondersError
+from nats.errors import FlushTimeoutError, NoRespondersError
 
 from chorus.common.bus.connection import connect
 from chorus.common.contracts.wire import MAX_MESSAGE_BYTES
@@ -31,6 +32,21 @@ async def test_a_refused_jetstream_call_says_why(servers: Servers) -> None:
     async with servers.connected("gateway") as connection:
         with pytest.raises(NotPermitted):
             await connection.jetstream().delete_stream("TRAIN")
+
+
+async def test_whoever_stops_waiting_for_a_flush_does_not_make_the_connection_deaf(servers: Servers) -> None:
+    async with servers.connected("gateway") as connection:
+        waiting = [asyncio.create_task(connection.flush()) for _ in range(20)]
+        await asyncio.sleep(0)  # all of them have asked
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        with pytest.raises(FlushTimeoutError):
+            await connection.flush(timeout=0)
+        async with asyncio.timeout(5):
+            await connection.flush()
+            with pytest.raises(NoRespondersError):
+                await connection.request("infer.v1.generate", b"{}", timeout=30)
 
 
 async def test_a_request_that_nobody_serves_fails_at_once(servers: Servers) -> None:

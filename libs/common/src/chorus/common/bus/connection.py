@@ -4,7 +4,8 @@
   and nats-py then never reconnects: our own cap, below the server's, counts both.
 - A publish or request that the server refuses is answered by nothing at all, and a request waits for
   its time-out: the refusal arrives apart, as an error of the connection, and is matched by subject here.
-- A flush may overtake what it should flush, and so does a subscription that is then believed to stand.
+- A flush may overtake what it should flush, and so does a subscription that is then believed to stand. One
+  that is cancelled, or out of time, makes the connection deaf for good.
 - Reconnecting goes on for ever, with a jitter; when nats-py still closes for good, the owner is told.
 - A request during an outage is kept back until the bus is back, or its time is up. Who wants to know sooner
   gives up after a while: whatever is asked then, or waits for its answer, is refused at once.
@@ -22,6 +23,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import FlushTimeoutError
 
 from chorus.common.bus.absence import Absence, bus_away
 from chorus.common.contracts.wire import MAX_MESSAGE_BYTES
@@ -30,6 +32,7 @@ from chorus.common.errors import Misconfigured, NotPermitted, TooLarge, Unavaila
 CONNECT_WITHIN = 10.0  # seconds; a service that finds no bus says so and ends, its supervisor tries again
 RECONNECT_WAIT = (0.5, 1.0)  # seconds between attempts, anything in between
 PING_EVERY = 10  # seconds; two unanswered pings mean that the server is gone
+PATIENCE = 600  # seconds for an answer to a ping; who waits for it may give up sooner
 PENDING_BYTES = 2 * 1024 * 1024  # what may wait to be sent during an outage
 
 REFUSED = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
@@ -87,13 +90,22 @@ class Connection(Client):
             return await answer
 
     async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109 - the base class's
-        """Return when the server has taken all that was sent so far.
+        """Return when the server has taken all that was sent so far. Raises nats-py's `FlushTimeoutError`.
 
-        nats-py writes its ping ahead of commands that still wait to be written, so that one round trip
-        proves nothing about them; after it they are written, and the second one does.
+        Who waits may be cancelled, or lose patience; what was asked of the server may not: an answer that
+        nobody waits for ends nats-py's reading, and the connection never hears anything again.
         """
-        await super().flush(timeout)
-        await super().flush(timeout)
+        asked = asyncio.ensure_future(self._ask_twice())
+        asked.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # seen by somebody
+        if not (await asyncio.wait({asked}, timeout=timeout))[0]:
+            raise FlushTimeoutError
+        asked.result()
+
+    async def _ask_twice(self) -> None:
+        # nats-py writes its ping ahead of commands that still wait to be written, so that one round trip
+        # proves nothing about them; after it they are written, and the second one does.
+        await super().flush(PATIENCE)
+        await super().flush(PATIENCE)
 
     async def listen(self, subject: str, **options: Any) -> Subscription:
         """Subscribe, and know on return that the server has taken it. Raises `NotPermitted`."""
