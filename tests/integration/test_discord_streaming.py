@@ -58,7 +58,7 @@ async def test_five_answers_in_one_channel_that_end_together_are_whole_soon() ->
 async def test_an_answer_that_was_cut_off_goes_on_below_it_at_a_press() -> None:
     async with running_discord() as discord:
         place = Place(discord)
-        answers = place.world.answers = FakeAnswers()
+        answers = place.world.answers = taught()
         answers.cut_off, answers.says = True, {None: "We open"}
         async with place.present():
             await place.ask(place.mention("When?"))
@@ -79,7 +79,7 @@ async def test_an_answer_that_was_cut_off_goes_on_below_it_at_a_press() -> None:
 async def test_what_is_longer_than_three_messages_is_handed_over_as_a_file() -> None:
     async with running_discord() as discord:
         place, words = Place(discord), " ".join(f"{number:05}" for number in range(1200))
-        place.world.answers = FakeAnswers()
+        place.world.answers = taught()
         place.world.answers.says = {None: words}
         async with place.present():
             await place.ask(place.mention("All of it?"))
@@ -87,6 +87,13 @@ async def test_what_is_longer_than_three_messages_is_handed_over_as_a_file() -> 
         *pieces, file = discord.said(place.channel)
     assert words.startswith(" ".join(piece.content for piece in pieces))
     assert [(one.name, one.data.decode()) for one in file.attachments] == [("answer.md", words)]
+
+
+def taught() -> FakeAnswers:
+    """Not the starter, below whose first answer it is said that it knows nothing yet."""
+    answers = FakeAnswers()
+    answers.base = "harbour"
+    return answers
 
 
 def labels(message: Message) -> list[str]:

@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
+from chorus.common.base_model import STARTER
 from chorus.common.contracts.datasets import Dataset, Turn
 from chorus.common.contracts.feedback import TestRecord as Kept
 from chorus.common.contracts.generation import Delta, End, ReplyScore, Served, Usage, Waiting
 from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.merging import Merging
-from chorus.common.contracts.models import BASE, ModelRecord, ModelVersion, parse_model
+from chorus.common.contracts.models import ModelRecord, ModelVersion, parse_model
 from chorus.common.contracts.names import job_id
 from chorus.common.contracts.storage import ObjectRef
 from chorus.common.contracts.training import (
@@ -213,6 +214,7 @@ class FakeAnswers:
         self.says: dict[str | None, str | ChorusError] = {}
         """By the model that is asked."""
         self.cut_off = False
+        self.base = STARTER
         self.at_hand: Served | ChorusError = Unavailable("Nobody is there.", code="no_responders")
 
     async def ask(self, guild: str, question: Question) -> AsyncIterator[Waiting | Delta | End]:
@@ -226,7 +228,7 @@ class FakeAnswers:
                 yield Delta(i=2 * choice + i, text=text, choice=choice)
         usage = Usage(prompt_tokens=9, completion_tokens=2)
         finish = "length" if self.cut_off else "stop"
-        yield End(model=question.model or BASE, finish_reason=finish, usage=usage)
+        yield End(model=question.model or self.base, finish_reason=finish, usage=usage)
 
     async def score(
         self, guild: str, model: str | None, messages: list[Turn], replies: Sequence[str]
