@@ -106,16 +106,6 @@ class FakeJobs:
         record = JobRecord(state=JobState.QUEUED, job=job, estimate=self.checked.estimate, updated_at=AT)
         return self.records.setdefault(job.job, record)
 
-    async def check(
-        self,
-        data: Sequence[Dataset],
-        wishes: Hyperparameters,
-        *,
-        base: str | None = None,
-        parent: Parent | None = None,
-    ) -> Checked:
-        return self.checked
-
     async def get(self, guild: str, job: str) -> JobRecord:
         if job not in self.records:
             raise NotFound(f"There is no job {job}.", code="unknown_job")

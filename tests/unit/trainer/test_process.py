@@ -16,6 +16,7 @@ import structlog
 from chorus.common.contracts.datasets import BuildOptions
 from chorus.common.errors import InternalError
 from chorus.trainer import process
+from chorus.trainer.attached import PAUSE
 from chorus.trainer.curation.orders import BuildOrder, Built, OrderedFile
 from chorus.trainer.datasets.building import curators
 from chorus.trainer.process import Host
@@ -106,6 +107,31 @@ async def test_what_dies_in_the_middle_of_a_line_is_seen_to_have_ended(tmp_path:
         assert host.exit_code == -signal.SIGKILL
         assert list(host.last_words) == ["half a word"]
         assert host.alive
+    finally:
+        await host.end()
+
+
+async def test_what_stands_by_has_stepped_back_before_it_is_needed(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    before = children()
+    async with curators(niceness=7) as standing_by:
+        await standing_by.warm(0)
+        (pid,) = children() - before
+        assert os.getpriority(os.PRIO_PROCESS, int(pid)) == 7
+        async with standing_by.child(an_order(tmp_path), tmp_path) as child:
+            assert [isinstance(report, Built) async for report in child.reports()][-1]
+        assert children() - before == {pid}, "that one was forked"
+
+
+async def test_a_pause_that_comes_after_the_end_is_not_taken_for_an_order(tmp_path: Path) -> None:
+    program = "from chorus.trainer.attached import run\nrun(lambda order: print(order.name) or 0)\n"
+    host = await Host.start("test", "-c", program, environment={})
+    try:
+        async with asyncio.timeout(20):
+            for name in ("first", "second"):
+                await host.take(tmp_path / name)
+                assert [line async for line in host.output()] == [f"{name}\n".encode()]
+                await host.write(PAUSE)
     finally:
         await host.end()
 

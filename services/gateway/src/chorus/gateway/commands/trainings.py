@@ -9,7 +9,7 @@ from typing import Protocol
 from chorus.common.contracts.cards import CardState, JobCard
 from chorus.common.contracts.datasets import Dataset
 from chorus.common.contracts.hyperparameters import Hyperparameters
-from chorus.common.contracts.training import Checked, JobEvent, JobRecord, Parent
+from chorus.common.contracts.training import JobEvent, JobRecord, Parent
 from chorus.common.contracts.unfinished import Unfinished
 
 
@@ -31,20 +31,6 @@ class Jobs(Protocol):
 
         Raises `InvalidInput` with everything that is wrong, a line each, or `QueueFull`. Where nobody is
         there to look for what is wrong, it is queued all the same: the worker looks again.
-        """
-        ...
-
-    async def check(
-        self,
-        data: Sequence[Dataset],
-        wishes: Hyperparameters,
-        *,
-        base: str | None = None,
-        parent: Parent | None = None,
-    ) -> Checked:
-        """What is wrong with such a training, or what it will take. Nothing is queued.
-
-        Raises `Unavailable` or `TimedOut` where no trainer answers.
         """
         ...
 

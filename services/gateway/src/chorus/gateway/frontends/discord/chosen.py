@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 import structlog
@@ -10,6 +9,7 @@ import structlog
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.errors import ChorusError
 from chorus.gateway.commands.ports import Guilds
+from chorus.gateway.commands.recent import Recent
 
 FRESH = 2.0  # seconds; who changes a setting elsewhere is heeded after that
 GUILDS = 2000  # remembered; the one that has been silent longest is forgotten first
@@ -29,7 +29,7 @@ class Chosen:
     def __init__(self, guilds: Guilds, fresh: float = FRESH) -> None:
         self._guilds = guilds
         self._fresh = fresh
-        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._known: Recent[str, _Known] = Recent(GUILDS)
         self._reading: dict[str, asyncio.Task[GuildSettings | None]] = {}
 
     async def of(self, guild: str) -> GuildSettings | None:
@@ -59,8 +59,5 @@ class Chosen:
         finally:
             if self._reading.get(guild) is asyncio.current_task():
                 del self._reading[guild]
-        self._known[guild] = _Known(settings, time.monotonic())
-        self._known.move_to_end(guild)
-        if len(self._known) > GUILDS:
-            self._known.popitem(last=False)
+        self._known.put(guild, _Known(settings, time.monotonic()))
         return settings

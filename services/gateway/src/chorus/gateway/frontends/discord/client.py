@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -14,6 +13,7 @@ import structlog
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.telemetry.logging import bind
 from chorus.gateway.commands.context import Chorus, Context, Trust
+from chorus.gateway.commands.recent import Recent
 from chorus.gateway.commands.replies import THIS, Form, Progress, Reply, Stream
 from chorus.gateway.commands.table import run, run_filled_in
 from chorus.gateway.frontends.discord.buttons import Press, on
@@ -85,7 +85,7 @@ class Client(Sharded):
         self._words = Words(chorus.replies)
         self._cards = Cards(self, chorus, rooms, self._work)
         self._answering = Answering(self, chorus.unfinished, self._work, self.on_message)
-        self._seen: OrderedDict[Hashable, None] = OrderedDict()
+        self._seen: Recent[Hashable, bool] = Recent(SEEN)
         self.tree = tree_of(self, self._filled_in)
 
     async def setup_hook(self) -> None:
@@ -227,10 +227,8 @@ class Client(Sharded):
             await Renderer(place, room.pace).show(reply)
 
     def _is_seen(self, event: Hashable) -> bool:
-        seen = event in self._seen
-        self._seen[event] = None
-        if len(self._seen) > SEEN:
-            self._seen.popitem(last=False)
+        seen = bool(self._seen.get(event))
+        self._seen.put(event, True)
         return seen
 
     async def _context(self, origin: Origin, room: Room) -> Context:
