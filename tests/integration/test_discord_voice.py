@@ -22,7 +22,9 @@ SOUNDS = {"high": (HIGH, 0.3), "low": (LOW, 0.3), "long": (LONG, 4.0), "Hello.":
 class Tones:
     """Speech that says nothing but tones."""
 
-    async def speak(self, guild: str, text: str, language: str | None) -> tuple[bytes, float]:
+    async def speak(
+        self, guild: str, text: str, language: str | None, voice: str | None
+    ) -> tuple[bytes, float]:
         return SOUNDS[text]
 
 

@@ -15,7 +15,9 @@ HIGH = tone(880, 0.5)
 class Tone:
     """Speech that says nothing but a tone."""
 
-    async def speak(self, guild: str, text: str, language: str | None) -> tuple[bytes, float]:
+    async def speak(
+        self, guild: str, text: str, language: str | None, voice: str | None
+    ) -> tuple[bytes, float]:
         return HIGH, 0.5
 
 

@@ -31,6 +31,7 @@ from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, NotPermitted
 from chorus.gateway.backends.feedback import BusFeedback
 from chorus.gateway.backends.privacy import BusPrivacy
+from chorus.gateway.backends.speech import kept_recordings
 from chorus.gateway.commands.ports import NewDataset
 from tests.support.chats import chat
 from tests.support.leftovers import places_of
@@ -75,8 +76,9 @@ Exported 4 message(s)
 """
 
 
-async def privacy(gateway: Gateway) -> BusPrivacy:
-    return BusPrivacy(gateway.connection, await open_bucket(gateway.connection, CONSENT, ConsentRecord))
+async def privacy(servers: Servers, gateway: Gateway) -> BusPrivacy:
+    records = await open_bucket(gateway.connection, CONSENT, ConsentRecord)
+    return BusPrivacy(gateway.connection, records, servers.store())
 
 
 def zipped(**files: str) -> bytes:
@@ -95,7 +97,7 @@ async def test_nothing_of_a_person_is_left_anywhere(
     gateway: Gateway, servers: Servers, operator: Connection
 ) -> None:
     guild, store = gateway.guild, servers.store()
-    theirs = await privacy(gateway)
+    theirs = await privacy(servers, gateway)
     phrases = [f"{phrase} of {guild}" for phrase in PHRASES]  # of this test alone: all guilds are searched
     talk, txt = marked(CHAT, guild), marked(TXT, guild)
     # --- everything that can hold their words ----------------------------------------------------
@@ -256,7 +258,7 @@ async def harvested(gateway: Gateway, servers: Servers, talk: str) -> Dataset:
     record = Mined(guild=gateway.guild, name="mined", cursors={"10": "1006"}, parts=[part])
     await harvests.create(mining_key(gateway.guild, "mined"), record)
     basis = Basis(way="mined", mode="permitted", reference="R-1")
-    people = await privacy(gateway)
+    people = await privacy(servers, gateway)
     tom = str(sum(b"Tom"))
     await people.opt(gateway.guild, tom, "in", names=[], said_by=tom)
     new = NewDataset("mined", [source], True, "42", basis, BuildOptions(target="Tom"))
@@ -280,7 +282,7 @@ async def test_a_model_past_its_deadline_is_blocked(
     key = model_key(guild, "main")
     await models.change(key, lambda old: old.promote(2))
 
-    told = await (await privacy(gateway)).forget(guild, MARA, names=[], said_by=MARA)
+    told = await (await privacy(servers, gateway)).forget(guild, MARA, names=[], said_by=MARA)
     assert told.models == ["main@2"]
     async with a_trainer(servers, tmp_path, "another"), asyncio.timeout(30):
         while (record := await gateway.model()) is None or record.aliases.get("prod") != 1:
@@ -290,7 +292,7 @@ async def test_a_model_past_its_deadline_is_blocked(
     kept = {found.key.rpartition("/")[0] for found in await servers.store().list(MODELS, f"{guild}/")}
     assert kept == {record.versions[0].manifest.key.rpartition("/")[0]}
 
-    told = await (await privacy(gateway)).forget(guild, str(sum(b"Iva")), names=[], said_by="x")
+    told = await (await privacy(servers, gateway)).forget(guild, str(sum(b"Iva")), names=[], said_by="x")
     assert told.models == ["main@1"]
     async with a_trainer(servers, tmp_path, "third"), asyncio.timeout(30):
         while (after := await chosen.get(guild)) is None or after.value.voice is not None:
@@ -298,10 +300,14 @@ async def test_a_model_past_its_deadline_is_blocked(
     assert await servers.store().list(MODELS, f"{guild}/") == [], "the base answers"
 
 
-async def test_who_said_only_what_nobody_answered_takes_no_dataset_along(gateway: Gateway) -> None:
+async def test_who_said_only_what_nobody_answered_takes_no_dataset_along(
+    gateway: Gateway, servers: Servers
+) -> None:
     talk = chat(("Tom", "Tea?"), ("Iva", "Yes"), ("Una", "Where is everybody?"))
     await gateway.dataset(talk, target="Iva")
-    told = await (await privacy(gateway)).forget(gateway.guild, str(sum(b"Una")), names=[], said_by="x")
+    told = await (await privacy(servers, gateway)).forget(
+        gateway.guild, str(sum(b"Una")), names=[], said_by="x"
+    )
     assert told.datasets == ["data@1"]
     (left,) = (await gateway.datasets.list(gateway.guild)).datasets
     assert (left.id, left.card.examples) == ("data@2", 1)
@@ -316,14 +322,16 @@ async def test_nobody_takes_a_strangers_words_along_by_calling_themselves_like_t
         '"name": "Eve"', '"name": "eve", "nickname": "Mara"'
     )
     await gateway.dataset(nicknamed, "nicks")
-    told = await (await privacy(gateway)).forget(gateway.guild, str(sum(b"Eve")), names=[], said_by="x")
+    told = await (await privacy(servers, gateway)).forget(
+        gateway.guild, str(sum(b"Eve")), names=[], said_by="x"
+    )
     assert told.datasets == ["nicks@1"]
 
 
 async def test_only_ones_own_words_are_exported(gateway: Gateway, servers: Servers) -> None:
     await gateway.dataset(zipped(a=CHAT, b='[{"user": "of 42", "bot": "alone"}]'))
     await said_of_models(gateway, PHRASES)
-    people = await privacy(gateway)
+    people = await privacy(servers, gateway)
     for person, words, others in ((MARA, PHRASES[0], b"of 42"), ("42", "of 42", PHRASES[0].encode())):
         exported = await people.export(gateway.guild, person, names=[])
         packed = zipfile.ZipFile(io.BytesIO(await servers.store().get(exported.archive)))
@@ -334,8 +342,8 @@ async def test_only_ones_own_words_are_exported(gateway: Gateway, servers: Serve
         assert (b"Oh" in tests, PHRASES[0].encode() in examples) == (person == "42", person == MARA)
 
 
-async def test_nobody_is_opted_in_by_somebody_else(gateway: Gateway) -> None:
-    people = await privacy(gateway)
+async def test_nobody_is_opted_in_by_somebody_else(gateway: Gateway, servers: Servers) -> None:
+    people = await privacy(servers, gateway)
     with pytest.raises(NotPermitted) as refused:
         await people.opt(gateway.guild, MARA, "in", names=[], said_by="42")
     assert refused.value.code == "only_oneself"
@@ -344,10 +352,18 @@ async def test_nobody_is_opted_in_by_somebody_else(gateway: Gateway) -> None:
 async def test_who_is_named_is_found_by_their_id(gateway: Gateway, servers: Servers) -> None:
     talk = chat(("Tom", "Hm?"), ("Mara", PHRASES[0]), ("Tom", "Ah"), ("Iva", "Oh"), ("Tom", "Well"))
     await gateway.dataset(talk, target="Tom")
-    told = await (await privacy(gateway)).forget(gateway.guild, "mara", names=[], said_by="42")
+    told = await (await privacy(servers, gateway)).forget(gateway.guild, "mara", names=[], said_by="42")
     assert told.datasets == ["data@1"]
     two = talk.replace('"name": "Iva"', '"name": "iva", "nickname": "Tom"')
     await gateway.dataset(two, "two")
     with pytest.raises(InvalidInput) as several:
-        await (await privacy(gateway)).forget(gateway.guild, "Tom", names=[], said_by="42")
+        await (await privacy(servers, gateway)).forget(gateway.guild, "Tom", names=[], said_by="42")
     assert several.value.code == "ambiguous_person"
+
+
+async def test_recordings_that_were_kept_of_somebody_go(gateway: Gateway, servers: Servers) -> None:
+    store, places = servers.store(), [kept_recordings(gateway.guild, person) for person in (MARA, "42")]
+    for place in places:
+        await store.put(FILES, f"{place}1", b"OggS")
+    await (await privacy(servers, gateway)).forget(gateway.guild, MARA, names=[], said_by=MARA)
+    assert [len(await store.list(FILES, place)) for place in places] == [0, 1]

@@ -18,7 +18,8 @@ from chorus.common.contracts.wire import MIB
 from chorus.common.errors import ChorusError, NotPermitted, Unavailable
 from chorus.common.local.process import Process
 from chorus.gateway.backends.speech import BusSpeech
-from chorus.gateway.commands.ports import Upload
+from chorus.gateway.commands.ports import Heard, Upload
+from chorus.speech.voice.sound import Sound
 from tests.conftest import fresh_guild
 from tests.support.chorus import session_pids, still_running
 from tests.support.servers import Servers
@@ -37,7 +38,7 @@ async def service(servers: Servers, tmp_path_factory: pytest.TempPathFactory) ->
         await process.until_ready()
         yield process
         pids = session_pids(process.child.pid)
-        assert len(pids) == 3, "the service, and an engine that speaks, and one that hears"
+        assert len(pids) >= 4, "the service, an engine that speaks, one that hears, a decoder that waits"
     finally:
         await process.stop(20.0)
     assert process.child.returncode == 0
@@ -71,7 +72,8 @@ async def test_what_is_said_is_heard(speech: BusSpeech, guild: str) -> None:
     data, seconds = await speech.speak(guild, SENTENCE, None)
     assert data[:4] == b"OggS"
     assert 1 < seconds < 3
-    assert await speech.transcribe(guild, Upload("hello.ogg", data)) == SENTENCE
+    heard = await speech.transcribe(guild, Upload("hello.ogg", data))
+    assert heard.text == SENTENCE
 
 
 async def test_sound_goes_by_reference_into_the_guilds_own_folder(
@@ -127,7 +129,7 @@ async def test_what_cannot_be_said(
         (b"OggS" + bytes(300), "unreadable_audio"),
         (wav(tone(0.5, height=0)), "silence"),
         (wav(tone(0.2)), "nothing_heard"),
-        (wav(tone(61.0, rate=8000)), "audio_too_long"),
+        (wav(Sound(bytes(4000 * 2 * 601), 4000)), "audio_too_long"),
     ],
 )
 async def test_what_cannot_be_heard(speech: BusSpeech, guild: str, data: bytes, code: str) -> None:
@@ -157,7 +159,8 @@ async def test_while_it_hears_it_speaks(speech: BusSpeech, guild: str) -> None:
     await asyncio.sleep(0.1)
     await speech.speak(fresh_guild(), "hello", None)
     assert not hearing.done()
-    assert len({"one", "two", "three", "four", "five", "six", "seven"} & {*(await hearing).split()}) >= 4
+    heard = (await hearing).text.split()
+    assert len({"one", "two", "three", "four", "five", "six", "seven"} & {*heard}) >= 4
 
 
 async def test_a_guild_that_asks_too_much_at_once_is_told_so(speech: BusSpeech, guild: str) -> None:
@@ -166,8 +169,9 @@ async def test_a_guild_that_asks_too_much_at_once_is_told_so(speech: BusSpeech, 
     told = await asyncio.gather(*asked, return_exceptions=True)
     refused = [error.code for error in told if isinstance(error, ChorusError)]
     assert set(refused) == {"speech_queue_full"}
-    assert told.count(SENTENCE) >= 4
-    assert len(refused) + told.count(SENTENCE) == 8
+    heard = [one for one in told if isinstance(one, Heard) and one.text == SENTENCE]
+    assert len(heard) >= 4
+    assert len(refused) + len(heard) == 8
 
 
 async def test_what_it_did_is_counted(service: Process, speech: BusSpeech, guild: str) -> None:
@@ -181,11 +185,11 @@ async def test_what_it_did_is_counted(service: Process, speech: BusSpeech, guild
 async def test_an_engine_that_is_killed_is_replaced(service: Process, speech: BusSpeech, guild: str) -> None:
     data, _ = await speech.speak(guild, SENTENCE, None)
     engines = session_pids(service.child.pid) - {service.child.pid}
-    assert len(engines) == 2
+    assert len(engines) >= 3
     for pid in engines:
         os.kill(pid, signal.SIGKILL)
     async with asyncio.timeout(10):
         while any(Path(f"/proc/{pid}").exists() for pid in engines):  # until the service has seen it
             await asyncio.sleep(0.02)
-    assert await speech.transcribe(guild, Upload("x.ogg", data)) == SENTENCE
+    assert (await speech.transcribe(guild, Upload("x.ogg", data))).text == SENTENCE
     assert (await speech.speak(guild, SENTENCE, None))[1] > 1

@@ -146,7 +146,8 @@ async def a_mining(servers: Servers) -> AsyncIterator[Mining]:
         consents = await open_bucket(trainer, CONSENT, ConsentRecord)
         mining = Mining(place, store, records, consents)
         place.world.datasets = BusDatasets(gateway, store)  # type: ignore[assignment]
-        place.world.privacy = BusPrivacy(gateway, await open_bucket(gateway, CONSENT, ConsentRecord))  # type: ignore[assignment]
+        known = await open_bucket(gateway, CONSENT, ConsentRecord)
+        place.world.privacy = BusPrivacy(gateway, known, store)  # type: ignore[assignment]
         place.world.harvests = BusHarvests(records, store)  # type: ignore[assignment]
         identity = Identity("trainer", "abc", "1.0.0", "For tests")
         metrics = RequestMetrics(CollectorRegistry())

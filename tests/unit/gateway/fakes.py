@@ -23,7 +23,7 @@ from chorus.common.contracts.training import (
 )
 from chorus.common.errors import ChorusError, Conflict, InvalidInput, NotFound, Unavailable
 from chorus.gateway.commands.context import Chorus, Context, Session, Trust
-from chorus.gateway.commands.ports import ModelFiles, Question, Upload
+from chorus.gateway.commands.ports import Heard, ModelFiles, Question, Upload
 from chorus.gateway.commands.replies import Problem, Progress, Reply
 from chorus.gateway.commands.reviewed import Reviewed
 from chorus.gateway.commands.searching import Searches
@@ -246,15 +246,27 @@ class FakeFeedback:
 class FakeSpeech:
     def __init__(self) -> None:
         self.spoken: list[tuple[str, str, str | None]] = []
-        self.heard: list[tuple[str, Upload]] = []
+        self.wished: list[str | None] = []
+        self.heard: list[tuple[str, Upload | str]] = []
+        self.kept_for: list[str | None] = []
+        self.deaf: ChorusError | None = None
 
-    async def speak(self, guild: str, text: str, language: str | None) -> tuple[bytes, float]:
+    async def speak(
+        self, guild: str, text: str, language: str | None, voice: str | None
+    ) -> tuple[bytes, float]:
+        self.wished.append(voice)
         self.spoken.append((guild, text, language))
         return text.encode(), 1.5
 
-    async def transcribe(self, guild: str, upload: Upload) -> str:
-        self.heard.append((guild, upload))
-        return "words"
+    async def voices(self) -> list[str]:
+        return ["espeak", "flite/rms", "flite/slt"]
+
+    async def transcribe(self, guild: str, recording: Upload | str, keep_for: str | None = None) -> Heard:
+        if self.deaf:
+            raise self.deaf
+        self.heard.append((guild, recording))
+        self.kept_for.append(keep_for)
+        return Heard("words", "fake", "en-us")
 
 
 class World:

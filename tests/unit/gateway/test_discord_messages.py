@@ -24,12 +24,13 @@ def message(
     kind: discord.MessageType = discord.MessageType.default,
     known: bool = True,
     files: int = 0,
+    file: str = "map.png",
 ) -> discord.Message:
     """A message as discord.py hands it over."""
     made = MagicMock(spec=discord.Message)
     made.content, made.webhook_id, made.type, made.reference = content, webhook, kind, None
     made.channel = MagicMock(spec=discord.DMChannel if private else discord.TextChannel)
-    made.attachments = [MagicMock(spec=discord.Attachment)] * files
+    made.attachments = [MagicMock(spec=discord.Attachment, filename=file, content_type=None)] * files
     role = MagicMock(spec=discord.Role, id=ROLE)
     made.guild = None if private or not known else MagicMock(spec=discord.Guild, id=900, self_role=role)
     made.author = MagicMock(spec=discord.User if private else discord.Member, id=42, bot=bot)
@@ -125,6 +126,14 @@ def test_where_it_listens_all_is_meant_for_it_but_what_answers_others(
     given: discord.Message, line: str | None
 ) -> None:
     assert heard(given, Ear(ME, listens=True)) == line
+
+
+@pytest.mark.parametrize("hears", [True, False])
+def test_a_recording_in_reply_to_us_says_something_where_it_is_heard(hears: bool) -> None:
+    spoken = message("", answers=ME, kind=discord.MessageType.reply, files=1, file="voice-message.ogg")
+    assert heard(spoken, Ear(ME, hears=hears)) == ("" if hears else None)
+    assert heard(message("", answers=ME, files=1), Ear(ME, hears=hears)) is None, "a picture says nothing"
+    assert heard(message("", files=1, file="voice-message.ogg"), Ear(ME, hears=hears)) is None
 
 
 def test_a_deleted_message_that_is_replied_to_is_nobodys() -> None:

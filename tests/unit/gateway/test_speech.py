@@ -1,16 +1,20 @@
 """`!say` and `!transcribe`, and where the console puts what was said."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from chorus.common.errors import InvalidInput
 from chorus.gateway.commands.ports import Upload
-from chorus.gateway.commands.replies import Audio, Problem, Text
+from chorus.gateway.commands.replies import Audio, Problem, Stream, Text
 from chorus.gateway.commands.table import run
 from chorus.gateway.frontends.console.render import Renderer
 from tests.unit.gateway.fakes import World
+
+TOLD = Text("Heard by fake (en-us):\nwords")
 
 
 @pytest.fixture
@@ -29,6 +33,12 @@ async def test_a_text_is_said(world: World) -> None:
     assert world.speech.spoken == [("local", "We sail at dawn, at 5=five.", None)]
 
 
+async def test_the_guilds_own_voice_says_it(world: World) -> None:
+    await run(world.context(), "!settings speaker flite/rms")
+    await run(world.context(), "!say We sail at dawn.")
+    assert world.speech.wished == ["flite/rms"]
+
+
 @pytest.mark.parametrize(("to", "name"), [("a.ogg", "a.ogg"), ("a", "a.ogg"), ("x/a.OGG", "x/a.OGG")])
 async def test_into_a_file_of_ones_choice_in_a_language_of_ones_choice(
     world: World, to: str, name: str
@@ -43,13 +53,55 @@ async def test_into_a_file_of_ones_choice_in_a_language_of_ones_choice(
     "line", ["!transcribe file=hello.ogg", "!transcribe hello.ogg", "!transcribe 'hello.ogg'"]
 )
 async def test_a_recording_is_written_down(world: World, line: str) -> None:
-    assert await run(world.context(), line) == Text("words")
+    assert await run(world.context(), line) == TOLD
     assert world.speech.heard == [("local", Upload("hello.ogg", b"OggS"))]
 
 
 async def test_an_attached_recording_need_not_be_named(world: World) -> None:
     world.files.with_the_command = ["hello.ogg"]
-    assert await run(world.context(), "!transcribe") == Text("words")
+    assert await run(world.context(), "!transcribe") == TOLD
+
+
+async def test_what_is_attached_to_the_message_that_one_replies_to_need_not_be_named(world: World) -> None:
+    ctx = replace(world.context(), answered_files=("hello.ogg",))
+    assert await run(ctx, "!transcribe") == TOLD
+
+
+async def test_an_address_is_for_speech_to_judge(world: World) -> None:
+    address = "https://cdn.discordapp.com/attachments/1/2/x.ogg?ex=1"
+    assert await run(world.context(), f"!transcribe {address}") == TOLD
+    assert world.speech.heard == [("local", address)]
+
+
+async def test_what_is_said_in_a_recording_is_answered_and_shown(world: World) -> None:
+    ctx = replace(world.context(), recordings=("hello.ogg",))
+    reply = await run(ctx, "")
+    assert isinstance(reply, Stream)
+    assert reply.heard == "words (heard by fake)"
+    assert world.answers.questions[-1].messages[-1].content == "words"
+    assert world.speech.kept_for == [None]
+
+
+@pytest.mark.parametrize(("line", "code"), [("", "no_words"), ("Who sails?", None)])
+async def test_what_cannot_be_heard_is_told_unless_there_are_words_to_answer(
+    world: World, line: str, code: str | None
+) -> None:
+    world.speech.deaf = InvalidInput("No words.", code="no_words")
+    reply = await run(replace(world.context(), recordings=("hello.ogg",)), line)
+    if code:
+        assert isinstance(reply, Problem)
+        assert reply.code == code
+    else:
+        assert isinstance(reply, Stream)
+        assert not reply.heard
+        asked = world.answers.questions[-1].messages[-1].content
+        assert asked == "Who sails?\nAttached, but not heard: hello.ogg."
+
+
+async def test_recordings_are_kept_where_the_guild_says_so(world: World) -> None:
+    await run(world.context(), "!settings keep_recordings on")
+    await run(replace(world.context(), recordings=("hello.ogg",)), "")
+    assert world.speech.kept_for == [world.context().user]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ import struct
 from itertools import pairwise
 from pathlib import Path
 
-import av
 import pytest
 
 from chorus.common.errors import ChorusError, InvalidInput, TooLarge
 from chorus.speech.backends import audio
 from chorus.speech.voice.sound import Sound
+from tests.unit.speech.files import BROKEN, CONTAINERS, encoded, naming
 from tests.unit.speech.recordings import tone, wav
 
 RATE = 16_000
@@ -46,36 +46,10 @@ def test_any_rate_and_number_of_channels(rate: int, channels: int) -> None:
     assert read(wav(tone(0.5, rate=rate), channels=channels)).seconds == pytest.approx(0.5, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("container", "codec"), [("mp3", "mp3"), ("ipod", "aac"), ("flac", "flac"), ("webm", "libopus")]
-)
-def test_common_formats(tmp_path: Path, container: str, codec: str) -> None:
-    path, sound = tmp_path / "x", tone(0.5, rate=48_000)
-    frame = av.AudioFrame("s16", "mono", samples=len(sound.samples) // 2)
-    frame.planes[0].update(sound.samples)
-    frame.sample_rate = sound.rate
-    with av.open(str(path), "w", format=container) as out:
-        stream = out.add_stream(codec, rate=sound.rate, layout="mono")
-        out.mux(stream.encode(frame))
-        out.mux(stream.encode(None))
-    assert read(path.read_bytes()).seconds == pytest.approx(0.5, abs=0.1)
-
-
-def playlist(path: Path) -> bytes:
-    return f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile://{path}\n#EXT-X-ENDLIST\n".encode()
-
-
-BROKEN = {
-    "empty": b"",
-    "text": b"hello there, this is no recording",
-    "zeros": bytes(5000),
-    "ogg without a stream": b"OggS" + bytes(500),
-    "cut off in the header": audio.write(tone(0.5))[:200],
-    "wav of one sample a second": wav(Sound(tone(0.5).samples, 1)),
-    "wav of a billion samples a second": wav(Sound(tone(0.5).samples, 10**9)),
-    "picture": b"\x89PNG\r\n\x1a\n" + bytes(100),
-    "concat script": b"ffconcat version 1.0\nfile /etc/hostname\n",
-}
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_every_common_container(name: str) -> None:
+    data = encoded(tone(0.5, rate=48_000), *CONTAINERS[name])
+    assert read(data).seconds == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("data", BROKEN.values(), ids=BROKEN)
@@ -89,9 +63,10 @@ def test_what_is_no_recording(data: bytes) -> None:
 def test_a_playlist_reaches_no_other_file(tmp_path: Path) -> None:
     secret = tmp_path / "secret.wav"
     secret.write_bytes(wav(tone(0.5)))
-    with pytest.raises(InvalidInput) as error:
-        read(playlist(secret))
-    assert error.value.code == "unreadable_audio"
+    for name, data in naming(secret.as_uri()).items():
+        with pytest.raises(InvalidInput) as error:
+            read(data)
+        assert error.value.code == "unreadable_audio", name
 
 
 @pytest.mark.parametrize("step", [3, 41, 97])

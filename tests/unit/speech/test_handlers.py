@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
 
-from chorus.common.contracts.speech import Speak, Transcribe
+from chorus.common.contracts.speech import ListVoices, Speak, Transcribe, Voice
 from chorus.common.contracts.storage import ObjectRef
 from chorus.common.errors import ChorusError, InvalidInput, NotPermitted
 from chorus.speech.handlers import Limits, SpeechHandlers
 from chorus.speech.metrics import SpeechMetrics
-from chorus.speech.voice.ports import Heard, Recording
+from chorus.speech.voice.ports import Heard, OnHeard, Recording
+from chorus.speech.voice.recordings import Recordings
+from chorus.speech.voice.sound import Sound
 
 
 class FakeStore:
@@ -29,24 +32,43 @@ class FakeStore:
 
 
 class FakeSpeaker:
-    name, languages = "fake", ("en-us", "de")
+    voices = (Voice(name="fake", engine="fake", languages=["en-us", "de"]),)
 
     def __init__(self) -> None:
-        self.spoken: list[tuple[str, str]] = []
+        self.spoken: list[tuple[str, str, str | None, str | None]] = []
 
-    async def speak(self, text: str, language: str) -> Recording:
-        self.spoken.append((text, language))
-        return Recording(b"sound", 1.5)
+    async def speak(self, guild: str, text: str, language: str | None, voice: str | None) -> Recording:
+        self.spoken.append((guild, text, language, voice))
+        return Recording(b"sound", 1.5, "fake/en-us")
 
 
 class FakeListener:
-    language = "en-us"
-
     def __init__(self) -> None:
         self.says = "hello"
 
-    async def hear(self, data: bytes, filename: str) -> Heard:
-        return Heard(self.says, 2.5)
+    async def hear(self, sound: Sound, language: str, on_heard: OnHeard) -> Heard:
+        assert sound.samples == b"data"
+        await on_heard("hel", "fake")
+        return Heard(self.says, 2.5, language, "fake")
+
+
+class FakeReplies:
+    def __init__(self) -> None:
+        self.sent: list[BaseModel] = []
+
+    async def send(self, piece: BaseModel) -> None:
+        self.sent.append(piece)
+
+
+class FakeCdn:
+    async def fetch(self, address: str, filename: str) -> bytes:
+        assert address == "https://cdn.discordapp.com/x.ogg"
+        return b"data"
+
+
+class FakeDecoder:
+    async def decode(self, data: bytes, filename: str) -> Sound:
+        return Sound(data, 16_000)
 
 
 class World:
@@ -56,8 +78,9 @@ class World:
         self.handlers = SpeechHandlers(
             self.store,  # type: ignore[arg-type]
             self.speaker,
+            Recordings(self.store, FakeCdn(), FakeDecoder(), most=100),  # type: ignore[arg-type]
             self.listener,
-            Limits(language="en-us", text=50, audio_bytes=100),
+            Limits(language="en-us", text=50),
             SpeechMetrics(self.registry),
         )
 
@@ -75,16 +98,21 @@ async def world() -> AsyncIterator[World]:
 
 async def test_a_text_is_spoken_and_stored_in_the_guilds_own_folder(world: World) -> None:
     spoken = await world.handlers.speak(Speak(guild="42", text="**Hi** https://x.y"))
-    assert world.speaker.spoken == [("Hi a link", "en-us")]
+    assert world.speaker.spoken == [("42", "Hi", None, None)]
     assert (spoken.seconds, spoken.voice) == (1.5, "fake/en-us")
     assert spoken.audio.key.startswith("42/")
     assert await world.store.get(spoken.audio) == b"sound"
     assert world.seconds("spoken") == 1.5
 
 
-async def test_another_language(world: World) -> None:
-    await world.handlers.speak(Speak(guild="42", text="Hallo", language="DE"))
-    assert world.speaker.spoken == [("Hallo", "de")]
+async def test_another_language_and_voice(world: World) -> None:
+    await world.handlers.speak(Speak(guild="42", text="Hallo", language="DE", voice="rms"))
+    assert world.speaker.spoken == [("42", "Hallo", "DE", "rms")]
+
+
+async def test_who_can_speak_is_listed(world: World) -> None:
+    listed = await world.handlers.list_voices(ListVoices())
+    assert (listed.language, [voice.name for voice in listed.voices]) == ("en-us", ["fake"])
 
 
 @pytest.mark.parametrize(
@@ -92,7 +120,6 @@ async def test_another_language(world: World) -> None:
     [
         (Speak(text=" "), "nothing_to_say"),
         (Speak(text="a" * 51), "text_too_long"),
-        (Speak(text="hi", language="tlh"), "unknown_language"),
     ],
 )
 async def test_what_cannot_be_said(world: World, asked: Speak, code: str) -> None:
@@ -106,8 +133,18 @@ async def test_what_cannot_be_said(world: World, asked: Speak, code: str) -> Non
 async def test_a_recording_is_written_down(world: World) -> None:
     asked = Transcribe(guild="42", audio=await world.recording(), filename="x.ogg")
     heard = await world.handlers.transcribe(asked)
-    assert (heard.text, heard.seconds, heard.language) == ("hello", 2.5, "en-us")
+    assert (heard.text, heard.seconds, heard.language, heard.engine) == ("hello", 2.5, "auto", "fake")
     assert world.seconds("heard") == 2.5
+
+
+@pytest.mark.parametrize(("partial", "told"), [(False, ["hello"]), (True, ["hel", "hello"])])
+async def test_what_is_heard_so_far_is_told_where_it_is_asked_for(
+    world: World, partial: bool, told: list[str]
+) -> None:
+    replies = FakeReplies()
+    asked = Transcribe(guild="42", audio=await world.recording(), filename="x.ogg", partial=partial)
+    await world.handlers.write_down(asked, replies)  # type: ignore[arg-type]
+    assert [piece.text for piece in replies.sent] == told  # type: ignore[attr-defined]
 
 
 async def test_where_no_words_are_made_out_none_are_made_up(world: World) -> None:
@@ -123,3 +160,17 @@ async def test_another_guilds_recording_is_not_even_fetched(world: World) -> Non
     audio = ObjectRef(bucket="files", key="42/gone", size=1, sha256="0" * 64)
     with pytest.raises(NotPermitted):
         await world.handlers.transcribe(Transcribe(guild="43", audio=audio, filename="x.ogg"))
+
+
+async def test_a_recording_that_discord_keeps_is_written_down_and_stored_nowhere(world: World) -> None:
+    asked = Transcribe(guild="42", url="https://cdn.discordapp.com/x.ogg", filename="x.ogg")
+    assert (await world.handlers.transcribe(asked)).text == "hello"
+    assert not world.store.objects
+
+
+@pytest.mark.parametrize("both", [True, False])
+async def test_one_recording_is_named(world: World, both: bool) -> None:
+    audio, url = (await world.recording(), "https://cdn.discordapp.com/x.ogg") if both else (None, None)
+    with pytest.raises(InvalidInput) as error:
+        await world.handlers.transcribe(Transcribe(guild="42", audio=audio, url=url, filename="x.ogg"))
+    assert error.value.code == "one_recording"

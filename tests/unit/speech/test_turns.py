@@ -73,3 +73,42 @@ async def test_who_leaves_the_line_leaves_no_trace() -> None:
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
     await wait()
+
+
+async def test_a_second_engine_is_put_to_work_when_the_line_is_long() -> None:
+    turns, go_on, at_work, most = Turns(of_a_guild=1, patience=5, engines=2), asyncio.Event(), 0, list[int]()
+
+    async def work(guild: int) -> None:
+        nonlocal at_work
+        async with turns.turn(str(guild)):
+            at_work += 1
+            most.append(at_work)
+            await go_on.wait()
+            at_work -= 1
+
+    async def in_line(count: int) -> int:
+        go_on.clear()
+        most.clear()
+        working = [asyncio.create_task(work(guild)) for guild in range(count)]
+        await asyncio.sleep(0.001)
+        go_on.set()
+        await asyncio.gather(*working)
+        return max(most)
+
+    assert [await in_line(count) for count in (1, 2, 3, 8)] == [1, 1, 2, 2]
+
+
+async def test_of_those_who_leave_together_none_takes_a_turn_along() -> None:
+    turns = Turns(of_a_guild=1, patience=5, engines=2)
+
+    async def work(guild: int) -> None:
+        async with turns.turn(str(guild)):
+            await asyncio.sleep(0.001)
+
+    for kept in range(6):
+        working = [asyncio.create_task(work(guild)) for guild in range(6)]
+        await asyncio.sleep(0.0005 * kept)
+        for task in working[:kept]:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+    assert turns._at_work == 0

@@ -111,7 +111,7 @@ async def all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
         models=BusModels(connection, records, guilds, store),
         answers=BusAnswers(connection, records),
         speech=BusSpeech(connection, store, settings.max_upload),
-        privacy=BusPrivacy(connection, await open_bucket(connection, CONSENT, ConsentRecord)),
+        privacy=BusPrivacy(connection, await open_bucket(connection, CONSENT, ConsentRecord), store),
         guilds=BusGuilds(guilds),
         objects=S3Objects(store),
         harvests=BusHarvests(await open_bucket(connection, SETTINGS, Mined), store),

@@ -3,16 +3,27 @@
 from chorus.common.bus.connection import connect
 from chorus.common.bus.discovery import Identity
 from chorus.common.bus.responder import Responder
-from chorus.common.contracts.speech import STT, TTS, Speak, Transcribe
+from chorus.common.contracts.speech import CANCEL, STT, TTS, VOICES, ListVoices, Speak, Transcribe
 from chorus.common.errors import ChorusError, Misconfigured
 from chorus.common.objects import open_store
 from chorus.common.service import Service
 from chorus.common.telemetry.metrics import RequestMetrics
-from chorus.speech.backends.process import ListenerProcess, SpeakerProcess
-from chorus.speech.handlers import Limits, SpeechHandlers
+from chorus.speech.backends import flite
+from chorus.speech.backends.cdn import DiscordCdn
+from chorus.speech.backends.chain import Chain
+from chorus.speech.backends.decoding import Decoders
+from chorus.speech.backends.listening import ListenerPool
+from chorus.speech.backends.phrases import Phrases
+from chorus.speech.backends.speakers import Link, Speakers
+from chorus.speech.backends.speaking import SpeakerPool
+from chorus.speech.handlers import OF_A_GUILD, PATIENCE, Limits, SpeechHandlers
 from chorus.speech.metrics import SpeechMetrics
 from chorus.speech.settings import SpeechSettings
-from chorus.speech.voice.checks import known_language
+from chorus.speech.voice.casting import cast
+from chorus.speech.voice.ears import engines_of
+from chorus.speech.voice.mouths import mouths_of
+from chorus.speech.voice.recordings import Recordings
+from chorus.speech.voice.turns import Turns
 
 REQUESTS_AT_ONCE = 64  # at work or in line before an engine; the engines themselves take turns
 
@@ -20,13 +31,10 @@ REQUESTS_AT_ONCE = 64  # at work or in line before an engine; the engines themse
 async def build(service: Service, settings: SpeechSettings) -> None:
     """Load the engines, answer `speech.v1.*`."""
     enter = service.stack.enter_async_context
-    bounds = {"max_seconds": settings.max_audio_seconds, "within": settings.speech_within}
-    speaker = await enter(SpeakerProcess(**bounds))
-    listener = await enter(ListenerProcess(**bounds))
-    try:
-        known_language(settings.speech_language, speaker.languages)
-    except ChorusError as error:
-        raise Misconfigured(f"CHORUS_SPEECH_LANGUAGE: {error.message}") from None
+    speakers = await open_speakers(service, settings)
+    decoders = await enter(Decoders(max_seconds=settings.max_heard_seconds))
+    ears = [await enter(ListenerPool(ear, settings.stt_processes)) for ear in engines_of(settings)]
+    listener = Chain(ears, settings.speech_language)
 
     connection = await enter(
         connect(settings.nats_url, user="speech", nkey_file=settings.nats_nkey_file, on_closed=service.fail)
@@ -40,9 +48,40 @@ async def build(service: Service, settings: SpeechSettings) -> None:
         backlog=0,
         grace=settings.grace,
     )
-    limits = Limits(settings.speech_language, settings.max_spoken_text, settings.max_audio_bytes)
+    store, most = open_store(settings), settings.max_audio_bytes
+    recordings = Recordings(store, DiscordCdn(settings.discord_cdn, most=most), decoders, most=most)
+    limits = Limits(settings.speech_language, settings.max_spoken_text, settings.stt_processes)
     metrics = SpeechMetrics(service.registry)
-    handlers = SpeechHandlers(open_store(settings), speaker, listener, limits, metrics)
+    handlers = SpeechHandlers(store, speakers, recordings, listener, limits, metrics)
     responder.answer("tts", TTS, Speak, handlers.speak)
-    responder.answer("stt", STT, Transcribe, handlers.transcribe)
+    responder.answer("voices", VOICES, ListVoices, handlers.list_voices)
+    responder.stream("stt", STT, Transcribe, handlers.write_down, cancel=CANCEL)
     await enter(responder)
+
+
+async def open_speakers(service: Service, settings: SpeechSettings) -> Speakers:
+    """The engines that speak, until the service stops. Raises `Misconfigured`."""
+    wanted = [mouth for mouth in mouths_of(settings) if mouth.engine != "flite" or flite.installed()]
+    if not wanted:
+        raise Misconfigured("CHORUS_TTS_ENGINES: flite is not installed. `apt install flite` brings it.")
+    links: list[Link] = []
+    for mouth in wanted:
+        pool = SpeakerPool(
+            mouth,
+            settings.tts_processes,
+            max_seconds=settings.max_audio_seconds,
+            whole=settings.speech_within,
+        )
+        turns = Turns(of_a_guild=OF_A_GUILD, patience=PATIENCE, engines=settings.tts_processes)
+        links.append(Link(await service.stack.enter_async_context(pool), turns))
+    kept = Phrases(
+        settings.cache / "phrases",
+        most_bytes=settings.speech_cache_bytes,
+        most=settings.speech_cache_phrases,
+    )
+    speakers = Speakers(links, kept, settings.speech_language)
+    try:
+        cast(speakers.voices, None, None, own=settings.speech_language)
+    except ChorusError as error:
+        raise Misconfigured(f"CHORUS_SPEECH_LANGUAGE: {error.message}") from None
+    return speakers

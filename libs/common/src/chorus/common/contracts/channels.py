@@ -50,7 +50,7 @@ from chorus.common.contracts.merging import Merge, Merged, Merging
 from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.quotas import Used
-from chorus.common.contracts.speech import Speak, Spoken, Transcribe, Transcript
+from chorus.common.contracts.speech import ListVoices, Partial, Speak, Spoken, Transcribe, Transcript, Voices
 from chorus.common.contracts.topology import (
     CARDS,
     CONSENT,
@@ -189,8 +189,16 @@ CHANNELS = (
         summary="Say a text aloud; the sound comes by reference.",
     ),
     Channel(
-        "speechStt", speech.STT, "speech", Transcribe, (Transcript,),
-        summary="Write down what is said in a recording.",
+        "speechVoices", speech.VOICES, "speech", ListVoices, (Voices,),
+        summary="Who can speak, and which languages.",
+    ),
+    Channel(
+        "speechStt", speech.STT, "speech", Transcribe, (Partial, Transcript),
+        summary="Write down what is said in a recording; an empty message ends the replies.",
+    ),
+    Channel(
+        "speechCancel", f"{speech.CANCEL}.{{request}}", "speech", speech.Cancel,
+        summary="Stop a request that is being worked on.",
     ),
     Channel(
         "kvJobs", f"changed.{JOBS}.{{guild}}.{{job}}", "trainer", JobRecord,

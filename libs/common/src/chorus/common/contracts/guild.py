@@ -68,6 +68,7 @@ LANGUAGE = r"[a-z]{2,3}(?:-[a-z0-9]{2,8}){0,3}"
 """A language's short code."""
 
 Language = Annotated[str, StringConstraints(pattern=rf"^{LANGUAGE}$")]
+Speaker = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w./+-]{0,63}$")]
 Prefix = Annotated[str, StringConstraints(min_length=1, max_length=5), AfterValidator(_prefix)]
 
 
@@ -153,6 +154,8 @@ class ChannelSettings(Part):
     """Who answers here: `name`, `name@3`, or `base`; None is the guild's voice."""
     voice_replies: bool = Field(default=False, exclude_if=operator.not_)
     """Whether answers are also spoken."""
+    hear: bool = Field(default=True, exclude_if=bool)
+    """Whether recordings that are said to the bot are written down and answered."""
     language: Language | None = None
     """In place of the guild's."""
     rights: dict[Right, Who] = Field(default={}, exclude_if=operator.not_)
@@ -169,6 +172,8 @@ class GuildSettings(Wire):
     """What commands begin with."""
     language: Language | None = None
     """In which models answer and words are spoken, where nobody says otherwise: `de`, `en-us`."""
+    speaker: Speaker | None = None
+    """Who says what is spoken, where they know the language (`speech.v1.voices`): `espeak`, `flite/rms`."""
     rights: dict[Right, Who] = Field(default={}, exclude_if=operator.not_)
     """Beside those who manage the server on Discord, who may do everything. Without a choice everybody
     chats, and nobody else trains or manages."""
@@ -185,6 +190,9 @@ class GuildSettings(Wire):
         default=KEEP_REPLIES_DAYS, ge=0, le=30, exclude_if=partial(operator.eq, KEEP_REPLIES_DAYS)
     )
     """How long replies are kept with what was asked; with 0 none is."""
+
+    keep_recordings: bool = Field(default=False, exclude_if=operator.not_)
+    """Whether what people say in recordings is kept; otherwise it is deleted once it is written down."""
 
     voice: str | None = None
     """The model that answers: a name, or `base`. Until one is trained, the base answers."""

@@ -101,6 +101,8 @@ USERS = {
             f"{generation.CANCEL}.*",
             speech.TTS,
             speech.STT,
+            speech.VOICES,
+            f"{speech.CANCEL}.*",
             *_write(JOBS),
             *_write(MODELS),
             *_write(SETTINGS),
@@ -164,8 +166,13 @@ USERS = {
         responses=Responses(max=100_000, ttl="15m"),
     ),
     "speech": Permissions(
-        subscribe=(f"{speech.TTS} {QUEUE_GROUP}", f"{speech.STT} {QUEUE_GROUP}", *DISCOVERY),
-        responses=Responses(max=1, ttl="5m"),
+        subscribe=(
+            *(f"{subject} {QUEUE_GROUP}" for subject in (speech.TTS, speech.STT, speech.VOICES)),
+            f"{speech.CANCEL}.*",
+            *DISCOVERY,
+        ),
+        # What is heard so far is told a few times a minute, and once a second it is asked who still listens.
+        responses=Responses(max=10_000, ttl="2h"),
     ),
     "provisioner": Permissions(publish=("$JS.API.STREAM.>", "$JS.API.CONSUMER.>", "$JS.API.INFO")),
     "operator": Permissions(
@@ -195,6 +202,8 @@ USERS = {
             f"{generation.CANCEL}.*",
             speech.TTS,
             speech.STT,
+            speech.VOICES,
+            f"{speech.CANCEL}.*",
             f"{training.CONTROL_SUBJECT}.*",
         ),
         subscribe=("evt.>", "changed.>", "train.>", "$JS.EVENT.>", "$SRV.>"),

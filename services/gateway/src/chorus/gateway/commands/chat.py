@@ -6,6 +6,7 @@ an answer go on that was cut off; `!reset` forgets.
 """
 
 import random
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -27,6 +28,7 @@ from chorus.gateway.commands.parsing import NoParameters, Parameters
 from chorus.gateway.commands.ports import Question
 from chorus.gateway.commands.quotas import spend
 from chorus.gateway.commands.replies import Reply, Text
+from chorus.gateway.commands.speech import listened
 from chorus.gateway.commands.which import ReplyParameters, is_named, meant, refuse_elsewhere
 
 SEEDS = 2**31
@@ -61,11 +63,10 @@ async def ask(ctx: Context, asked: Ask) -> Reply:
 
 async def say(ctx: Context, said: Say) -> Reply:
     """Say something in the conversation; what was said before is remembered."""
-    session = ctx.session
-    turn = Turn(role="user", content=await ctx.told(said.text), name=ctx.user)
-    return await _answered(
-        ctx, Asked([*session.turns, turn], session.model, Sampling(), in_conversation=True)
-    )
+    session, all_said = ctx.session, await listened(ctx, said.text)
+    turn = Turn(role="user", content=await ctx.told(all_said.words), name=ctx.user)
+    asked = Asked([*session.turns, turn], session.model, Sampling(), in_conversation=True)
+    return replace(await _answered(ctx, asked), heard=all_said.heard)
 
 
 async def regenerate(ctx: Context, asked: Regenerate) -> Reply:

@@ -5,7 +5,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any, Literal, cast
 
@@ -21,7 +21,7 @@ from chorus.common.contracts.guild import (
     Tuned,
 )
 from chorus.common.contracts.models import BASE
-from chorus.common.errors import InvalidInput
+from chorus.common.errors import InvalidInput, NotFound, in_short
 from chorus.gateway.commands.asking import SamplingParameters
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters, validated, words
@@ -70,6 +70,8 @@ class Values(Parameters):
     keep_replies_days: int | None = Field(default=None, ge=0, le=30)
     names: bool | None = None
     listen: bool | None = None
+    hear: bool | None = None
+    keep_recordings: bool | None = None
     voice_replies: bool | None = None
 
 
@@ -103,6 +105,25 @@ def _in_words(value: object) -> str:
     return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
+def speaker() -> Setting:
+    """Whose voice is heard."""
+    about = "Whose voice is heard, where it knows the language: an engine, or one of its voices."
+    chosen = plain("speaker", about, "espeak", otherwise="whoever knows the language")
+    return replace(chosen, read=_known_speaker)
+
+
+async def _known_speaker(ctx: Context, text: str) -> str:
+    """Raises `NotFound` with all that there are for a voice that is none of them."""
+    voices = await ctx.chorus.speech.voices()
+    known = [*dict.fromkeys(name.partition("/")[0] for name in voices), *voices]
+    if (name := text.strip()) not in known:
+        raise NotFound(
+            f"There is no voice {in_short(name)!r} here. There are: {', '.join(dict.fromkeys(known))}.",
+            code="unknown_voice",
+        )
+    return name
+
+
 def tuned(name: Tuned, value: str, otherwise: str = ADVISED) -> Setting:
     """One of the options of `!ask`, for all questions of the place or of a channel."""
 
@@ -134,11 +155,12 @@ async def _stops(_: Context, text: str) -> list[str]:
 
 
 # --- channels ------------------------------------------------------------------------------------
-def switched(name: Literal["listen", "voice_replies"], about: str) -> Setting:
+def switched(name: Literal["listen", "hear", "voice_replies"], about: str) -> Setting:
     """On or off in a channel."""
 
     def put(old: GuildSettings, value: bool | None, channel: str | None) -> GuildSettings:
-        return with_channel(old, channel or "", **{name: bool(value)})
+        default = ChannelSettings.model_fields[name].default
+        return with_channel(old, channel or "", **{name: default if value is None else value})
 
     def show(settings: GuildSettings, channel: str | None) -> str:
         return _in_words(getattr(settings.in_channel(channel), name))

@@ -144,6 +144,10 @@ class Context:
     """Whether lines that mention nobody reach us in a server; otherwise commands come by mention or slash."""
     history: History | None = None
     """What was said in the server; in the console and in direct messages there is none to read."""
+    recordings: tuple[str, ...] = ()
+    """Names of the files that came along and are to be listened to: something that is said, and not typed."""
+    answered_files: tuple[str, ...] = ()
+    """Names of the files of the message that this one replies to."""
     told: Callable[[str], Awaitable[str]] = as_it_is
     """Words as a model is told them: with the texts that came with them, and names for mentions."""
     calls: Calls | None = None

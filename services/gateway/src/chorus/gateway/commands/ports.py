@@ -339,13 +339,36 @@ class Replies(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Heard:
+    """The words in a recording."""
+
+    text: str
+    engine: str
+    """Which one heard them: `sphinx`, `google`, …"""
+    language: str
+    """That was listened for, or found out."""
+
+
 class Speech(Protocol):
     """A voice, and an ear."""
 
-    async def speak(self, guild: str, text: str, language: str | None) -> tuple[bytes, float]:
-        """The text spoken, as OGG Opus, and how many seconds it lasts. Raises what is wrong with it."""
+    async def speak(
+        self, guild: str, text: str, language: str | None, voice: str | None = None
+    ) -> tuple[bytes, float]:
+        """The text spoken, as OGG Opus, and how many seconds it lasts. Raises what is wrong with it.
+
+        `voice` speaks where it knows the language.
+        """
         ...
 
-    async def transcribe(self, guild: str, upload: Upload) -> str:
-        """The words in a recording. Raises what is wrong with it."""
+    async def voices(self) -> list[str]:
+        """All that can speak, by name: `espeak`, `flite/rms`."""
+        ...
+
+    async def transcribe(self, guild: str, recording: Upload | str, keep_for: str | None = None) -> Heard:
+        """The words in a recording: a file, or the address of one that Discord keeps.
+
+        A file is forgotten afterwards, unless it is kept as this person's. Raises what is wrong with it.
+        """
         ...

@@ -120,6 +120,8 @@ class Stream:
     """Said below it where the starter gave it, which has been taught nothing yet."""
     aloud: Aloud | None = None
     """Where answers are also spoken: says this one, once it is whole."""
+    heard: str = ""
+    """What was heard in the recording that is answered, and by which engine: shown above the answer."""
 
 
 @dataclass(frozen=True)

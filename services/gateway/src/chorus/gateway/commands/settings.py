@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.errors import InvalidInput, NotFound, in_short
-from chorus.gateway.commands.choices import Setting, channel_model, plain, switched, tuned
+from chorus.gateway.commands.choices import Setting, channel_model, plain, speaker, switched, tuned
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.granted import allow, deny, quota, right
 from chorus.gateway.commands.parsing import Parameters, given_twice
@@ -39,7 +39,12 @@ SETTINGS = {
             "language", "The language that models answer in and that !say speaks, unless told otherwise.",
             "de", "en-us here=yes", otherwise="whatever is spoken",
         ),
+        speaker(),
         switched("listen", "Whether I answer all that is said in this channel, and not only to me."),
+        switched(
+            "hear", "Whether recordings and voice messages that are said to me in this channel are written "
+            "down and answered.",
+        ),
         switched("voice_replies", "Whether answers in this channel are also spoken."),
         channel_model(),
         tuned("temperature", "0.7"),
@@ -68,6 +73,10 @@ SETTINGS = {
         plain(
             "keep_replies_days", "For how many days replies are kept with what was asked, so that they can "
             "be rated and corrected; 0 keeps none.", "7", "0",
+        ),
+        plain(
+            "keep_recordings", "Whether recordings that I hear are kept, until whoever sent them has them "
+            "deleted; otherwise they are deleted at once.", "on", "off",
         ),
         plain(
             "names", "Whether models are told what people are called where several speak, when they are "

@@ -1,7 +1,8 @@
 """`!say` and `!transcribe`: words into sound, and sound into words."""
 
 import hashlib
-from dataclasses import replace
+import textwrap
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from pydantic import Field
@@ -9,11 +10,14 @@ from pydantic import Field
 from chorus.common.errors import ChorusError, InvalidInput
 from chorus.gateway.commands.context import Context
 from chorus.gateway.commands.parsing import Parameters
+from chorus.gateway.commands.ports import Heard
 from chorus.gateway.commands.replies import Audio, Reply, Text, problem
 from chorus.gateway.commands.rights import settings_of
 from chorus.gateway.commands.voice import may_be_heard
 
 OGG = ".ogg"
+ADDRESS = ("https://", "http://")
+SHOWN = 600  # characters of what was heard; `!transcribe` in reply to it shows all
 
 
 class Say(Parameters):
@@ -50,17 +54,60 @@ async def read_out(ctx: Context, text: str) -> Audio | None:
 
 
 async def spoken(ctx: Context, text: str, language: str | None = None, name: str | None = None) -> Audio:
-    """A text spoken, in the guild's language unless another is asked for."""
-    language = language or (await settings_of(ctx)).language_in(ctx.channel)
-    audio, seconds = await ctx.chorus.speech.speak(ctx.guild, text, language)
+    """A text spoken by the guild's voice, in its language unless another is asked for."""
+    chosen = await settings_of(ctx)
+    language = language or chosen.language_in(ctx.channel)
+    audio, seconds = await ctx.chorus.speech.speak(ctx.guild, text, language, chosen.speaker)
     return Audio(name or f"said-{hashlib.sha256(audio).hexdigest()[:8]}{OGG}", audio, seconds)
 
 
 async def transcribe(ctx: Context, asked: Transcribe) -> Reply:
     """Write down what is said in a recording."""
-    upload = await ctx.files.read(_recording(ctx, asked))
-    said = await ctx.chorus.speech.transcribe(ctx.guild, upload)
-    return Text(said, quoted=said)
+    heard = await _written_down(ctx, _recording(ctx, asked))
+    return Text(f"Heard by {heard.engine} ({heard.language}):\n{heard.text}", quoted=heard.text)
+
+
+@dataclass(frozen=True)
+class Listened:
+    """What somebody said, typed and spoken."""
+
+    words: str
+    """All of it, as if it were typed."""
+    heard: str = ""
+    """What was heard, and by which engine: to be shown, so that people see what they were taken to say."""
+
+
+async def listened(ctx: Context, words: str) -> Listened:
+    """What somebody typed, and said in the recordings that came with it.
+
+    Raises what keeps a recording from being heard where there is nothing else to answer; beside words it is
+    named as not heard.
+    """
+    if not ctx.recordings:
+        return Listened(words)
+    parts, shown = [words] if words else [], list[str]()
+    for name in ctx.recordings:
+        try:
+            heard = await _written_down(ctx, name)
+        except ChorusError:
+            if not words:
+                raise
+            parts.append(f"Attached, but not heard: {name}.")
+        else:
+            parts.append(heard.text)
+            told = textwrap.shorten(heard.text, SHOWN, placeholder=" …")
+            shown.append(f"{told} (heard by {heard.engine})")
+    return Listened("\n".join(parts), " · ".join(shown))
+
+
+async def _written_down(ctx: Context, recording: str) -> Heard:
+    """The words in a file, or in what Discord keeps at an address."""
+    speech = ctx.chorus.speech
+    if recording.lower().startswith(ADDRESS):
+        return await speech.transcribe(ctx.guild, recording)
+    keeps = (await settings_of(ctx)).keep_recordings
+    upload = await ctx.files.read(recording)
+    return await speech.transcribe(ctx.guild, upload, keep_for=ctx.user if keeps else None)
 
 
 def _ogg(name: str) -> str:
@@ -78,10 +125,10 @@ def _ogg(name: str) -> str:
 def _recording(ctx: Context, asked: Transcribe) -> str:
     """The one recording that is meant: named, or attached."""
     named = [name for name in (asked.file, asked.text) if name]
-    found = named or ctx.files.attached()
+    found = named or ctx.files.attached() or ctx.answered_files
     if len(found) != 1:
         raise InvalidInput(
-            "Give one recording: `!transcribe file=hello.ogg`.",
+            "Give one recording: attach it, reply to it, or name it: `!transcribe file=hello.ogg`.",
             code="several_files" if found else "nothing_to_transcribe",
             param="file",
         )

@@ -1,7 +1,24 @@
 """Engines, and what they need of the machine.
 
-espeak    speaks, with the library of espeak-ng
-sphinx    hears, with PocketSphinx and its English model
-audio     files of any common format ↔ samples
-process   an engine in a process of its own, behind `voice.ports`
+mouths     opens one engine that speaks, of:
+espeak     the library of espeak-ng
+flite      the program, where it is installed
+piper      voices that the operator brings
+gtts       Google's, over the network
+opus       samples → OGG Opus for Discord
+phrases    what has been spoken before
+speaking   an engine that speaks, in processes
+speakers   those engines, one after another
+ears       opens one engine that hears, of:
+sphinx     PocketSphinx and its English model
+google     Google's recogniser, over the network
+whisper    faster-whisper, with a model that the operator brings
+vosk       Vosk, with a model that the operator brings
+installed  packages and models that operators bring
+listening  an engine that hears, in processes
+chain      those engines, one after another
+cdn        recordings from Discord's CDN, by their address
+audio      files of any common format ↔ samples
+decoding   the same for what strangers send, in a process that is for one file
+process    an engine in a process of its own, behind `voice.ports`
 """

@@ -1,7 +1,9 @@
 """Audio files ↔ samples, with FFmpeg's libraries.
 
-Files come from strangers: only formats and codecs on a list are opened, none that could name other files
-or addresses (playlists do), and what does not end in time is not read to its end.
+Files come from strangers. What a file is, its first bytes say, and it is opened as nothing else: no format is
+guessed that could name other files or addresses, as playlists do. Only codecs on a list are opened, and what
+does not end in time is not read to its end. All the same, this is for a process of its own
+(`chorus.speech.decoder`).
 """
 
 from collections.abc import Iterator
@@ -14,19 +16,19 @@ from av.container import InputContainer
 from av.error import FFmpegError
 
 from chorus.common.errors import InvalidInput, TooLarge
+from chorus.speech.backends.opus import OggOpus
+from chorus.speech.voice.sniffing import container_of
 from chorus.speech.voice.sound import SAMPLE_BYTES, Sound
 
-FORMATS = "aac,aiff,amr,caf,flac,matroska,mov,mp3,ogg,wav"
 CODECS = (
     "aac", "alac", "amrnb", "amrwb", "flac", "libopus", "libvorbis", "mp3", "mp3float", "opus", "vorbis",
     "pcm_alaw", "pcm_f32be", "pcm_f32le", "pcm_f64le", "pcm_mulaw", "pcm_s16be", "pcm_s16le", "pcm_s24be",
     "pcm_s24le", "pcm_s32be", "pcm_s32le", "pcm_u8",
 )  # fmt: skip
-OPTIONS = {"format_whitelist": FORMATS, "codec_whitelist": ",".join(CODECS), "protocol_whitelist": ""}
+OPTIONS = {"codec_whitelist": ",".join(CODECS), "protocol_whitelist": ""}
 
 SLOWEST, FASTEST = 4_000, 384_000  # samples a second; beyond is no recording, but an attempt
-
-OPUS_RATE, OPUS_BITS = 48_000, 32_000  # as Discord's own clients make voice messages
+MOST_CHANNELS = 8
 
 
 def read(data: bytes, filename: str, *, rate: int, max_seconds: float) -> Sound:
@@ -36,7 +38,10 @@ def read(data: bytes, filename: str, *, rate: int, max_seconds: float) -> Sound:
     """
     samples = bytearray()
     try:
-        with av.open(BytesIO(data), "r", options=OPTIONS) as container:
+        if (name := container_of(data)) is None:
+            raise ValueError("no format that is known")
+        options = {**OPTIONS, "format_whitelist": name}
+        with av.open(BytesIO(data), "r", format=name, options=options) as container:
             resampler = AudioResampler("s16", "mono", rate)
             for frame in _frames(container, filename, max_seconds):
                 _append(samples, resampler.resample(frame))
@@ -64,6 +69,8 @@ def _frames(container: InputContainer, filename: str, max_seconds: float) -> Ite
     for frame in container.decode(stream):
         if not SLOWEST <= frame.sample_rate <= FASTEST:
             raise ValueError("not a sample rate of recordings")
+        if frame.layout.nb_channels > MOST_CHANNELS:
+            raise ValueError("more channels than recordings have")
         seconds += frame.samples / frame.sample_rate
         if seconds > max_seconds:
             raise TooLarge(
@@ -81,16 +88,6 @@ def _append(samples: bytearray, frames: list[AudioFrame]) -> None:
 
 def write(sound: Sound) -> bytes:
     """The sound as OGG Opus; the same sound is always the same bytes."""
-    file = BytesIO()
-    whole = AudioFrame("s16", "mono", samples=len(sound.samples) // SAMPLE_BYTES)
-    whole.planes[0].update(sound.samples)
-    whole.sample_rate = sound.rate
-    whole.pts = 0
-    resampler = AudioResampler("s16", "mono", OPUS_RATE)
-    with av.open(file, "w", format="ogg", options={"fflags": "+bitexact"}) as container:
-        stream = container.add_stream("libopus", rate=OPUS_RATE, layout="mono")
-        stream.bit_rate = OPUS_BITS
-        for frame in [*resampler.resample(whole), *resampler.resample(None)]:
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return file.getvalue()
+    file = OggOpus()
+    file.add(sound)
+    return file.whole()

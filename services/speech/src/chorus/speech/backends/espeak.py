@@ -7,6 +7,7 @@ from typing import Any
 import espeakng_loader
 
 from chorus.common.errors import Misconfigured, TooLarge
+from chorus.speech.voice.mouths import Who
 from chorus.speech.voice.sound import SAMPLE_BYTES, Sound
 
 # speak_lib.h
@@ -17,6 +18,7 @@ UTF8 = 1
 BY_CHARACTER = 1
 GO_ON, STOP = 0, 1
 
+FIRST = "en-us"
 WORDS_PER_MINUTE = 150  # a calm speaker; its own default is 175
 
 _Heard = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
@@ -37,7 +39,7 @@ class _Voice(ctypes.Structure):
 
 
 class Espeak:
-    """The one engine of a process: the library's state is global, so it is for one thread at a time."""
+    """`voice.mouths.Mouth`. The library's state is global, so there is one in a process, for one thread."""
 
     def __init__(self) -> None:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -51,13 +53,14 @@ class Espeak:
         self._callback = _Heard(self._take)  # kept: the library calls it for as long as it lives
         self._library.espeak_SetSynthCallback(self._callback)
         self._voices = self._best_voices()
-        self.languages = self._voices.keys()
+        languages = sorted(self._voices, key=lambda language: (language != FIRST, language))
+        self.voices = {"espeak": languages}
 
-    def speak(self, text: str, language: str, *, max_seconds: float) -> Sound:
-        """Say it in one of the languages. Raises `TooLarge` when that lasts longer than it may."""
+    def speak(self, text: str, who: Who, *, max_seconds: float) -> Sound:
+        """Say it: each language has its voice. Raises `TooLarge` when that lasts longer than it may."""
         self._samples.clear()
         self._most = int(max_seconds * self._rate) * SAMPLE_BYTES
-        self._library.espeak_SetVoiceByName(self._voices[language].encode())
+        self._library.espeak_SetVoiceByName(self._voices[who.language].encode())
         self._library.espeak_SetParameter(RATE, WORDS_PER_MINUTE, 0)
         encoded = text.encode() + b"\0"
         self._library.espeak_Synth(encoded, len(encoded), 0, BY_CHARACTER, 0, UTF8, None, None)

@@ -2,20 +2,26 @@
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Self
 
 import structlog
 
-from chorus.common.errors import InternalError, TimedOut, from_status
+from chorus.common.errors import ChorusError, InternalError, Misconfigured, TimedOut, from_status
 from chorus.common.settings import bare_environment
-from chorus.speech.voice.ports import Heard, Recording
-from chorus.speech.voice.tasks import TOLD, Done, Failed, Frame, HearTask, Ready, SpeakTask, Told
+from chorus.speech.voice.tasks import TOLD, Done, Failed, Frame, Partly, Ready, Told
 
 LINE_BYTES = 1024 * 1024  # an hour of words is far below
 READY_WITHIN = 60.0  # seconds; a busy machine takes its time to load a model
 
+OnPart = Callable[[Partly], Awaitable[None]]
+
 log = structlog.get_logger()
+
+
+async def _nobody(_: Partly) -> None:
+    """Nobody wants to know before it is done."""
 
 
 class EngineProcess:
@@ -23,11 +29,12 @@ class EngineProcess:
 
     kind: str
 
-    def __init__(self, *, max_seconds: float, within: float) -> None:
-        self._max_seconds = max_seconds
+    def __init__(self, *, within: float, options: str) -> None:
         self._within = within
+        self._options = options
         self._child: asyncio.subprocess.Process | None = None
         self.languages: list[str] = []
+        self.voices: dict[str, list[str]] = {}
 
     async def __aenter__(self) -> Self:
         await self._running()
@@ -36,23 +43,26 @@ class EngineProcess:
     async def __aexit__(self, *_: object) -> None:
         await self._end()
 
-    async def work(self, task: Frame, data: bytes = b"") -> tuple[Done, bytes]:
-        """Have a task done.
+    async def work(self, task: Frame, data: bytes = b"", on_part: OnPart = _nobody) -> tuple[Done, bytes]:
+        """Have a task done. `on_part` is given what is there so far; each such part gives it its time anew.
 
         Raises what the engine says is wrong, `TimedOut` when it takes longer than it may, and
         `InternalError` when it dies over it.
         """
         child = await self._running()
+        clock = asyncio.get_running_loop().time
         try:
-            async with asyncio.timeout(self._within):
+            async with asyncio.timeout(self._within) as limit:
                 await self._tell(child, task, data)
-                told, sound = await self._told(child)
+                while isinstance((answer := await self._told(child))[0], Partly):
+                    await on_part(answer[0])
+                    limit.reschedule(clock() + self._within)
         except TimeoutError:
             await self._end()
             raise TimedOut(
                 f"This takes longer than {self._within:.0f} s. Try something shorter.", code="speech_too_slow"
             ) from None
-        except asyncio.CancelledError:  # what it would answer now is nobody's
+        except (asyncio.CancelledError, ChorusError):  # what it would answer now is nobody's
             await self._end()
             raise
         except (OSError, EOFError) as error:
@@ -61,6 +71,7 @@ class EngineProcess:
             raise InternalError(
                 "The speech engine broke down over this. It starts again by itself.", code="engine_died"
             ) from error
+        told, sound = answer
         if isinstance(told, Failed):
             raise from_status(told.status, told.message, told.code, told.param)
         assert isinstance(told, Done)
@@ -71,7 +82,7 @@ class EngineProcess:
         if self._child is not None and self._child.returncode is None:
             return self._child
         self._child = await asyncio.create_subprocess_exec(
-            *[sys.executable, "-m", "chorus.speech.child", self.kind],
+            *[sys.executable, "-m", "chorus.speech.child", self.kind, self._options],
             stdin=asyncio.subprocess.PIPE,  # its lifeline: closes when we die, however we die
             stdout=asyncio.subprocess.PIPE,
             limit=LINE_BYTES,
@@ -80,14 +91,20 @@ class EngineProcess:
         try:
             async with asyncio.timeout(READY_WITHIN):
                 ready, _ = await self._told(self._child)
-        except (TimeoutError, EOFError) as error:
+        except asyncio.CancelledError:  # one that was not heard to be ready is of no use
+            await self._end()
+            raise
+        except (TimeoutError, OSError, EOFError) as error:
             await self._end()
             raise InternalError(
                 f"The engine that should {self.kind} does not start. The log has its last words.",
                 code="engine_died",
             ) from error
+        if isinstance(ready, Failed):
+            await self._end()
+            raise Misconfigured(ready.message)
         assert isinstance(ready, Ready)
-        self.languages = ready.languages
+        self.languages, self.voices = ready.languages, ready.voices
         return self._child
 
     @staticmethod
@@ -113,32 +130,3 @@ class EngineProcess:
                 self._child.kill()
             await self._child.wait()
             self._child = None
-
-
-class SpeakerProcess(EngineProcess):
-    """`ports.Speaker`."""
-
-    kind = "speak"
-    name = "espeak"
-
-    async def speak(self, text: str, language: str) -> Recording:
-        """Say it in one of the languages."""
-        task = SpeakTask(text=text, language=language, max_seconds=self._max_seconds)
-        done, data = await self.work(task)
-        return Recording(data, done.seconds)
-
-
-class ListenerProcess(EngineProcess):
-    """`ports.Listener`."""
-
-    kind = "hear"
-
-    @property
-    def language(self) -> str:
-        """The one that its model was made for."""
-        return self.languages[0]
-
-    async def hear(self, data: bytes, filename: str) -> Heard:
-        """Write down an audio file."""
-        done, _ = await self.work(HearTask(filename=filename, max_seconds=self._max_seconds), data)
-        return Heard(done.text, done.seconds)

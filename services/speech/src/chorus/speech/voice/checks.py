@@ -23,10 +23,10 @@ def check_recording(audio: ObjectRef, guild: str, *, most: int) -> None:
 
 def known_language(asked: str, languages: Collection[str]) -> str:
     """The language as the engine calls it. Raises `InvalidInput` with the nearest ones."""
-    by_lower = {language.lower(): language for language in languages}
-    wanted = asked.strip().lower().replace("_", "-")
-    if (found := by_lower.get(wanted)) is not None:
+    if (found := fitting(asked, languages)) is not None:
         return found
+    by_lower = {language.lower(): language for language in languages}
+    wanted = _as_written(asked)
     family = [name for name in sorted(by_lower) if name.split("-")[0] == wanted.split("-")[0]]
     near = family or difflib.get_close_matches(wanted, by_lower, n=3) or ["en-us", "de", "fr", "es"]
     raise InvalidInput(
@@ -35,3 +35,16 @@ def known_language(asked: str, languages: Collection[str]) -> str:
         code="unknown_language",
         param="language",
     )
+
+
+def fitting(asked: str, languages: Collection[str]) -> str | None:
+    """The language as the engine calls it, or the one that it is a kind of: `de` for `de-AT`. Else None."""
+    by_lower = {language.lower(): language for language in languages}
+    wanted = _as_written(asked)
+    while wanted not in by_lower and "-" in wanted:
+        wanted = wanted.rpartition("-")[0]
+    return by_lower.get(wanted)
+
+
+def _as_written(asked: str) -> str:
+    return asked.strip().lower().replace("_", "-")

@@ -1,8 +1,11 @@
 """What is needed of engines: one that speaks, one that hears."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from chorus.common.contracts.speech import Voice
+from chorus.speech.voice.sound import Sound
 
 
 @dataclass(frozen=True)
@@ -11,6 +14,8 @@ class Recording:
 
     data: bytes
     seconds: float
+    voice: str
+    """Who speaks: voice and language, as in `espeak/de`."""
 
 
 @dataclass(frozen=True)
@@ -19,31 +24,55 @@ class Heard:
 
     text: str
     seconds: float
+    language: str
+    """That was listened for, or found out."""
+    engine: str
+    """Which one heard it."""
+
+
+OnHeard = Callable[[str, str], Awaitable[None]]
+"""Is told the whole text so far, and which engine heard it. What another engine hears replaces it."""
+
+
+async def unheeded(_text: str, _engine: str) -> None:
+    """Nobody wants to know before it is done."""
+
+
+class Cdn(Protocol):
+    """Where Discord keeps what people attach."""
+
+    async def fetch(self, address: str, filename: str) -> bytes:
+        """A file. Raises `InvalidInput` for any other address, `NotFound`, `TooLarge`, `Unavailable`."""
+        ...
+
+
+class Decoder(Protocol):
+    """Makes samples of a stranger's audio file."""
+
+    async def decode(self, data: bytes, filename: str) -> Sound:
+        """The file's first track: 16 kHz, mono. Raises `InvalidInput`, `TooLarge`, `Unavailable`."""
+        ...
 
 
 class Speaker(Protocol):
-    """Speaks, one text at a time."""
-
-    name: str
+    """Speaks."""
 
     @property
-    def languages(self) -> Collection[str]:
-        """All it can speak."""
+    def voices(self) -> Sequence[Voice]:
+        """All that it can speak with."""
         ...
 
-    async def speak(self, text: str, language: str) -> Recording:
-        """Say it in one of the languages. Raises `InvalidInput`, `TooLarge`, `TimedOut`, `InternalError`."""
+    async def speak(self, guild: str, text: str, language: str | None, voice: str | None) -> Recording:
+        """Say it for a guild, in a language and with a voice if they are wished for.
+
+        Raises `InvalidInput`, `TooLarge`, `QueueFull`, `Unavailable`.
+        """
         ...
 
 
 class Listener(Protocol):
-    """Hears, one recording at a time."""
+    """Hears."""
 
-    @property
-    def language(self) -> str:
-        """The one it listens for."""
-        ...
-
-    async def hear(self, data: bytes, filename: str) -> Heard:
-        """Write down an audio file. Raises `InvalidInput`, `TooLarge`, `TimedOut`, `InternalError`."""
+    async def hear(self, sound: Sound, language: str, on_heard: OnHeard) -> Heard:
+        """Write down what is said in it, in a language or `auto`. Raises `InvalidInput`, `Unavailable`."""
         ...

@@ -1,7 +1,6 @@
 """What of a message is worth saying aloud. Pure.
 
-A voice that spells out addresses, ids and stars helps nobody: they are replaced by what a person would
-say, or left out.
+A voice that spells out code, addresses, ids, stars and little pictures helps nobody: they are left out.
 """
 
 import re
@@ -10,16 +9,17 @@ import unicodedata
 from chorus.common.errors import InvalidInput, TooLarge
 
 REPLACED = [
-    (re.compile(r"```.*?(?:```|$)", re.DOTALL), " code "),
+    (re.compile(r"```.*?(?:```|$)", re.DOTALL), " "),
     (re.compile(r"`([^`\n]*)`"), r"\1"),
-    (re.compile(r"<a?:(\w+):\d+>"), r" \1 "),  # a server's own emoji, by its name
-    (re.compile(r"<@[!&]?\d+>"), " somebody "),
-    (re.compile(r"<#\d+>"), " a channel "),
-    (re.compile(r"<t:-?\d+(?::\w)?>"), " a time "),
-    (re.compile(r"https?://\S+"), " a link "),
+    (re.compile(r"<a?:\w+:\d+>"), " "),  # a server's own emoji
+    (re.compile(r"<(?:@[!&]?|#|/[^<>:]{1,200}:|id:)\w+>"), " "),  # people, roles, channels, commands
+    (re.compile(r"<t:-?\d+(?::\w)?>"), " "),
+    (re.compile(r"\[([^\[\]\n]*)\]\(<?https?://[^\s<>()]*>?\)"), r"\1"),
+    (re.compile(r"<?\bhttps?://[^\s<>]+>?"), " "),
     (re.compile(r"\|\|.*?\|\|", re.DOTALL), " hidden "),
-    (re.compile(r"^\s*(?:>+|#{1,3}|[-*])\s+", re.MULTILINE), ""),
+    (re.compile(r"^\s*(?:>+|#{1,3}|-#|[-*])\s+", re.MULTILINE), ""),
     (re.compile(r"\*+|~~|__"), ""),
+    (re.compile("[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0f\u200d\u20e3]+"), " "),  # emoji
 ]
 """Discord's marks, in the order in which they are looked for; each takes time linear in the text."""
 
@@ -39,9 +39,14 @@ def spoken_form(text: str, *, most: int) -> str:
         text = pattern.sub(replacement, text)
     text = "".join(char if unicodedata.category(char)[0] != "C" else " " for char in text)
     text = " ".join(text.split())
-    if not any(unicodedata.category(char)[0] in "LNS" for char in text):
+    if not has_words(text):
         raise nothing_to_say()
     return text
+
+
+def has_words(text: str) -> bool:
+    """Whether there is more in it than marks and spaces."""
+    return any(unicodedata.category(char)[0] in "LNS" for char in text)
 
 
 def nothing_to_say() -> InvalidInput:

@@ -1,20 +1,28 @@
-"""One after another, and no guild more than its share: an engine does one thing at a time."""
+"""One after another, and no guild more than its share: an engine does one thing at a time.
+
+Where there are several engines, the second is put to work when more than `A_LINE` people wait for the first,
+and so on: each takes memory, and a core from those who answer.
+"""
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from chorus.common.errors import QueueFull, Unavailable
 
+A_LINE = 2  # people for each engine at work
+
 
 class Turns:
-    """A line of people before one engine, first come, first served."""
+    """A line of people before some engines, first come, first served."""
 
-    def __init__(self, *, of_a_guild: int, patience: float) -> None:
+    def __init__(self, *, of_a_guild: int, patience: float, engines: int = 1) -> None:
         self._of_a_guild = of_a_guild
         self._patience = patience
-        self._engine = asyncio.Lock()
+        self._engines = engines
+        self._at_work = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._in_line: Counter[str] = Counter()
 
     @asynccontextmanager
@@ -35,16 +43,43 @@ class Turns:
             try:
                 yield
             finally:
-                self._engine.release()
+                self._at_work -= 1
+                self._let_in()
         finally:
             self._in_line[guild] -= 1
             self._in_line += Counter()  # forgets those who have none in line
 
     async def _wait(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._let_in()
         try:
             async with asyncio.timeout(self._patience):
-                await self._engine.acquire()
+                await turn
         except TimeoutError:
+            self._leave(turn)
             raise Unavailable(
                 "Too many recordings are being worked on. Try again in a moment.", code="busy"
             ) from None
+        except asyncio.CancelledError:
+            self._leave(turn)
+            raise
+
+    def _let_in(self) -> None:
+        """As many as there are engines for, of those who wait the longest."""
+        while self._waiting:
+            in_line = self._at_work + len(self._waiting)
+            if self._at_work >= min(self._engines, -(-in_line // A_LINE)):
+                return
+            turn = self._waiting.popleft()
+            if not turn.done():  # its owner may just be leaving
+                self._at_work += 1
+                turn.set_result(None)
+
+    def _leave(self, turn: asyncio.Future[None]) -> None:
+        """Give up waiting, or the turn that was had without one's knowing."""
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+        elif not turn.cancelled():
+            self._at_work -= 1
+        self._let_in()

@@ -22,7 +22,8 @@ async def growing(stream: Stream) -> AsyncIterator[str]:
     What goes wrong before the first word stands in its place, too; later it is raised.
     """
     said = [""] * max(1, len(stream.titles))
-    label = f"{AI}\n" if stream.in_role else ""
+    label = f"-# 🎙 {stream.heard}\n" if stream.heard else ""
+    label += f"{AI}\n" if stream.in_role else ""
     try:
         async for piece in stream.pieces:
             match piece:
@@ -37,7 +38,7 @@ async def growing(stream: Stream) -> AsyncIterator[str]:
     except ChorusError as error:
         if any(said):
             raise
-        yield problem(error).line
+        yield label + problem(error).line
 
 
 def _laid_out(said: list[str], titles: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from yarl import URL
 
@@ -25,10 +25,27 @@ srt vtt
 EXTENSIONS = frozenset(f".{name}" for name in TEXTS.split())
 
 
+SOUNDS = {".ogg", ".oga", ".opus", ".mp3", ".m4a", ".wav", ".webm", ".flac", ".aac"}
+RECORDINGS = 3  # that are heard of one message
+
+
 class Typed(Attachment, Protocol):
     """What is needed of `discord.Attachment`."""
 
     content_type: str | None
+
+
+AnyTyped = TypeVar("AnyTyped", bound=Typed)
+
+
+def recordings_of(attachments: Sequence[AnyTyped]) -> list[AnyTyped]:
+    """Those that are to be heard, as their names and types have it; what they are is found out later."""
+    return [file for file in attachments if _sounds(file)][:RECORDINGS]
+
+
+def _sounds(file: Typed) -> bool:
+    suffix = PurePath(file.filename).suffix.lower()
+    return suffix in SOUNDS or (file.content_type or "").startswith("audio/")
 
 
 async def with_files(words: str, attachments: Sequence[Typed], cdn: str) -> str:

@@ -16,6 +16,7 @@ from chorus.gateway.commands.context import Chorus, Context, Trust
 from chorus.gateway.commands.recent import Recent
 from chorus.gateway.commands.replies import THIS, Form, Progress, Reply, Stream
 from chorus.gateway.commands.table import run, run_filled_in
+from chorus.gateway.frontends.discord.attached import recordings_of
 from chorus.gateway.frontends.discord.buttons import Press, on
 from chorus.gateway.frontends.discord.cards import Cards
 from chorus.gateway.frontends.discord.chosen import Chosen
@@ -233,13 +234,17 @@ class Client(Sharded):
 
     async def _context(self, origin: Origin, room: Room) -> Context:
         settings, person = self._settings, origin.person
+        chosen = await self._chosen.of(origin.guild)
+        recordings = recordings_of(origin.attachments) if _ear(0, chosen, origin).hears else []
         return Context(
             chorus=self._chorus,
             guild=origin.guild,
             user=str(person.id),
             session=room.session,
             forget_conversations=partial(self._rooms.forget, origin.guild, origin.id),
-            files=AttachedFiles(origin.attachments, settings.discord_cdn, settings.max_upload),
+            files=AttachedFiles(
+                origin.attachments, settings.discord_cdn, settings.max_upload, origin.answered
+            ),
             key=str(origin.id),
             admin=origin.admin,
             names=names_of(person),
@@ -247,9 +252,11 @@ class Client(Sharded):
             channel=origin.channel,
             room=str(origin.room),
             reply_to=origin.reply_to,
-            told=self._talk.told(origin),
+            recordings=tuple(file.filename for file in recordings),
+            answered_files=tuple(file.filename for file in origin.answered),
+            told=self._talk.told(origin, recordings),
             roles=origin.roles,
-            settings=await self._chosen.of(origin.guild),
+            settings=chosen,
             overhears=settings.discord_intents == "messages",
             people=GuildPeople(person) if isinstance(person, discord.Member) else None,
             history=GuildHistory(self, person) if isinstance(person, discord.Member) else None,
@@ -293,4 +300,5 @@ def _ear(me: int, chosen: GuildSettings | None, origin: Origin) -> Ear:
     """How to listen there; in direct messages there is nothing to choose."""
     if chosen is None:
         return Ear(me)
-    return Ear(me, chosen.prefix, chosen.in_channel(origin.channel).listen)
+    here = chosen.in_channel(origin.channel)
+    return Ear(me, chosen.prefix, here.listen, here.hear)

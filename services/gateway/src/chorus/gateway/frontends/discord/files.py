@@ -24,10 +24,17 @@ class Attachment(Protocol):
 
 
 class AttachedFiles:
-    """`ports.Files` among the attachments of a message."""
+    """`ports.Files` among the attachments of a message, and of the one that it replies to (`answered`)."""
 
-    def __init__(self, attachments: Sequence[Attachment], cdn: str, max_bytes: int) -> None:
+    def __init__(
+        self,
+        attachments: Sequence[Attachment],
+        cdn: str,
+        max_bytes: int,
+        answered: Sequence[Attachment] = (),
+    ) -> None:
         self._attachments = attachments
+        self._answered = answered
         self._cdn = URL(cdn).origin()
         self._max_bytes = max_bytes
 
@@ -47,7 +54,7 @@ class AttachedFiles:
 
     def _find(self, name: str) -> Attachment:
         on_discord = name.replace(" ", "_")  # Discord renames what has spaces
-        for attachment in self._attachments:
+        for attachment in (*self._attachments, *self._answered):
             if attachment.filename in (name, on_discord):
                 return attachment
         known = (

@@ -16,6 +16,7 @@ import discord
 from chorus.common.contracts.guild import PREFIX
 from chorus.gateway.commands.rows import COMMANDS, nearest
 from chorus.gateway.commands.table import command_name
+from chorus.gateway.frontends.discord.attached import recordings_of
 
 PEOPLE_WRITE = (discord.MessageType.default, discord.MessageType.reply)
 HELP = f"{PREFIX}help"
@@ -31,6 +32,8 @@ class Ear:
     """What the server's commands begin with."""
     listens: bool = False
     """Whether all that is said in the channel is meant for us, but for what answers somebody else."""
+    hears: bool = True
+    """Whether recordings are heard: one alone says something, too."""
 
 
 def heard(message: discord.Message, ear: Ear) -> str | None:
@@ -52,7 +55,9 @@ def heard(message: discord.Message, ear: Ear) -> str | None:
     if is_private(message):
         return command or said or _nothing(message)
     to_us = ear.listens if message.reference is None else _answers(message, ear.me)
-    return said if to_us and not command and (said or (ear.listens and message.attachments)) else None
+    if not to_us or command:
+        return None
+    return said if said or _says_in_a_file(message, ear) else None
 
 
 def by_a_person(message: discord.Message) -> bool:
@@ -86,6 +91,13 @@ def _is_ours(line: str) -> bool:
     """Whether it is one of our commands, or a slip of the pen that can be put right."""
     name = command_name(line).lower()
     return name in COMMANDS or nearest(name) is not None
+
+
+def _says_in_a_file(message: discord.Message, ear: Ear) -> bool:
+    """Whether a message without words says something: in a recording, or, where we listen, in any file."""
+    if ear.hears and recordings_of(message.attachments):
+        return True
+    return ear.listens and bool(message.attachments)
 
 
 def _answers(message: discord.Message, me: int) -> bool:

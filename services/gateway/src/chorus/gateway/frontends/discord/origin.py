@@ -36,6 +36,8 @@ class Origin:
     """What was said, or what was pressed on."""
     reply_to: str | None = None
     attachments: Sequence[discord.Attachment] = ()
+    answered: Sequence[discord.Attachment] = ()
+    """What is attached to the message that it replies to."""
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -58,6 +60,7 @@ def of_message(message: discord.Message) -> Origin:
         message=message,
         reply_to=str(reference.message_id) if reference and reference.message_id else None,
         attachments=message.attachments,
+        answered=_attached(reference.resolved if reference else None),
     )
 
 
@@ -98,6 +101,11 @@ def of_reaction(reaction: discord.RawReactionActionEvent, person: Person, channe
 def tenant(guild: int | None, person: int) -> str:
     """Whose data and models it is about: the server's, or, in direct messages, the person's own."""
     return f"{DIRECT}{person}" if guild is None else str(guild)
+
+
+def _attached(message: object) -> Sequence[discord.Attachment]:
+    """What is attached to a message that Discord may have shown us."""
+    return message.attachments if isinstance(message, discord.Message) else ()
 
 
 def _runs(guild: int | None, permissions: discord.Permissions) -> bool:

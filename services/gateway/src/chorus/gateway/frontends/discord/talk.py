@@ -1,6 +1,6 @@
 """What people say, as lines to run in the conversation that they go on with."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from typing import Any
 
@@ -71,13 +71,19 @@ class Talk:
             return reply
         return self._remembered(reply, self._rooms.of(origin.room, origin.guild), ctx.session)
 
-    def told(self, origin: Origin) -> Callable[[str], Awaitable[str]]:
-        """How a model is told what comes from there: names for mentions, then the texts that came with it."""
+    def told(
+        self, origin: Origin, heard: Collection[discord.Attachment] = ()
+    ) -> Callable[[str], Awaitable[str]]:
+        """How a model is told what comes from there: names for mentions, then the texts that came with it.
+
+        What is `heard` is among the words already.
+        """
+        files = [file for file in origin.attachments if file not in heard]
         guild = origin.person.guild if isinstance(origin.person, discord.Member) else None
         mentioned = origin.message.mentions if origin.message and origin.via == "message" else ()
 
         async def told(words: str) -> str:
-            return await with_files(by_name(words, guild, mentioned), origin.attachments, self._cdn)
+            return await with_files(by_name(words, guild, mentioned), files, self._cdn)
 
         return told
 

@@ -1,0 +1,27 @@
+"""The real service of speech, as a process of its own."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from chorus.common.local.process import Process
+from tests.support.servers import Servers
+
+SENTENCE = "hello world one two three"
+"""What its own voice says so that its own ear hears it."""
+
+
+@asynccontextmanager
+async def a_speech(servers: Servers, folder: Path, **environment: str) -> AsyncIterator[Process]:
+    """The service, ready; ended as it is told to."""
+    program = servers.stack.service("speech")
+    process = Process(
+        replace(program, environment={**program.environment, **environment}), folder / "speech.log"
+    )
+    await process.start()
+    try:
+        await process.until_ready()
+        yield process
+    finally:
+        await process.stop(20.0)
