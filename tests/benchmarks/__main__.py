@@ -7,7 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from chorus.common.telemetry.logging import configure
-from tests.benchmarks import bus, curation, gateway, inference, speech, startup, trainer
+from tests.benchmarks import bus, curation, gateway, inference, scale, speech, startup, trainer
 from tests.benchmarks.figures import PEOPLE, Report
 
 BENCHMARKS: dict[str, Callable[[], Awaitable[Report]]] = {
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[Report]]] = {
     "inference": inference.measure,
     "gateway": gateway.measure,
     "speech": speech.measure,
+    "scale": scale.measure,
 }
 
 

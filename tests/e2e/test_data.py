@@ -250,7 +250,7 @@ def test_what_was_handed_over_comes_back_byte_for_byte(chorus: RunningChorus, tm
 
 
 @pytest.mark.parametrize(
-    "path", ["/etc/passwd", "../keys/s3.json", "~/.bashrc", "local/../../x", "..\\x", "."]
+    "path", ["/etc/passwd", "../keys/gateway.s3", "~/.bashrc", "local/../../x", "..\\x", "."]
 )
 def test_a_path_names_nothing(chorus: RunningChorus, path: str) -> None:
     commands = ("dataset", "preview", "build", "select_dataset", "archive", "getfile", "delete_dataset")

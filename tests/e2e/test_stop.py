@@ -94,7 +94,7 @@ def test_a_second_console_of_nothing_says_so(tmp_path: Path) -> None:
     assert "No Chorus runs on" in alone.stderr
 
 
-@pytest.mark.parametrize("name", ["operator.nk", "s3.json"])
+@pytest.mark.parametrize("name", ["operator.nk", "speech.s3"])
 def test_a_damaged_key_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / name).write_text("{")

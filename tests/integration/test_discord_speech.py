@@ -68,7 +68,7 @@ async def test_a_voice_message_is_written_down_answered_and_answered_aloud(
     assert (text, answer.reply_to) == ("We are ready to go.", asked)
     sound = audio.read(spoken[0].attachments[0].data, "x", rate=16_000, max_seconds=20)
     assert sound.seconds == pytest.approx(spoken[0].attachments[0].about["duration_secs"], abs=0.1)
-    assert not await servers.store().list(FILES, f"{place.guild.id}/heard-once/"), "deleted once heard"
+    assert not await servers.store().list(FILES, f"{place.guild.id}/"), "deleted once heard, and once said"
 
 
 async def test_to_be_answered_one_speaks_to_us(place: Place, said: Attachment) -> None:
@@ -85,6 +85,15 @@ async def test_to_be_answered_one_speaks_to_us(place: Place, said: Attachment) -
     last = [turns[-1].content for _, _, turns in place.told.asked]
     assert last == ["And this?\nwords", "words", "words"]
     assert [guild for guild, _ in place.world.speech.heard][-1] == f"dm-{place.member.id}"
+
+
+async def test_each_of_several_recordings_of_one_name_is_heard_once(place: Place, said: Attachment) -> None:
+    other = Attachment(said.name, b"OggS", content_type="audio/ogg")
+    place.told.tell("Aye.", None)
+    async with place.present():
+        await place.ask(place.mention(""), files=[said, other])
+        await first_answer(place)
+    assert [upload.data for _, upload in place.world.speech.heard] == [said.data, b"OggS"]  # type: ignore[union-attr]
 
 
 async def test_where_a_channel_does_not_hear_nothing_is_heard(place: Place, said: Attachment) -> None:
@@ -108,6 +117,19 @@ async def test_transcribe_takes_the_message_that_it_replies_to(place: Place, sai
         await place.ask("!transcribe", files=[said])
         await place.discord.until(lambda: len(place.discord.said(place.channel)) == 2)
     assert [upload.data for _, upload in place.world.speech.heard] == [said.data] * 2  # type: ignore[union-attr]
+
+
+async def test_of_a_long_recording_what_is_heard_so_far_is_shown(
+    place: Place, said: Attachment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.gateway.commands.speech.SOON", -1.0)
+    place.world.speech.listening.clear()
+    async with place.present():
+        await place.ask("!transcribe", files=[said])
+        await place.discord.answered(place.channel, "wor · so far, heard by fake")
+        place.world.speech.listening.set()
+        await place.discord.answered(place.channel, "Heard by fake (en-us):\nwords")
+    assert len(place.discord.said(place.channel)) == 1
 
 
 async def test_what_is_no_recording_is_told(place: Place, speech: BusSpeech) -> None:

@@ -1,7 +1,7 @@
 """Voice channels, by a real discord.py with its encryption against a double at the wire."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from itertools import pairwise
 from statistics import median
 
@@ -12,20 +12,38 @@ from chorus.gateway.frontends.discord import voice
 from tests.support.discord.double import running_discord
 from tests.support.discord.place import Place
 from tests.support.discord.voice import without_tls
-from tests.support.discord.world import STAGE, VOICE, Channel, Guild, User
+from tests.support.discord.world import STAGE, VOICE, Attachment, Channel, Guild, User
 from tests.support.sounds import packets, tone
+from tests.unit.speech import recordings
+from tests.unit.speech.files import encoded
 
 HIGH, LOW, LONG = tone(880), tone(220), tone(440, 4.0)
+FLAC = encoded(recordings.tone(0.3), "flac", "flac")
 SOUNDS = {"high": (HIGH, 0.3), "low": (LOW, 0.3), "long": (LONG, 4.0), "Hello.": (HIGH, 0.3)}
 
 
 class Tones:
     """Speech that says nothing but tones."""
 
+    def __init__(self) -> None:
+        self.goes_on = asyncio.Event()
+        """Cleared, a text is spoken to its first sentence."""
+        self.goes_on.set()
+        self.in_parts: list[str] = []
+        """Texts that were to be heard while they were being spoken."""
+
     async def speak(
-        self, guild: str, text: str, language: str | None, voice: str | None
+        self, guild: str, text: str, language: str | None, voice: str | None, *, cut: bool = False
     ) -> tuple[bytes, float]:
         return SOUNDS[text]
+
+    async def speaking(
+        self, guild: str, text: str, language: str | None, voice: str | None
+    ) -> AsyncGenerator[bytes]:
+        self.in_parts.append(text)
+        for sentence in text.split(", "):
+            yield SOUNDS[sentence][0]
+            await self.goes_on.wait()
 
 
 @pytest.fixture
@@ -158,6 +176,56 @@ async def test_an_answer_is_spoken_where_the_asker_talks_and_then_it_goes(
         assert spoken[0].data == HIGH
         assert place.discord.said(place.channel)[-1].is_voice
     assert len(place.discord.voice.lines) == 1
+
+
+async def test_of_an_answer_the_first_sentence_is_heard_while_the_others_are_spoken(
+    place: Place, quay: Channel
+) -> None:
+    await answers_are_spoken(place)
+    tones = Tones()
+    tones.goes_on.clear()
+    place.world.speech = tones  # type: ignore[assignment]
+    async with place.present():
+        place.told.tell("high, low", None)
+        await place.ask(place.mention("hi?"))
+        await place.discord.until(lambda: place.discord.voice.lines)
+        await heard(place, HIGH)
+        assert is_in(place, quay), "there is more to come"
+        tones.goes_on.set()
+        await gone(place)
+        await heard(place, HIGH, LOW)
+
+
+async def test_for_a_channel_where_it_may_not_speak_nothing_is_spoken_in_vain(
+    place: Place, quay: Channel
+) -> None:
+    await answers_are_spoken(place)
+    tones = place.world.speech = Tones()  # type: ignore[assignment]
+    quay.closed_to.add(place.discord.bot.id)
+    async with place.present():
+        place.told.tell("Hello.", None)
+        await place.ask(place.mention("hi?"))
+        await place.discord.until(lambda: any(m.is_voice for m in place.discord.said(place.channel)))
+    assert not tones.in_parts
+
+
+async def test_a_recording_is_played_and_one_that_needs_more_is_told(
+    place: Place, quay: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chorus.gateway.frontends.discord.sounds.shutil.which", lambda _: None)
+    gull, song = Attachment("gull.ogg", HIGH), Attachment("song.flac", FLAC)
+    async with place.present():
+        assert (await told(place, "sound", attachment=gull)).startswith("I am in no voice channel.")
+        await joined(place, quay)
+        assert (await told(place, "sound", attachment=gull)).startswith("gull.ogg is heard")
+        await heard(place, HIGH)
+        assert (await told(place, "sound", attachment=song)).endswith("[ffmpeg_missing]")
+
+
+async def test_who_wants_to_be_heard_there_is_told_why_not(place: Place, quay: Channel) -> None:
+    async with place.present():
+        assert (await told(place, "join", listen=True)).endswith("[no_listening]")
+        assert not place.discord.voice.lines
 
 
 async def test_an_answer_does_not_call_it_away_from_others(place: Place, quay: Channel) -> None:

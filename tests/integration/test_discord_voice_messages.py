@@ -16,7 +16,7 @@ class Tone:
     """Speech that says nothing but a tone."""
 
     async def speak(
-        self, guild: str, text: str, language: str | None, voice: str | None
+        self, guild: str, text: str, language: str | None, voice: str | None, *, cut: bool = False
     ) -> tuple[bytes, float]:
         return HIGH, 0.5
 

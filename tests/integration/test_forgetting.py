@@ -23,6 +23,7 @@ from chorus.common.contracts.guild import Exchange, GuildSettings, Persona
 from chorus.common.contracts.hyperparameters import Hyperparameters
 from chorus.common.contracts.mining import Mined, MinedPart, mining_key
 from chorus.common.contracts.models import ModelRecord, model_key
+from chorus.common.contracts.speech import recordings_of
 from chorus.common.contracts.storage import CHECKPOINTS, FILES, MODELS
 from chorus.common.contracts.topology import CONSENT, FEEDBACK, JOBS, SETTINGS
 from chorus.common.contracts.topology import MODELS as MODEL_RECORDS
@@ -31,7 +32,6 @@ from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, NotPermitted
 from chorus.gateway.backends.feedback import BusFeedback
 from chorus.gateway.backends.privacy import BusPrivacy
-from chorus.gateway.backends.speech import kept_recordings
 from chorus.gateway.commands.ports import NewDataset
 from tests.support.chats import chat
 from tests.support.leftovers import places_of
@@ -78,7 +78,7 @@ Exported 4 message(s)
 
 async def privacy(servers: Servers, gateway: Gateway) -> BusPrivacy:
     records = await open_bucket(gateway.connection, CONSENT, ConsentRecord)
-    return BusPrivacy(gateway.connection, records, servers.store())
+    return BusPrivacy(gateway.connection, records)
 
 
 def zipped(**files: str) -> bytes:
@@ -361,9 +361,17 @@ async def test_who_is_named_is_found_by_their_id(gateway: Gateway, servers: Serv
     assert several.value.code == "ambiguous_person"
 
 
-async def test_recordings_that_were_kept_of_somebody_go(gateway: Gateway, servers: Servers) -> None:
-    store, places = servers.store(), [kept_recordings(gateway.guild, person) for person in (MARA, "42")]
-    for place in places:
-        await store.put(FILES, f"{place}1", b"OggS")
-    await (await privacy(servers, gateway)).forget(gateway.guild, MARA, names=[], said_by=MARA)
+async def test_recordings_that_were_kept_of_somebody_are_handed_over_and_deleted(
+    gateway: Gateway, servers: Servers
+) -> None:
+    store, places = servers.store(), [recordings_of(gateway.guild, person) for person in (MARA, "42")]
+    for number, place in enumerate(places):
+        await store.put(FILES, f"{place}{number}.ogg", b"OggS")
+    people = await privacy(servers, gateway)
+    exported = await people.export(gateway.guild, MARA, names=[])
+    assert exported.messages == 1
+    with zipfile.ZipFile(io.BytesIO(await store.get(exported.archive))) as packed:
+        assert packed.namelist() == ["consent.json", "recordings/0.ogg"]
+        assert packed.read("recordings/0.ogg") == b"OggS"
+    await people.forget(gateway.guild, MARA, names=[], said_by=MARA)
     assert [len(await store.list(FILES, place)) for place in places] == [0, 1]

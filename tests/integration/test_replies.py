@@ -176,7 +176,7 @@ async def test_a_persons_words_and_opinions_are_forgotten(
         {"exact duplicate": 1},
     )
     records = await open_bucket(gateway.connection, CONSENT, ConsentRecord)
-    people = BusPrivacy(gateway.connection, records, servers.store())
+    people = BusPrivacy(gateway.connection, records)
     exported = await people.export(guild, "77", names=[])
     with zipfile.ZipFile(io.BytesIO(await servers.store().get(exported.archive))) as packed:
         assert packed.read("replies.jsonl").decode().count("petrel") == 1, "of others' questions nothing"

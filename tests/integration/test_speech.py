@@ -6,14 +6,25 @@ import os
 import signal
 import urllib.request
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from chorus.common.bus.calls import ask
+from chorus.common.bus.calls import ask, ask_stream
 from chorus.common.bus.connection import Connection
-from chorus.common.contracts.speech import STT, TTS, Speak, Spoken, Transcribe, Transcript
-from chorus.common.contracts.storage import FILES, ObjectRef
+from chorus.common.contracts.speech import (
+    CANCEL,
+    SAID,
+    STT,
+    TTS,
+    Speak,
+    Spoken,
+    SpokenPart,
+    Transcribe,
+    Transcript,
+)
+from chorus.common.contracts.storage import FILES, ONCE, ObjectRef
 from chorus.common.contracts.wire import MIB
 from chorus.common.errors import ChorusError, NotPermitted, Unavailable
 from chorus.common.local.process import Process
@@ -23,6 +34,7 @@ from chorus.speech.voice.sound import Sound
 from tests.conftest import fresh_guild
 from tests.support.chorus import session_pids, still_running
 from tests.support.servers import Servers
+from tests.support.speaking import transcribed
 from tests.unit.speech.recordings import tone, wav
 
 SENTENCE = "hello world one two three"
@@ -72,8 +84,26 @@ async def test_what_is_said_is_heard(speech: BusSpeech, guild: str) -> None:
     data, seconds = await speech.speak(guild, SENTENCE, None)
     assert data[:4] == b"OggS"
     assert 1 < seconds < 3
-    heard = await speech.transcribe(guild, Upload("hello.ogg", data))
+    heard = await transcribed(speech, guild, Upload("hello.ogg", data))
     assert heard.text == SENTENCE
+
+
+async def test_what_two_have_said_at_once_reaches_both_and_stays_nowhere(
+    servers: Servers, speech: BusSpeech, guild: str
+) -> None:
+    (one, _), (other, _) = await asyncio.gather(*(speech.speak(guild, "ahoy", None) for _ in range(2)))
+    assert one[:4] == other[:4] == b"OggS"
+    assert not await servers.store().list(FILES, f"{guild}/")
+
+
+async def test_what_is_spoken_sentence_by_sentence_is_kept_and_then_comes_in_one(
+    servers: Servers, speech: BusSpeech, guild: str
+) -> None:
+    text = "We sail at dawn. The harbour is quiet."
+    for parts in (2, 1):
+        spoken = [part async for part in speech.speaking(guild, text, None)]
+        assert [part[:4] for part in spoken] == [b"OggS"] * parts
+    assert not await servers.store().list(FILES, f"{guild}/")
 
 
 async def test_sound_goes_by_reference_into_the_guilds_own_folder(
@@ -81,8 +111,31 @@ async def test_sound_goes_by_reference_into_the_guilds_own_folder(
 ) -> None:
     spoken = await ask(connection, TTS, Speak(guild=guild, text="Hallo", language="de"), Spoken)
     assert spoken.voice == "espeak/de"
-    assert (spoken.audio.bucket, spoken.audio.key) == (FILES, f"{guild}/{spoken.audio.sha256}")
+    assert spoken.audio.bucket == FILES
+    assert spoken.audio.key.startswith(f"{guild}/{ONCE}/")
     assert len(await servers.store().get(spoken.audio)) == spoken.audio.size
+
+
+async def test_sentences_come_one_by_one_and_the_whole_at_the_end(connection: Connection, guild: str) -> None:
+    asked = Speak(guild=guild, text="We are ready. The weather is nice. Do you come in?", partial=True)
+    replies = [reply async for reply in ask_stream(connection, TTS, asked, SAID, cancel=CANCEL)]
+    *parts, whole = replies
+    assert isinstance(whole, Spoken)
+    assert [part.i for part in parts if isinstance(part, SpokenPart)] == [0, 1, 2]
+    assert sum(part.seconds for part in parts) == pytest.approx(whole.seconds, abs=0.01)
+    again = [reply async for reply in ask_stream(connection, TTS, asked, SAID, cancel=CANCEL)]
+    assert [reply.type for reply in again] == ["spoken"], "what is kept comes in one"
+
+
+async def test_who_leaves_after_the_first_sentence_leaves_the_engine_to_others(
+    connection: Connection, guild: str
+) -> None:
+    asked = Speak(guild=guild, text="This goes on and on. " * 40, partial=True)
+    async with aclosing(ask_stream(connection, TTS, asked, SAID, cancel=CANCEL)) as replies:
+        first = await anext(replies)
+    assert isinstance(first, SpokenPart)
+    spoken = await ask(connection, TTS, Speak(guild=guild, text="Now it is me"), Spoken)
+    assert spoken.seconds < 3
 
 
 async def test_a_handwritten_question(servers: Servers, service: Process) -> None:
@@ -134,7 +187,7 @@ async def test_what_cannot_be_said(
 )
 async def test_what_cannot_be_heard(speech: BusSpeech, guild: str, data: bytes, code: str) -> None:
     with pytest.raises(ChorusError) as error:
-        await speech.transcribe(guild, Upload("strange.ogg", data))
+        await transcribed(speech, guild, Upload("strange.ogg", data))
     assert error.value.code == code
     assert error.value.message.endswith(".")
 
@@ -155,7 +208,7 @@ async def test_a_recording_that_is_gone(connection: Connection, guild: str) -> N
 
 async def test_while_it_hears_it_speaks(speech: BusSpeech, guild: str) -> None:
     data, _ = await speech.speak(guild, "one two three four five six seven " * 4, None)
-    hearing = asyncio.create_task(speech.transcribe(guild, Upload("long.ogg", data)))
+    hearing = asyncio.create_task(transcribed(speech, guild, Upload("long.ogg", data)))
     await asyncio.sleep(0.1)
     await speech.speak(fresh_guild(), "hello", None)
     assert not hearing.done()
@@ -165,20 +218,20 @@ async def test_while_it_hears_it_speaks(speech: BusSpeech, guild: str) -> None:
 
 async def test_a_guild_that_asks_too_much_at_once_is_told_so(speech: BusSpeech, guild: str) -> None:
     data, _ = await speech.speak(guild, SENTENCE, None)
-    asked = [speech.transcribe(guild, Upload("x.ogg", data)) for _ in range(8)]
+    asked = [transcribed(speech, guild, Upload("x.ogg", data)) for _ in range(12)]
     told = await asyncio.gather(*asked, return_exceptions=True)
     refused = [error.code for error in told if isinstance(error, ChorusError)]
     assert set(refused) == {"speech_queue_full"}
     heard = [one for one in told if isinstance(one, Heard) and one.text == SENTENCE]
-    assert len(heard) >= 4
-    assert len(refused) + len(heard) == 8
+    assert len(heard) >= 8
+    assert len(refused) + len(heard) == 12
 
 
 async def test_what_it_did_is_counted(service: Process, speech: BusSpeech, guild: str) -> None:
     await speech.speak(guild, SENTENCE, None)
     url = service.program.ready_url.replace("/readyz", "/metrics")
     text = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
-    assert 'chorus_speech_audio_seconds_total{done="spoken"}' in text
+    assert 'chorus_speech_audio_seconds_total{done="spoken",engine="espeak"}' in text
     assert 'chorus_requests_total{endpoint="tts",outcome="ok"}' in text
 
 
@@ -191,5 +244,5 @@ async def test_an_engine_that_is_killed_is_replaced(service: Process, speech: Bu
     async with asyncio.timeout(10):
         while any(Path(f"/proc/{pid}").exists() for pid in engines):  # until the service has seen it
             await asyncio.sleep(0.02)
-    assert (await speech.transcribe(guild, Upload("x.ogg", data))).text == SENTENCE
-    assert (await speech.speak(guild, SENTENCE, None))[1] > 1
+    assert (await transcribed(speech, guild, Upload("x.ogg", data))).text == SENTENCE
+    assert (await speech.speak(guild, "and here is another voice", None))[1] > 1

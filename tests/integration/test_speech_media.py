@@ -12,11 +12,11 @@ from chorus.common.contracts.speech import STT, Transcribe, Transcript
 from chorus.common.contracts.storage import FILES
 from chorus.common.contracts.wire import MIB
 from chorus.common.errors import ChorusError
-from chorus.gateway.backends.speech import BusSpeech, kept_recordings
+from chorus.gateway.backends.speech import BusSpeech
 from chorus.gateway.commands.ports import Upload
 from chorus.speech.backends import audio
 from tests.support.servers import Servers
-from tests.support.speaking import SENTENCE, a_speech
+from tests.support.speaking import SENTENCE, a_speech, transcribed
 from tests.unit.speech.files import BROKEN, CONTAINERS, encoded, long_silence, lying_wav, naming
 
 SOON = 10.0  # seconds, on a busy machine
@@ -72,7 +72,7 @@ async def said(servers: Servers, connection: Connection) -> bytes:
 async def refused(speech: BusSpeech, guild: str, recording: Upload | str) -> str:
     begun = time.monotonic()
     with pytest.raises(ChorusError) as error:
-        await speech.transcribe(guild, recording)
+        await transcribed(speech, guild, recording)
     assert time.monotonic() - begun < SOON
     return error.value.code
 
@@ -80,30 +80,24 @@ async def refused(speech: BusSpeech, guild: str, recording: Upload | str) -> str
 @pytest.mark.parametrize("name", ["mp3", "m4a", "wav", "webm", "flac"])
 async def test_what_people_send_is_heard(speech: BusSpeech, guild: str, said: bytes, name: str) -> None:
     sound = audio.read(said, "x", rate=48_000, max_seconds=10)
-    heard = await speech.transcribe(guild, Upload(f"x.{name}", encoded(sound, *CONTAINERS[name])))
+    heard = await transcribed(speech, guild, Upload(f"x.{name}", encoded(sound, *CONTAINERS[name])))
     assert heard.text == SENTENCE
     assert heard.engine
 
 
-async def test_a_recording_is_deleted_once_it_is_heard_unless_it_is_kept(
+async def test_a_recording_is_deleted_once_it_is_heard(
     servers: Servers, speech: BusSpeech, guild: str, said: bytes
 ) -> None:
-    async def stored() -> list[str]:
-        return [one.key for one in await servers.store().list(FILES, f"{guild}/")]
-
-    await speech.transcribe(guild, Upload("x.ogg", said))
+    await transcribed(speech, guild, Upload("x.ogg", said))
     assert await refused(speech, guild, Upload("x.ogg", b"no recording")) == "unreadable_audio"
-    assert not await stored()
-    await speech.transcribe(guild, Upload("x.ogg", said), keep_for="42")
-    (kept,) = await stored()
-    assert kept.startswith(kept_recordings(guild, "42"))
+    assert not await servers.store().list(FILES, f"{guild}/")
 
 
 async def test_an_address_at_discord_is_heard_and_stored_nowhere(
     servers: Servers, speech: BusSpeech, cdn: Cdn, guild: str, said: bytes
 ) -> None:
     cdn.files["voice-message.ogg"] = said
-    assert (await speech.transcribe(guild, f"{cdn.origin}/voice-message.ogg")).text == SENTENCE
+    assert (await transcribed(speech, guild, f"{cdn.origin}/voice-message.ogg")).text == SENTENCE
     assert await refused(speech, guild, f"{cdn.origin}/gone.ogg") == "file_gone"
     assert not await servers.store().list(FILES, f"{guild}/")
 
@@ -134,4 +128,4 @@ async def test_what_harms_is_refused_and_the_next_is_heard(
     assert await refused(speech, guild, Upload("x.ogg", b"")) == "empty_file"
     assert await refused(speech, guild, Upload("x.flac", long_silence(2))) in ("audio_too_long", "silence")
     assert await refused(speech, guild, Upload("x.wav", lying_wav(0.1, 0xFFFF_FFFF))) == "nothing_heard"
-    assert (await speech.transcribe(guild, Upload("x.ogg", said))).text == SENTENCE
+    assert (await transcribed(speech, guild, Upload("x.ogg", said))).text == SENTENCE

@@ -87,13 +87,12 @@ class RunningChorus:
     def environment(self, user: str) -> dict[str, str]:
         """What a program that joins as `user` needs to find and open everything."""
         where = json.loads((self.folder / "stack.json").read_text())
-        s3 = json.loads((self.folder / "keys/s3.json").read_text())
         return {
             "CHORUS_NATS_URL": where["nats"],
             "CHORUS_NATS_NKEY_FILE": str(self.folder / "keys" / f"{user}.nk"),
             "CHORUS_S3_ENDPOINT": where["s3"],
-            "CHORUS_S3_ACCESS_KEY": s3["access_key"],
-            "CHORUS_S3_SECRET_KEY": s3["secret_key"],
+            "CHORUS_S3_ACCESS_KEY": user,
+            "CHORUS_S3_SECRET_KEY": (self.folder / "keys" / f"{user}.s3").read_text(),
             "CHORUS_CACHE": str(self.folder / "cache"),
             "CHORUS_CONSOLE": "true",
         }

@@ -52,6 +52,8 @@ class GoogleDouble:
     answers: list[Answer] = field(default_factory=list[Answer])
     asked: list[Asked] = field(default_factory=list[Asked])
     faults: list[str] = field(default_factory=list[str])
+    retry_after: str | None = None
+    """A header of every status."""
     ended: threading.Event = field(default_factory=threading.Event)
 
     def next(self) -> Answer:
@@ -110,13 +112,20 @@ class _Handler(BaseHTTPRequestHandler):
             return
         match self.google.next():
             case int(status):
-                self.send_error(status)
+                self._refuse(status)
             case "hang":
                 self.google.ended.wait()
             case "cut":
                 self.close_connection = True
             case answer:
                 self._send(answer)
+
+    def _refuse(self, status: int) -> None:
+        self.send_response(status)
+        if self.google.retry_after:
+            self.send_header("Retry-After", self.google.retry_after)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _send(self, answer: str) -> None:
         whole = heard("never to be read").encode() if answer == HALF else answer.encode()

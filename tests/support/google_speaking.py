@@ -27,6 +27,7 @@ class GoogleSpeaking(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.says: list[str] = ["sound"]
         self.asked: list[tuple[str, str]] = []
+        self.retry_after: str | None = None  # a header of every status
         self.quiet = threading.Event()  # ends those who keep silent
 
     @property
@@ -74,7 +75,10 @@ class _Handler(BaseHTTPRequestHandler):
             case "silence":
                 self.server.quiet.wait(30)
             case status:
-                self.send_error(int(status))
+                self.send_response(int(status))
+                if self.server.retry_after:
+                    self.send_header("Retry-After", self.server.retry_after)
+                self.end_headers()
 
     def _answer(self, sound: str) -> None:
         body = json.dumps([["wrb.fr", "jQ1olc", sound, None, None, None, "generic"]], separators=(",", ":"))

@@ -147,7 +147,7 @@ async def a_mining(servers: Servers) -> AsyncIterator[Mining]:
         mining = Mining(place, store, records, consents)
         place.world.datasets = BusDatasets(gateway, store)  # type: ignore[assignment]
         known = await open_bucket(gateway, CONSENT, ConsentRecord)
-        place.world.privacy = BusPrivacy(gateway, known, store)  # type: ignore[assignment]
+        place.world.privacy = BusPrivacy(gateway, known)  # type: ignore[assignment]
         place.world.harvests = BusHarvests(records, store)  # type: ignore[assignment]
         identity = Identity("trainer", "abc", "1.0.0", "For tests")
         metrics = RequestMetrics(CollectorRegistry())

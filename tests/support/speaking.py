@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from chorus.common.local.process import Process
+from chorus.gateway.backends.speech import BusSpeech
+from chorus.gateway.commands.ports import Heard, Upload
 from tests.support.servers import Servers
 
 SENTENCE = "hello world one two three"
@@ -25,3 +27,9 @@ async def a_speech(servers: Servers, folder: Path, **environment: str) -> AsyncI
         yield process
     finally:
         await process.stop(20.0)
+
+
+async def transcribed(speech: BusSpeech, guild: str, recording: Upload | str) -> Heard:
+    """All the words in a recording, at its end."""
+    *_, heard = [heard async for heard in speech.hear(guild, recording)]
+    return heard

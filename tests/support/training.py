@@ -154,7 +154,7 @@ async def a_gateway(servers: Servers, guild: str) -> AsyncIterator[Gateway]:
 async def a_trainer(
     servers: Servers, folder: Path, name: str = "trainer", **environment: str
 ) -> AsyncIterator[Process]:
-    program = _on_a_port_of_its_own(servers.stack.service("trainer"))
+    program = on_a_port_of_its_own(servers.stack.service("trainer"))
     program = replace(program, environment={**program.environment, **environment})
     process = Process(program, folder / f"{name}.log")
     await process.start()
@@ -165,7 +165,7 @@ async def a_trainer(
         await process.stop(20.0)
 
 
-def _on_a_port_of_its_own(program: Program) -> Program:
+def on_a_port_of_its_own(program: Program) -> Program:
     """Two trainers at a time cannot share the stack's one port for it."""
     (port,) = free_ports(1)
     environment = {**program.environment, "CHORUS_HEALTH_PORT": str(port)}

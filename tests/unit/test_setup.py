@@ -1,7 +1,11 @@
 """Set-up says what cannot work before minutes have gone into it."""
 
+import re
 import sys
+import zipfile
 from collections import namedtuple
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
 from scripts import setup
@@ -35,7 +39,34 @@ def test_an_environment_that_was_cut_short_is_made_anew(monkeypatch: pytest.Monk
     setup.make_environment()
     assert len(ran) == 2
     assert "venv --clear" in ran[0]
-    assert setup.PIP in ran[1]
+    assert "--no-deps --require-hashes -r" in ran[1]
+
+
+def test_each_package_of_a_lock_has_one_version_and_a_hash_at_least() -> None:
+    locks = sorted(setup.LOCKS.glob("*.lock"))
+    assert {lock.name for lock in locks} >= {"pip.lock", "cpu.lock", "dev.lock", "bench.lock"}
+    for lock in locks:
+        for package in setup.locked(lock):
+            pin, *hashes = package.split()
+            assert re.fullmatch(r"[a-z0-9-]+==[^=]+", pin), f"{lock.name}: {package}"
+            assert hashes, f"{lock.name}: {pin} has no hash"
+            assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", each) for each in hashes), pin
+
+
+def test_other_bytes_than_those_that_were_locked_are_not_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A package of ours with a name that nothing has, and the hash of something else."""
+    wheel = tmp_path / "chorus_no_such-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("chorus_no_such-1.0.dist-info/METADATA", "Name: chorus-no-such\nVersion: 1.0\n")
+        archive.writestr("chorus_no_such-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("chorus_no_such-1.0.dist-info/RECORD", "")
+    monkeypatch.setattr(setup, "PYTHON", Path(sys.executable))
+    here = ("--no-index", "--find-links", str(tmp_path), "--dry-run")
+    setup.install([f"chorus-no-such==1.0 --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}"], *here)
+    with pytest.raises(setup.SetupFailed, match="hands out another file than the one that was locked"):
+        setup.install([f"chorus-no-such==1.0 --hash=sha256:{sha256(b'').hexdigest()}"], *here)
 
 
 def test_another_python_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Doubles of the commands' ports, for tests of the commands alone. They keep what they were asked."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
 from chorus.common.base_model import STARTER
@@ -248,25 +249,48 @@ class FakeSpeech:
         self.spoken: list[tuple[str, str, str | None]] = []
         self.wished: list[str | None] = []
         self.heard: list[tuple[str, Upload | str]] = []
-        self.kept_for: list[str | None] = []
+        self.listened_for: list[str | None] = []
+        self.kept: list[tuple[str, Upload]] = []
+        self.cut: list[bool] = []
         self.deaf: ChorusError | None = None
+        self.mute: ChorusError | None = None
+        self.listening = asyncio.Event()
+        """Cleared, a recording is heard to its middle."""
+        self.listening.set()
 
     async def speak(
-        self, guild: str, text: str, language: str | None, voice: str | None
+        self, guild: str, text: str, language: str | None, voice: str | None, *, cut: bool = False
     ) -> tuple[bytes, float]:
+        if self.mute:
+            raise self.mute
+        self.cut.append(cut)
         self.wished.append(voice)
         self.spoken.append((guild, text, language))
         return text.encode(), 1.5
 
+    async def speaking(
+        self, guild: str, text: str, language: str | None, voice: str | None
+    ) -> AsyncGenerator[bytes]:
+        for sentence in text.splitlines():
+            sound, _ = await self.speak(guild, sentence, language, voice)
+            yield sound
+
     async def voices(self) -> list[str]:
         return ["espeak", "flite/rms", "flite/slt"]
 
-    async def transcribe(self, guild: str, recording: Upload | str, keep_for: str | None = None) -> Heard:
+    async def hear(
+        self, guild: str, recording: Upload | str, language: str | None = None
+    ) -> AsyncGenerator[Heard]:
+        self.listened_for.append(language)
         if self.deaf:
             raise self.deaf
         self.heard.append((guild, recording))
-        self.kept_for.append(keep_for)
-        return Heard("words", "fake", "en-us")
+        yield Heard("wor", "fake", "")
+        await self.listening.wait()
+        yield Heard("words", "fake", "en-us")
+
+    async def keep(self, guild: str, person: str, recording: Upload) -> None:
+        self.kept.append((person, recording))
 
 
 class World:

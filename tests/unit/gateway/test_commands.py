@@ -16,7 +16,7 @@ from tests.unit.gateway.test_models import version
 NOT_THERE = (
     "file_not_found", "unknown_job", "unknown_dataset", "nothing_to_train_on", "no_history", "unknown_model",
     "nothing_to_roll_back", "no_channel", "no_examples", "no_people",
-    "nothing_answered", "unknown_reply", "unknown_review", "nothing_to_review",
+    "nothing_answered", "unknown_reply", "unknown_review", "nothing_to_review", "no_voice",
 )  # fmt: skip
 
 

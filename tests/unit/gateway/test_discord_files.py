@@ -1,5 +1,6 @@
 """Attached files: found by name, read from one place, never larger than they may be."""
 
+import gzip
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -35,12 +36,33 @@ async def cdn() -> AsyncIterator[TestServer]:
     async def broken(_: web.Request) -> web.Response:
         return web.Response(status=500)
 
+    async def expired(_: web.Request) -> web.Response:
+        return web.Response(status=410)
+
+    async def packed(_: web.Request) -> web.Response:
+        return web.Response(body=gzip.compress(bytes(10**5)), headers={"Content-Encoding": "gzip"})
+
+    async def cut_off(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "10"})
+        await response.prepare(request)
+        assert request.transport
+        request.transport.abort()
+        return response
+
+    async def letter(request: web.Request) -> web.Response:
+        return web.Response(body=request.path.removeprefix("/").encode())
+
     app = web.Application()
+    for path in ("/a", "/b", "/c"):
+        app.router.add_get(path, letter)
     app.router.add_get("/data.json", data)
     app.router.add_get("/my_data.json", data)
     app.router.add_get("/redirect", redirect)
     app.router.add_get("/large", large)
     app.router.add_get("/broken", broken)
+    app.router.add_get("/expired", expired)
+    app.router.add_get("/packed", packed)
+    app.router.add_get("/cut_off", cut_off)
     server = TestServer(app)
     await server.start_server()
     yield server
@@ -60,6 +82,20 @@ async def test_a_file_is_found_by_its_name(cdn: TestServer) -> None:
     assert (await attached.read("my data.json")).name == "my_data.json"
 
 
+async def test_each_of_several_files_of_one_name_is_found(cdn: TestServer) -> None:
+    base = str(cdn.make_url("")).rstrip("/")
+    first, second, other = (Attached("audio.ogg", 2, f"{base}/{name}") for name in ("a", "b", "c"))
+    attached = AttachedFiles([first, second], base, MOST, answered=[other])
+    assert attached.attached() == ["audio.ogg", "audio-2.ogg"]
+    assert attached.names([second]) == ("audio-2.ogg",)
+    assert attached.names([other]) == ("audio-3.ogg",)
+    assert [(await attached.read(name)).data for name in attached.names([first, second, other])] == [
+        b"a",
+        b"b",
+        b"c",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "size", "code"),
     [
@@ -68,6 +104,8 @@ async def test_a_file_is_found_by_its_name(cdn: TestServer) -> None:
         ("redirect", 2, "file_unavailable"),
         ("broken", 2, "file_unavailable"),
         ("gone", 2, "file_gone"),
+        ("expired", 2, "file_gone"),
+        ("cut_off", 2, "file_unavailable"),
     ],
 )
 async def test_what_is_wrong_is_told(cdn: TestServer, name: str, size: int, code: str) -> None:
@@ -75,6 +113,12 @@ async def test_what_is_wrong_is_told(cdn: TestServer, name: str, size: int, code
         await files(cdn, name, size=size).read(name)
     assert error.value.code == code
     assert name in error.value.message
+
+
+async def test_what_is_packed_stays_so(cdn: TestServer) -> None:
+    upload = await files(cdn, "packed").read("packed")
+    assert isinstance(upload.data, bytes)
+    assert upload.data.startswith(b"\x1f\x8b")
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,17 @@ def test_discord_takes_all_of_them_together() -> None:
     assert commands_wrong([listed(command) for command in COMMANDS.values()]) is None
 
 
+async def test_of_more_names_than_discord_lists_those_are_suggested_that_fit() -> None:
+    option = options("settings")["name"]
+    assert "choices" not in option
+    assert option["autocomplete"]
+    made: Any = slash(COMMANDS["settings"], Heard().filled_in)
+    suggest = made._params["name"].autocomplete
+    suggested = await suggest(MagicMock(), "KEEP")
+    assert [choice.value for choice in suggested] == ["keep_replies_days", "keep_recordings"]
+    assert len(await suggest(MagicMock(), "")) == 25
+
+
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
 def test_every_parameter_can_be_given(command: Command) -> None:
     """Each has an option, is the name of a file that is attached, or goes into `options`."""

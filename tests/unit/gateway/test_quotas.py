@@ -1,5 +1,6 @@
 """Quotas: never more than so many in any hour or day, and who is refused is told when it is possible."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from chorus.common.contracts.guild import EVERYBODY, GuildSettings, Limits
 from chorus.common.contracts.quotas import Used
 from chorus.common.contracts.training import Checked, JobError
 from chorus.common.errors import QueueFull
+from chorus.gateway.commands.ports import Upload
 from chorus.gateway.commands.quotas import WITHIN, counted
 from chorus.gateway.commands.replies import Problem, Progress, Stream
 from chorus.gateway.commands.table import run
@@ -87,6 +89,16 @@ async def test_over_the_quota_one_is_told_when_the_next_is_possible(world: World
         assert refusal.startswith("Your quota here is 2 questions an hour, and you have had 2. Try again in ")
         assert refusal.endswith(" min. [quota_used]")
     assert len(world.quotas.used) == 1
+
+
+async def test_for_who_has_no_question_left_nothing_is_heard(world: World) -> None:
+    world.files.files["hello.ogg"] = Upload("hello.ogg", b"OggS")
+    told = [
+        await run(replace(world.context(admin=False, guild=SERVER), recordings=("hello.ogg",)), "")
+        for _ in range(3)
+    ]
+    assert [type(reply) for reply in told] == [Stream, Stream, Problem]
+    assert len(world.speech.heard) == 2
 
 
 async def test_what_cannot_be_read_is_not_counted(world: World) -> None:

@@ -25,11 +25,11 @@ CONTAINERS = {
 """FFmpeg's names of the format, and of the codec in it."""
 
 
-def encoded(sound: Sound, container: str, codec: str) -> bytes:
-    """The sound as such a file."""
+def encoded(sound: Sound, container: str, codec: str, **options: str) -> bytes:
+    """The sound as such a file; the codec may have options."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as out:
-        stream = out.add_stream(codec, rate=sound.rate, layout="mono")
+        stream = out.add_stream(codec, rate=sound.rate, layout="mono", options=options)
         assert isinstance(stream, av.AudioStream)
         whole = av.AudioFrame("s16", "mono", samples=len(sound.samples) // 2)
         whole.planes[0].update(sound.samples)

@@ -9,7 +9,7 @@ import pytest
 from chorus.common.errors import ChorusError, InvalidInput, TooLarge
 from chorus.speech.backends import audio
 from chorus.speech.voice.sound import Sound
-from tests.unit.speech.files import BROKEN, CONTAINERS, encoded, naming
+from tests.unit.speech.files import BROKEN, CONTAINERS, encoded, endless_mp3, naming
 from tests.unit.speech.recordings import tone, wav
 
 RATE = 16_000
@@ -46,6 +46,14 @@ def test_any_rate_and_number_of_channels(rate: int, channels: int) -> None:
     assert read(wav(tone(0.5, rate=rate), channels=channels)).seconds == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize(("rate", "channels"), [(384_000, 2), (192_000, 4), (96_000, 8)])
+def test_what_has_far_more_samples_than_recordings_have(rate: int, channels: int) -> None:
+    assert read(wav(tone(0.1, rate=rate // 2), channels=channels)).seconds
+    with pytest.raises(InvalidInput) as error:
+        read(wav(tone(0.1, rate=rate), channels=channels))
+    assert error.value.code == "unreadable_audio"
+
+
 @pytest.mark.parametrize("name", CONTAINERS)
 def test_every_common_container(name: str) -> None:
     data = encoded(tone(0.5, rate=48_000), *CONTAINERS[name])
@@ -79,6 +87,17 @@ def test_bytes_that_were_changed_on_the_way_never_crash(step: int) -> None:
             read(bytes(data))
         except ChorusError as error:
             assert error.code in ("unreadable_audio", "silence", "audio_too_long")
+
+
+def test_one_mp3_behind_another_is_read_to_the_end_of_the_last() -> None:
+    assert read(endless_mp3(4)).seconds == pytest.approx(4.0, abs=0.2)  # each ends with whole frames
+
+
+def test_what_is_mostly_damaged_is_no_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audio, "MOST_DAMAGED", 2)
+    with pytest.raises(InvalidInput) as error:
+        read(endless_mp3(4))
+    assert error.value.code == "unreadable_audio"
 
 
 def test_silence() -> None:

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from chorus.common.errors import ChorusError, InvalidInput
+from chorus.speech.backends import decoding
 from chorus.speech.backends.decoding import Decoders
+from tests.support.chorus import session_pids
 from tests.unit.speech.files import (
     BROKEN,
     CONTAINERS,
@@ -81,39 +84,118 @@ async def test_a_header_that_lies_about_the_length_is_not_believed(decoders: Dec
 
 async def test_what_takes_too_long_is_ended() -> None:
     async with Decoders(max_seconds=20, within=0.3) as slow:
-        assert slow._spare
-        child = await slow._spare
+        (child,) = slow._idle
         os.kill(child.pid, signal.SIGSTOP)
         assert await refused(slow, b"OggS") == "unreadable_audio"
         assert child.returncode is not None
 
 
 async def test_a_decoder_that_breaks_is_one_refusal_and_the_next_is_decoded(decoders: Decoders) -> None:
-    assert decoders._spare
-    child = await decoders._spare
+    child = decoders._idle[-1]
     os.kill(child.pid, signal.SIGSTOP)
     asked = asyncio.create_task(decoders.decode(endless_mp3(10), "x"))
     await asyncio.sleep(0)
-    os.kill(child.pid, signal.SIGKILL)
+    os.kill(child.pid, signal.SIGSEGV)
+    os.kill(child.pid, signal.SIGCONT)
     with pytest.raises(InvalidInput) as error:
         await asked
     assert error.value.code == "unreadable_audio"
     assert not (await decoders.decode(endless_mp3(1), "x")).silent
 
 
+async def test_a_decoder_that_is_killed_from_outside_is_no_fault_of_the_file(decoders: Decoders) -> None:
+    child = decoders._idle[-1]
+    os.kill(child.pid, signal.SIGSTOP)
+    asked = asyncio.create_task(decoders.decode(endless_mp3(10), "x"))
+    await asyncio.sleep(0)
+    os.kill(child.pid, signal.SIGKILL)
+    assert not (await asked).silent
+
+
+async def test_one_process_stands_by_for_all_files_and_its_forks_are_gone(decoders: Decoders) -> None:
+    sound = endless_mp3(1)
+    await decoders.decode(sound, "x")
+    before = [child.pid for child in decoders._idle]
+    assert await refused(decoders, BROKEN["text"]) == "unreadable_audio"
+    assert not (await decoders.decode(sound, "x")).silent
+    assert [child.pid for child in decoders._idle] == before
+    assert [session_pids(pid) for pid in before] == [{pid} for pid in before]
+
+
+async def test_who_does_not_wait_for_it_leaves_no_fork_behind() -> None:
+    async with Decoders(max_seconds=3600) as patient:
+        (child,) = patient._idle
+        asked = asyncio.create_task(patient.decode(endless_mp3(3000), "x"))
+        async with asyncio.timeout(QUICK):
+            while len(pids := session_pids(child.pid)) < 2:
+                await asyncio.sleep(0.005)
+            asked.cancel()
+            while any(Path(f"/proc/{pid}").exists() for pid in pids):
+                await asyncio.sleep(0.01)
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        assert not patient._idle
+
+
 INSIDE = """
-import resource, socket
-from chorus.speech.decoder import shut_in
-shut_in()
-for attempt in (socket.socket, lambda: open("/etc/hostname"), lambda: bytearray(10**9)):
+import io, os, resource, socket, sys
+from chorus.speech import decoder
+from chorus.speech.backends import audio
+decoder._load()
+files = sys.stdin.buffer.read().split(b"|and|")
+told = os.dup(1)
+os.getuid() or os.setuid(65534)  # root may have as many processes as it likes
+decoder.shut_in()
+os.close(0), os.close(1)  # their numbers are free now
+openings = (socket.socket, lambda: os.open("/etc/hostname", 0), os.fork, lambda: bytearray(10**9))
+for attempt in openings:
     try:
         attempt()
     except (OSError, MemoryError) as error:
-        print(type(error).__name__)
-print(resource.getrlimit(resource.RLIMIT_CPU)[1] < 60)
+        os.write(told, type(error).__name__.encode() + b" ")
+os.write(told, b"%d" % (resource.getrlimit(resource.RLIMIT_CPU)[1] < 60))
+for data in files:
+    os.write(told, b" %.1f" % audio.read(data, "x", rate=16_000, max_seconds=9).seconds)
 """
 
 
-def test_in_its_process_nothing_can_be_opened_and_memory_and_time_have_an_end() -> None:
-    told = subprocess.run([sys.executable, "-c", INSIDE], capture_output=True, text=True, check=True).stdout
-    assert told.split() == ["OSError", "OSError", "MemoryError", "True"]
+def test_in_its_process_nothing_can_be_opened_or_started_and_all_is_decoded_all_the_same() -> None:
+    files = [encoded(tone(0.5, rate=48_000), *CONTAINERS[name]) for name in ("voice message", "m4a", "flac")]
+    told = subprocess.run(
+        [sys.executable, "-c", INSIDE], input=b"|and|".join(files), capture_output=True, check=True
+    ).stdout.split()
+    assert told[:5] == [b"OSError", b"OSError", b"BlockingIOError", b"MemoryError", b"1"]
+    assert [float(seconds) for seconds in told[5:]] == pytest.approx([0.5] * 3, abs=0.11)
+
+
+TAKEN_OVER = """
+import os, sys
+from chorus.speech import decoder
+from chorus.speech.voice.tasks import Done
+real = decoder.answer
+def answer(task, data, answers):
+    if data != b"EVIL":
+        return real(task, data, answers)
+    forged = Done(seconds=1).packed(b"FORGED")
+    for number in range(3, 64):  # whatever is open
+        try:
+            os.write(number, forged + b"\\n" + forged)
+        except OSError:
+            pass
+decoder.answer = answer
+sys.exit(decoder.main())
+"""
+
+
+async def test_a_file_that_takes_its_decoder_over_cannot_answer_for_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def start() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *[sys.executable, "-c", TAKEN_OVER], stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+
+    monkeypatch.setattr(decoding, "_start", start)
+    async with Decoders(max_seconds=20) as taken_over:
+        assert (await taken_over.decode(b"EVIL", "x")).samples.startswith(b"FORGED")
+        assert (await taken_over.decode(endless_mp3(1), "x")).seconds == pytest.approx(1, abs=0.1)

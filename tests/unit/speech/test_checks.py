@@ -1,14 +1,12 @@
-"""Whose recording, how large, which language; and whether there is anything in it."""
+"""Whose recording, and how large; and whether there is anything in it."""
 
 import pytest
 
 from chorus.common.contracts.storage import ObjectRef
-from chorus.common.errors import InvalidInput, NotPermitted, TooLarge
-from chorus.speech.voice.checks import check_recording, known_language
+from chorus.common.errors import NotPermitted, TooLarge
+from chorus.speech.voice.checks import check_recording
 from chorus.speech.voice.sound import Sound
 from tests.unit.speech.recordings import tone
-
-LANGUAGES = ["de", "en-gb", "en-us", "fr", "chr-US-Qaaa-x-west"]
 
 
 def audio(key: str = "42/abc", bucket: str = "files", size: int = 10) -> ObjectRef:
@@ -32,23 +30,6 @@ def test_a_recording_that_is_too_large() -> None:
     with pytest.raises(TooLarge) as error:
         check_recording(audio(size=11), "42", most=10)
     assert error.value.code == "audio_too_large"
-
-
-@pytest.mark.parametrize(
-    ("asked", "found"), [("de", "de"), (" EN_US ", "en-us"), ("chr-us-qaaa-x-west", "chr-US-Qaaa-x-west")]
-)
-def test_languages_as_people_write_them(asked: str, found: str) -> None:
-    assert known_language(asked, LANGUAGES) == found
-
-
-@pytest.mark.parametrize(
-    ("asked", "hint"), [("en", "en-gb, en-us"), ("fre", "fr"), ("", "en-us"), ("xx", "de")]
-)
-def test_an_unknown_language_is_answered_with_near_ones(asked: str, hint: str) -> None:
-    with pytest.raises(InvalidInput) as error:
-        known_language(asked, LANGUAGES)
-    assert error.value.code == "unknown_language"
-    assert hint in error.value.message
 
 
 def test_silence_is_told_from_sound() -> None:

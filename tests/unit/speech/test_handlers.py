@@ -7,12 +7,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from chorus.common.contracts.speech import ListVoices, Speak, Transcribe, Voice
+from chorus.common.contracts.speech import ListVoices, Speak, Spoken, SpokenPart, Transcribe, Voice
 from chorus.common.contracts.storage import ObjectRef
 from chorus.common.errors import ChorusError, InvalidInput, NotPermitted
 from chorus.speech.handlers import Limits, SpeechHandlers
 from chorus.speech.metrics import SpeechMetrics
-from chorus.speech.voice.ports import Heard, OnHeard, Recording
+from chorus.speech.voice.ports import Clip, Heard, OnHeard, OnSpoken
 from chorus.speech.voice.recordings import Recordings
 from chorus.speech.voice.sound import Sound
 
@@ -21,9 +21,8 @@ class FakeStore:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
 
-    async def put_by_hash(self, bucket: str, guild: str, data: bytes) -> ObjectRef:
+    async def put(self, bucket: str, key: str, data: bytes) -> ObjectRef:
         sha256 = hashlib.sha256(data).hexdigest()
-        key = f"{guild}/{sha256}"
         self.objects[f"{bucket}/{key}"] = data
         return ObjectRef(bucket=bucket, key=key, size=len(data), sha256=sha256)
 
@@ -32,14 +31,32 @@ class FakeStore:
 
 
 class FakeSpeaker:
+    language = "en-us"
     voices = (Voice(name="fake", engine="fake", languages=["en-us", "de"]),)
 
     def __init__(self) -> None:
-        self.spoken: list[tuple[str, str, str | None, str | None]] = []
+        self.spoken: list[tuple[str, str | None, str | None]] = []
+        self.kept: dict[str, Clip] = {}
+        self.cut = False
 
-    async def speak(self, guild: str, text: str, language: str | None, voice: str | None) -> Recording:
-        self.spoken.append((guild, text, language, voice))
-        return Recording(b"sound", 1.5, "fake/en-us")
+    def said_before(self, text: str, language: str | None, voice: str | None) -> Clip | None:
+        return self.kept.get(text)
+
+    async def speak(
+        self,
+        text: str,
+        language: str | None,
+        voice: str | None,
+        on_spoken: OnSpoken | None = None,
+        *,
+        cut: bool = False,
+    ) -> Clip:
+        self.spoken.append((text, language, voice))
+        self.cut = cut
+        if on_spoken:
+            await on_spoken(0, Clip(b"so", 1.0, "fake/en-us"))
+            await on_spoken(2, Clip(b"und", 0.5, "fake/en-us"))
+        return Clip(b"sound", 1.5, "fake/en-us")
 
 
 class FakeListener:
@@ -80,15 +97,16 @@ class World:
             self.speaker,
             Recordings(self.store, FakeCdn(), FakeDecoder(), most=100),  # type: ignore[arg-type]
             self.listener,
-            Limits(language="en-us", text=50),
+            Limits(text=50),
             SpeechMetrics(self.registry),
         )
 
     def seconds(self, done: str) -> float | None:
-        return self.registry.get_sample_value("chorus_speech_audio_seconds_total", {"done": done})
+        told = {"done": done, "engine": "fake"}
+        return self.registry.get_sample_value("chorus_speech_audio_seconds_total", told)
 
     async def recording(self) -> ObjectRef:
-        return await self.store.put_by_hash("files", "42", b"data")
+        return await self.store.put("files", "42/a", b"data")
 
 
 @pytest.fixture
@@ -98,16 +116,41 @@ async def world() -> AsyncIterator[World]:
 
 async def test_a_text_is_spoken_and_stored_in_the_guilds_own_folder(world: World) -> None:
     spoken = await world.handlers.speak(Speak(guild="42", text="**Hi** https://x.y"))
-    assert world.speaker.spoken == [("42", "Hi", None, None)]
+    assert world.speaker.spoken == [("Hi", None, None)]
     assert (spoken.seconds, spoken.voice) == (1.5, "fake/en-us")
     assert spoken.audio.key.startswith("42/")
     assert await world.store.get(spoken.audio) == b"sound"
     assert world.seconds("spoken") == 1.5
 
 
+@pytest.mark.parametrize("partial", [False, True])
+async def test_each_sentence_is_told_before_the_whole_where_it_is_asked_for(
+    world: World, partial: bool
+) -> None:
+    replies = FakeReplies()
+    await world.handlers.say(Speak(text="Hi", partial=partial), replies)  # type: ignore[arg-type]
+    *parts, whole = replies.sent
+    assert isinstance(whole, Spoken)
+    told = [(part.i, part.sound, part.voice) for part in parts if isinstance(part, SpokenPart)]
+    assert told == ([(0, b"so", "fake/en-us"), (1, b"und", "fake/en-us")] if partial else [])
+
+
+async def test_what_has_been_said_before_waits_for_nobody(world: World) -> None:
+    world.speaker.kept["Hi"] = Clip(b"kept", 1.0, "fake/en-us")
+    spoken = await world.handlers.speak(Speak(guild="42", text="Hi"))
+    assert await world.store.get(spoken.audio) == b"kept"
+    assert not world.speaker.spoken
+
+
 async def test_another_language_and_voice(world: World) -> None:
     await world.handlers.speak(Speak(guild="42", text="Hallo", language="DE", voice="rms"))
-    assert world.speaker.spoken == [("42", "Hallo", "DE", "rms")]
+    assert world.speaker.spoken == [("Hallo", "DE", "rms")]
+
+
+async def test_of_a_text_that_may_be_cut_as_much_is_spoken_as_may_be(world: World) -> None:
+    await world.handlers.speak(Speak(text="We sail. " + "And then we come back. " * 3, cut=True))
+    assert world.speaker.spoken[0][0] == "We sail. And then we come back."
+    assert world.speaker.cut, "also where it takes too long"
 
 
 async def test_who_can_speak_is_listed(world: World) -> None:

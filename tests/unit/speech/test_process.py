@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from chorus.common.contracts.speech import Voice
+from chorus.common.contracts.speech import MAX_PART_SECONDS, Voice
 from chorus.common.errors import InternalError, InvalidInput, TimedOut, TooLarge
 from chorus.speech.backends import audio
 from chorus.speech.backends.listening import ListenerProcess
@@ -15,7 +15,7 @@ from chorus.speech.backends.speaking import SpeakerProcess
 from chorus.speech.voice.casting import Role
 from chorus.speech.voice.ears import EarOptions
 from chorus.speech.voice.mouths import MouthOptions
-from chorus.speech.voice.ports import Heard, Recording, unheeded
+from chorus.speech.voice.ports import Clip, Heard, unheeded
 from chorus.speech.voice.sound import Sound
 from tests.unit.speech.recordings import tone
 
@@ -46,7 +46,7 @@ async def hear(listener: ListenerProcess, sound: Sound) -> Heard:
     return await listener.hear(sound, "en-US", tell)
 
 
-def samples(spoken: Recording) -> Sound:
+def samples(spoken: Clip) -> Sound:
     return audio.read(spoken.data, "x", rate=16_000, max_seconds=20)
 
 
@@ -71,6 +71,52 @@ async def test_sentences_parted_by_a_pause_are_both_heard(
     assert (await hear(listener, both)).text == "hello world one two three we are ready to go"
 
 
+async def test_sentences_are_told_one_by_one_each_as_a_file_of_its_own(speaker: SpeakerProcess) -> None:
+    told: list[tuple[int, Clip]] = []
+
+    async def tell(sentence: int, part: Clip) -> None:
+        told.append((sentence, part))
+
+    whole = await speaker.speak("We are ready. We go! Do you?", ENGLISH, tell)
+    assert [sentence for sentence, _ in told] == [0, 1, 2]
+    assert sum(part.seconds for _, part in told) == pytest.approx(whole.seconds, abs=0.01)
+    for _, part in told:
+        assert samples(part).seconds == pytest.approx(part.seconds, abs=0.05)
+
+
+async def test_a_sentence_that_fits_no_message_is_told_in_several() -> None:
+    told: list[tuple[int, float]] = []
+
+    async def tell(sentence: int, part: Clip) -> None:
+        told.append((sentence, part.seconds))
+
+    async with SpeakerProcess(espeak(30), max_seconds=200, whole=60) as patient:
+        await patient.speak("987654321 " * 12, ENGLISH, tell)
+    assert len(told) > 1
+    assert {sentence for sentence, _ in told} == {0}
+    assert max(seconds for _, seconds in told) == MAX_PART_SECONDS
+
+
+async def test_what_takes_too_long_ends_with_a_sentence_where_it_may_be_cut() -> None:
+    async with SpeakerProcess(espeak(30), max_seconds=3, whole=30) as short:
+        whole = await short.speak("We are ready.", ENGLISH, cut=True)
+        cut = await short.speak("We are ready. " * 9, ENGLISH, cut=True)
+        assert (whole.whole, cut.whole) == (True, False)
+        assert whole.seconds < cut.seconds <= 3
+        with pytest.raises(TooLarge) as error:
+            await short.speak("We are ready. " * 9, ENGLISH)
+        assert error.value.code == "speech_too_long"
+
+
+async def test_who_cannot_be_told_a_part_leaves_no_answer_for_the_next(speaker: SpeakerProcess) -> None:
+    async def tell(_sentence: int, _part: Clip) -> None:
+        raise RuntimeError("the bus is away")
+
+    with pytest.raises(RuntimeError):
+        await speaker.speak("one two three four five. six seven.", ENGLISH, tell)
+    assert (await speaker.speak("hello", ENGLISH)).seconds < 1
+
+
 async def test_many_languages(speaker: SpeakerProcess) -> None:
     assert len(speaker.voices["espeak"]) > 100
     assert (await speaker.speak("Guten Morgen", GERMAN)).seconds > 0.5
@@ -85,7 +131,7 @@ async def test_a_tone_has_no_words(listener: ListenerProcess) -> None:
 async def test_what_is_wrong_comes_back_and_the_next_is_said(speaker: SpeakerProcess) -> None:
     with pytest.raises(TooLarge) as long:
         await speaker.speak("one two three " * 60, ENGLISH)
-    assert long.value.code == "speech_too_long"
+    assert (long.value.code, "longer than 20 s" in long.value.message) == ("speech_too_long", True)
     with pytest.raises(InvalidInput) as silent:
         await speaker.speak("\u3000", ENGLISH)
     assert silent.value.code == "nothing_to_say"
@@ -120,3 +166,47 @@ async def test_who_asked_and_left_leaves_no_answer_for_the_next(speaker: Speaker
     asked.cancel()
     await asyncio.gather(asked, return_exceptions=True)
     assert (await speaker.speak("hello", ENGLISH)).seconds < 1
+
+
+async def test_the_readers_own_time_is_not_the_engines() -> None:
+    async def tell(_sentence: int, _part: Clip) -> None:
+        await asyncio.sleep(0.4)
+
+    async with SpeakerProcess(espeak(30), max_seconds=20, whole=1.0) as process:
+        assert (await process.speak("One. Two. Three.", ENGLISH, tell)).seconds > 0.5
+
+
+async def test_where_all_of_a_text_takes_too_long_the_time_that_it_may_take_is_told() -> None:
+    async with SpeakerProcess(espeak(30), max_seconds=20, whole=0.0) as process:
+        with pytest.raises(TimedOut, match="longer than 0 s"):
+            await process.speak("hello", ENGLISH)
+
+
+async def test_where_no_process_can_be_started_another_engine_can_do_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def refuse(*_: object, **__: object) -> asyncio.subprocess.Process:
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refuse)
+    with pytest.raises(InternalError) as error:
+        await SpeakerProcess(espeak(30), max_seconds=20, whole=30).speak("hello", ENGLISH)
+    assert error.value.code == "engine_died"
+
+
+async def test_what_says_something_else_before_it_is_ready_is_not_taken_for_ready(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    process = SpeakerProcess(espeak(30), max_seconds=20, whole=30)
+
+    async def strange() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *["sh", "-c", "echo hello; exec cat"],
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+
+    monkeypatch.setattr(process, "_started", strange)
+    for _ in range(2):
+        with pytest.raises(InternalError, match="does not start"):
+            await process.speak("hello", ENGLISH)

@@ -10,13 +10,13 @@ from chorus.common.errors import (
     TimedOut,
     Unavailable,
 )
-from chorus.speech.backends.chain import Chain
+from chorus.speech.backends.listeners import Listeners
 from chorus.speech.backends.listening import SoFar
 from chorus.speech.settings import SpeechSettings
 from chorus.speech.voice import breaker
 from chorus.speech.voice.breaker import Breaker
 from chorus.speech.voice.ears import Engine, engines_of
-from chorus.speech.voice.languages import chosen, tag
+from chorus.speech.voice.languages import chosen, tag, unknown_language
 from chorus.speech.voice.ports import Heard, unheeded
 from chorus.speech.voice.sound import Sound
 
@@ -52,11 +52,11 @@ def sphinx() -> FakeEngine:
 
 
 @pytest.fixture
-def chain(google: FakeEngine, sphinx: FakeEngine) -> Chain:
-    return Chain([google, sphinx], "en-us")
+def chain(google: FakeEngine, sphinx: FakeEngine) -> Listeners:
+    return Listeners([google, sphinx], "en-us")
 
 
-async def test_the_first_that_can_answers_and_is_named(chain: Chain, sphinx: FakeEngine) -> None:
+async def test_the_first_that_can_answers_and_is_named(chain: Listeners, sphinx: FakeEngine) -> None:
     heard = await chain.hear(SOUND, "ru_ru", unheeded)
     assert (heard.engine, heard.language) == ("google", "ru-RU")
     assert not sphinx.asked
@@ -64,7 +64,7 @@ async def test_the_first_that_can_answers_and_is_named(chain: Chain, sphinx: Fak
 
 @pytest.mark.parametrize("kind", [Unavailable, TimedOut, InternalError, Misconfigured])
 async def test_what_one_cannot_do_now_the_next_one_does(
-    chain: Chain, google: FakeEngine, kind: type[ChorusError]
+    chain: Listeners, google: FakeEngine, kind: type[ChorusError]
 ) -> None:
     google.fails = kind("It is away.")
     told: list[tuple[str, str]] = []
@@ -77,7 +77,7 @@ async def test_what_one_cannot_do_now_the_next_one_does(
     assert told == [("hel", "google"), ("hel", "sphinx")]
 
 
-async def test_one_that_fails_twice_is_left_out(chain: Chain, google: FakeEngine) -> None:
+async def test_one_that_fails_twice_is_left_out(chain: Listeners, google: FakeEngine) -> None:
     google.fails = Unavailable("It is away.")
     for _ in range(4):
         assert (await chain.hear(SOUND, "auto", unheeded)).engine == "sphinx"
@@ -85,7 +85,7 @@ async def test_one_that_fails_twice_is_left_out(chain: Chain, google: FakeEngine
 
 
 async def test_where_all_fail_each_reason_is_told(
-    chain: Chain, google: FakeEngine, sphinx: FakeEngine
+    chain: Listeners, google: FakeEngine, sphinx: FakeEngine
 ) -> None:
     google.fails, sphinx.fails = Unavailable("It is away."), TimedOut("It takes too long.")
     with pytest.raises(Unavailable) as error:
@@ -95,7 +95,7 @@ async def test_where_all_fail_each_reason_is_told(
 
 
 async def test_where_all_have_failed_they_are_asked_all_the_same(
-    chain: Chain, google: FakeEngine, sphinx: FakeEngine
+    chain: Listeners, google: FakeEngine, sphinx: FakeEngine
 ) -> None:
     google.fails = sphinx.fails = Unavailable("It is away.")
     for _ in range(3):
@@ -108,14 +108,41 @@ async def test_where_all_have_failed_they_are_asked_all_the_same(
     assert len(google.asked) == 4, "there is one again that can"
 
 
-async def test_no_words_are_an_answer(chain: Chain, google: FakeEngine, sphinx: FakeEngine) -> None:
+async def test_who_wants_to_be_left_alone_is_not_asked_even_where_there_is_no_other(
+    chain: Listeners, google: FakeEngine
+) -> None:
+    google.fails = Unavailable("It is busy.", retry_after=3600)
+    for _ in range(3):
+        with pytest.raises(Unavailable) as error:
+            await chain.hear(SOUND, "ru-RU", unheeded)
+    assert len(google.asked) == 1
+    assert (error.value.code, error.value.retry_after) == ("nobody_hears", pytest.approx(3600, abs=10))
+
+
+async def test_whether_one_is_left_out_is_seen_when_it_is_its_turn(
+    chain: Listeners, google: FakeEngine, sphinx: FakeEngine
+) -> None:
+    sphinx.fails = Unavailable("It is busy.", retry_after=3600)
+
+    async def meanwhile(*_: object) -> None:
+        if not sphinx.asked:
+            with pytest.raises(Unavailable):
+                await chain.hear(SOUND, "auto", unheeded)
+
+    google.fails = Unavailable("It is away.")
+    with pytest.raises(Unavailable, match="sphinx: left alone for"):
+        await chain.hear(SOUND, "auto", meanwhile)
+    assert len(sphinx.asked) == 1
+
+
+async def test_no_words_are_an_answer(chain: Listeners, google: FakeEngine, sphinx: FakeEngine) -> None:
     google.says = ""
     assert (await chain.hear(SOUND, "auto", unheeded)).text == ""
     assert not sphinx.asked
 
 
 async def test_what_is_wrong_with_the_question_goes_to_no_other(
-    chain: Chain, google: FakeEngine, sphinx: FakeEngine
+    chain: Listeners, google: FakeEngine, sphinx: FakeEngine
 ) -> None:
     google.fails = InvalidInput("There is no such thing.")
     with pytest.raises(InvalidInput):
@@ -126,7 +153,7 @@ async def test_what_is_wrong_with_the_question_goes_to_no_other(
 @pytest.mark.parametrize("language", ["ru-RU", "zz", "no language", ""])
 async def test_a_language_that_nobody_hears(sphinx: FakeEngine, language: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        await Chain([sphinx], "en-us").hear(SOUND, language, unheeded)
+        await Listeners([sphinx], "en-us").hear(SOUND, language, unheeded)
     assert (error.value.code, error.value.param) == ("unknown_language", "language")
     assert not sphinx.asked
 
@@ -135,14 +162,25 @@ def test_a_broken_engine_gets_one_try_after_a_while() -> None:
     now = 0.0
     broken = Breaker(lambda: now)
     for left in (0.0, breaker.PAUSE):
-        broken.begins()
+        assert broken.allows()
         broken.failed()
         assert broken.left == left
     now = breaker.PAUSE
     assert broken.allows()
     assert not broken.allows(), "the others wait for what the one finds"
+    assert broken.allows(anyway=True), "where they have no other"
     broken.succeeded()
     assert not broken.left
+
+
+@pytest.mark.parametrize(("told", "left"), [(120.0, 120.0), (1e9, breaker.LONGEST)])
+def test_an_engine_that_says_when_to_come_back_is_left_alone_until_then(told: float, left: float) -> None:
+    busy = Breaker(lambda: 0.0)
+    busy.failed(told)
+    for later in (lambda: busy.allows(anyway=True), busy.failed, busy.succeeded):
+        assert busy.left == left
+        assert not later()
+    assert busy.left == left, "not forgotten for what others find who had begun before"
 
 
 @pytest.mark.parametrize(
@@ -157,10 +195,25 @@ def test_a_broken_engine_gets_one_try_after_a_while() -> None:
         ("en-GB", ["en-US", "en-gb"], "en-gb"),
         ("ru-RU", ["*"], "ru-RU"),
         ("ru-RU", ["en-US"], None),
+        ("zh-hant-TW", ["zh", "zh-hant"], "zh-hant"),
     ],
 )
 def test_which_language_is_listened_for(wanted: str, known: list[str], listened: str | None) -> None:
     assert chosen(wanted, "de", known) == listened
+
+
+@pytest.mark.parametrize(
+    ("wanted", "near"),
+    [("fre", "fr"), ("", "de, en-gb"), ("q" * 99, "de, en-gb")],
+)
+def test_an_unknown_language_is_answered_with_near_ones_of_those_that_there_are(
+    wanted: str, near: str
+) -> None:
+    error = unknown_language(wanted, ["de", "en-gb", "en-us", "fr"], does="speaks", setting="CHORUS_X")
+    assert f"Of 4 there are, try: {near}" in error.message
+    assert len(error.message) < 300
+    alone = unknown_language("xx", ["en", "en-us"], does="speaks", setting="CHORUS_X")
+    assert "Of 2 there are, try: en, en-us." in alone.message
 
 
 @pytest.mark.parametrize(

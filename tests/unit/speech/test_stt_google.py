@@ -1,15 +1,11 @@
 """Google's recogniser, asked as it wants to be asked, at a stand-in; and every way in which it fails."""
 
-import socket
-import time
-
 import pytest
 
-from chorus.common.errors import ChorusError, TimedOut, Unavailable
-from chorus.speech.backends import google
-from chorus.speech.backends.google import Google, check_reach
+from chorus.common.errors import ChorusError, InvalidInput, TimedOut, Unavailable
+from chorus.speech.backends.google import Google
 from chorus.speech.voice.sound import Sound
-from tests.support.google_hearing import CUT, EMPTY, HALF, HANG, Answer, google_double, heard, out_of_reach
+from tests.support.google_hearing import CUT, EMPTY, HALF, HANG, Answer, google_double, heard
 from tests.unit.speech.recordings import tone
 
 
@@ -45,7 +41,7 @@ def test_no_words_are_no_failure(short: Sound, nothing: str) -> None:
     [
         (429, Unavailable, "google_busy"),
         (403, Unavailable, "google_refused"),
-        (400, Unavailable, "google_refused"),
+        (400, InvalidInput, "google_refused"),
         (503, Unavailable, "google_failed"),
         (CUT, Unavailable, "google_failed"),
         (HALF, Unavailable, "google_failed"),
@@ -66,30 +62,9 @@ def test_what_goes_wrong_is_told_in_a_sentence(
     assert error.value.message.endswith(".")
 
 
-def test_nobody_is_waited_for_who_cannot_be_reached() -> None:
-    started = time.perf_counter()
-    with out_of_reach() as endpoint, pytest.raises(Unavailable) as error:
-        check_reach(endpoint, within=0.2)
-    assert error.value.code == "google_unreachable"
-    assert time.perf_counter() - started < 1.0
-
-
-def test_nor_is_a_look_up_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    def slow(*_: object, **__: object) -> socket.socket:
-        time.sleep(0.6)
-        raise OSError("no answer from the name server")
-
-    monkeypatch.setattr(google, "create_connection", slow)
-    started = time.perf_counter()
-    with pytest.raises(Unavailable):
-        check_reach("http://somewhere.invalid/x", within=0.1)
-    assert time.perf_counter() - started < 0.5
-
-
-def test_where_a_proxy_stands_before_it_that_is_what_is_reached(monkeypatch: pytest.MonkeyPatch) -> None:
-    with google_double(EMPTY) as double:
-        monkeypatch.setenv("http_proxy", double.endpoint)
-        check_reach("http://somewhere.invalid/x")
-        monkeypatch.setenv("no_proxy", "somewhere.invalid")
-        with pytest.raises(Unavailable):
-            check_reach("http://somewhere.invalid/x")
+@pytest.mark.parametrize(("header", "seconds"), [("120", 120.0), (None, None)])
+def test_how_long_to_stay_away_is_told_on(short: Sound, header: str | None, seconds: float | None) -> None:
+    with google_double(429) as double, pytest.raises(Unavailable) as error:
+        double.retry_after = header
+        list(Google(double.endpoint, 5).hear(short, "en-US"))
+    assert error.value.retry_after == seconds

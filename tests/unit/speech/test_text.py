@@ -14,7 +14,7 @@ from chorus.speech.voice.text import spoken_form
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ("We sail  at\ndawn.", "We sail at dawn."),
+        ("We sail  at \n\n  dawn.", "We sail at\ndawn."),
         ("**Bold** _and_ ~~struck~~ `code`", "Bold _and_ struck code"),
         ("See https://example.org/a?b=c now", "See now"),
         ("Ask <@123> or <@!456> in <#789>", "Ask or in"),
@@ -23,7 +23,8 @@ from chorus.speech.voice.text import spoken_form
         ("so: ```never closed", "so:"),
         ("[docs](https://example.org/a) and <https://example.org>", "docs and"),
         ("<a:party:12> <id:browse> </ask:5> <t:1700000000:R> yes", "yes"),
-        ("> quoted\n- listed\n# headed", "quoted listed headed"),
+        ("> quoted\n- listed\n...\n# headed", "quoted\nlisted\nheaded"),
+        ("See [x](https://a/b_(c)) or [y](<https://a>).", "See x or y."),
         ("the ||butler|| did it", "the hidden did it"),
         ("5 * 3 is 15 🦊", "5 3 is 15"),
         ("a\x00b\x1b[31mc\u202e", "a b [31mc"),
@@ -51,18 +52,42 @@ def test_a_long_text_is_refused_with_its_length() -> None:
     assert "101 characters; at most 100" in error.value.message
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("One two. Three four. Five six.", "One two. Three four."),
+        ('He said: "Go now." And then we all went.', 'He said: "Go now."'),
+        ("```" + "x" * 99 + "``` One.", "One."),
+        ("one two three four five six", "one two three four"),
+        ("a" * 99, "a" * 20),
+        ("一二三四五。六七八九十。一二三四五六七八九十", "一二三四五。六七八九十。"),
+    ],
+)
+def test_a_text_that_may_be_cut_ends_with_a_sentence(text: str, said: str) -> None:
+    assert spoken_form(text, most=20, cut=True) == said
+
+
+@given(st.text(alphabet='ab .,!?\n。("', max_size=100))
+def test_what_is_cut_is_no_longer_than_it_may_be(text: str) -> None:
+    with suppress(InvalidInput):
+        assert 0 < len(spoken_form(text, most=20, cut=True)) <= 20
+
+
 @given(st.text(max_size=200))
-def test_whatever_is_written_is_one_line_without_control_characters(text: str) -> None:
+def test_whatever_is_written_are_lines_without_control_characters(text: str) -> None:
     try:
         said = spoken_form(text, most=200)
     except InvalidInput:
         return
-    assert said == " ".join(said.split())
-    assert said.isprintable()
+    for line in said.split("\n"):
+        assert line
+        assert line == " ".join(line.split())
+        assert line.isprintable()
 
 
 @pytest.mark.parametrize(
-    "text", ["`" * 20_000, "<" * 20_000, "||" * 10_000, "> " * 10_000, "*" * 19_999 + "a"]
+    "text",
+    ["`" * 20_000, "<" * 20_000, "||" * 10_000, "> " * 10_000, "*" * 19_999 + "a", "[](http://(a)" * 1500],
 )
 def test_text_made_to_be_slow_is_not(text: str) -> None:
     started = time.perf_counter()

@@ -27,6 +27,7 @@ def labels(language: str | None = None, voice: str | None = None, own: str = "en
         (None, "flite/slt", ["flite/slt/en-us", "espeak/en-us", "gtts/en"]),
         (None, "GTTS", ["gtts/en", "flite/rms/en-us", "espeak/en-us"]),
         ("de", "flite/slt", ["piper/de_DE-thorsten/de", "espeak/de"]),  # it does not know the language
+        ("en", "espeak", ["espeak/en-us", "flite/rms/en", "gtts/en"]),
         (None, "piper", ["piper/de_DE-thorsten/de-de", "espeak/de"]),  # nor ours: it speaks its own
     ],
 )
@@ -36,14 +37,24 @@ def test_a_wish_goes_first_and_others_stand_by(
     assert labels(language, voice) == expected
 
 
-def test_an_unknown_voice_is_answered_with_near_ones() -> None:
+def test_where_a_wished_voice_is_no_longer_there_others_speak() -> None:
+    assert labels(voice="piper/gone") == labels()
+    assert labels("ru", "flite/gone") == labels("ru")
+
+
+@pytest.mark.parametrize(("text", "first"), [("A “café” – 5 €", "flite/rms"), ("привет мир", "espeak")])
+def test_who_has_no_letters_for_a_text_is_passed_over(text: str, first: str) -> None:
+    assert cast(ALL, None, None, own="en-us", text=text)[0].voice.name == first
+
+
+def test_what_no_voice_has_letters_for() -> None:
     with pytest.raises(InvalidInput) as error:
-        labels(voice="flite/rmz")
-    assert error.value.code == "unknown_voice"
-    assert "flite/rms" in error.value.message
+        cast([RMS, SLT], None, None, own="en-us", text="привет")
+    assert error.value.code == "foreign_letters"
 
 
 def test_an_unknown_language() -> None:
     with pytest.raises(InvalidInput) as error:
         labels("klingon")
     assert error.value.code == "unknown_language"
+    assert "Of 5 there are, try: de, de-de, en, en-us, ru." in error.value.message

@@ -1,31 +1,35 @@
 """Phrases that are kept: few enough, fresh enough, and found again after a restart."""
 
+import asyncio
 import os
+import shutil
 import time
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from chorus.speech.backends.phrases import KEPT, Phrases
-from chorus.speech.voice.ports import Recording
+from chorus.speech.backends import phrases
+from chorus.speech.backends.phrases import KEPT, LOOK_EVERY, Phrases
+from chorus.speech.voice.ports import Clip
 
 
 def opened(folder: Path, *, most_bytes: int = 1000, most: int = 10) -> Phrases:
     return Phrases(folder / "phrases", most_bytes=most_bytes, most=most)
 
 
-def made(size: int = 100, voice: str = "espeak/de") -> Recording:
-    return Recording(b"x" * size, 1.25, voice)
+def made(size: int = 100, voice: str = "espeak/de") -> Clip:
+    return Clip(b"x" * size, 1.25, voice)
 
 
 def test_what_was_said_is_found_again_also_after_a_restart(tmp_path: Path) -> None:
     kept = opened(tmp_path)
     kept.put("Hallo", made())
-    for phrases in (kept, opened(tmp_path)):
-        assert phrases.get("espeak/de", "Hallo") == made()
-        assert phrases.get("espeak/en-us", "Hallo") is None
-        assert phrases.get("espeak/de", "Hallo!") is None
-        assert phrases.size == 100
+    for one in (kept, opened(tmp_path)):
+        assert one.get("espeak/de", "Hallo") == made()
+        assert one.get("espeak/en-us", "Hallo") is None
+        assert one.get("espeak/de", "Hallo!") is None
+        assert one.size == 100
 
 
 def test_no_text_stands_in_a_name(tmp_path: Path) -> None:
@@ -56,6 +60,23 @@ def test_the_same_again_takes_no_more_room(tmp_path: Path) -> None:
     assert (len(kept), kept.size) == (1, 100)
 
 
+def test_the_same_with_another_length_takes_its_place(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    kept.put("one", made())
+    kept.put("one", Clip(b"y" * 50, 1.5, "espeak/de"))
+    assert (len(kept), kept.size) == (1, 50)
+    assert len(list((tmp_path / "phrases").iterdir())) == 1
+
+
+def test_what_is_left_of_a_larger_cache_is_counted_and_goes(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    for text in ("one", "two", "three"):
+        kept.put(text, made())
+    again = opened(tmp_path, most=2)
+    assert (len(again), again.size) == (2, 200)
+    assert len(list((tmp_path / "phrases").iterdir())) == 2
+
+
 def test_what_is_larger_than_all_the_room_is_not_kept(tmp_path: Path) -> None:
     kept = opened(tmp_path, most_bytes=99)
     kept.put("one", made())
@@ -76,6 +97,56 @@ def test_files_that_vanish_or_were_never_whole_do_no_harm(tmp_path: Path) -> Non
     kept.put("one", made())
     next((tmp_path / "phrases").iterdir()).unlink()
     assert kept.get("espeak/de", "one") is None
-    (tmp_path / "phrases" / "half.part").touch()
+    old, new = [tmp_path / "phrases" / name for name in ("old.1.part", "new.2.part")]
+    for part, age in ((old, LOOK_EVERY + 1), (new, 0)):
+        part.touch()
+        os.utime(part, (time.time() - age,) * 2)
     opened(tmp_path)
+    assert list((tmp_path / "phrases").iterdir()) == [new], "another process is about to make it whole"
+
+
+def test_where_the_disk_takes_nothing_it_is_logged_once_and_goes_on(tmp_path: Path) -> None:
+    kept = opened(tmp_path)
+    kept.put("one", made())
+    shutil.rmtree(tmp_path / "phrases")
+    (tmp_path / "phrases").touch()
+    with capture_logs() as logs:
+        kept.put("two", made())
+        kept.put("three", made())
+        assert kept.get("espeak/de", "one") is None
+    assert [log["event"] for log in logs] == ["phrases cannot be kept"]
+    (tmp_path / "phrases").unlink()
+    kept.put("two", made())
+    assert kept.get("espeak/de", "two") == made()
+
+
+def test_what_vanishes_while_it_is_read_is_not_made_anew_without_its_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = opened(tmp_path)
+    kept.put("one", made())
+    real = Path.read_bytes
+
+    def read_and_lose(path: Path) -> bytes:
+        data = real(path)
+        path.unlink()
+        return data
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_lose)
+    assert kept.get("espeak/de", "one") is None
+    assert not list((tmp_path / "phrases").iterdir())
+
+
+async def test_what_is_too_old_goes_also_while_nobody_speaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = opened(tmp_path)
+    kept.put("old", made())
+    monkeypatch.setattr(phrases, "LOOK_EVERY", 0.0)
+    monkeypatch.setattr(phrases, "KEPT", -1.0)
+    looking = asyncio.create_task(kept.forget_old())
+    async with asyncio.timeout(5):
+        while len(kept):
+            await asyncio.sleep(0)
+    looking.cancel()
     assert not list((tmp_path / "phrases").iterdir())

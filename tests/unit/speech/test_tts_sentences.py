@@ -17,6 +17,8 @@ from chorus.speech.voice.sentences import sentences
         ("one two three four five", 20, ["one two three four", "five"]),
         ("a" * 45, 20, ["a" * 20, "a" * 20, "a" * 5]),
         ("Well. ... So!", 200, ["Well.", "So!"]),
+        ("We need\nbread\nand salt. Good.", 200, ["We need", "bread", "and salt.", "Good."]),
+        ("Ask Mr. A. Lee. Or Dr. Who.", 200, ["Ask Mr. A. Lee.", "Or Dr. Who."]),
         ("   ", 200, []),
     ],
 )

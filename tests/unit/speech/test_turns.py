@@ -49,6 +49,18 @@ async def test_a_guild_with_its_share_in_line_is_told_so_and_others_are_not() ->
         pass
 
 
+async def test_a_guild_with_a_long_line_lets_another_one_in_after_each_turn() -> None:
+    turns, seen = Turns(of_a_guild=4, patience=5), list[str]()
+
+    async def work(guild: str) -> None:
+        async with turns.turn(guild):
+            seen.append(guild)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(work(guild) for guild in "aaaabbc"))
+    assert "".join(seen) == "aabcaba"
+
+
 async def test_patience_ends() -> None:
     turns = Turns(of_a_guild=2, patience=0.01)
     async with turns.turn("1"):

@@ -5,6 +5,10 @@ chorus forge export.json   from data to a model that talks: imports, trains, the
 chorus up          start everything here, attach the console, stop everything when it ends
 chorus console     one more console for what runs here: to cancel a training that the first one watches, say
 chorus provision   make the streams, consumers and buckets that the services need
+chorus doctor      is all well here? Says what is not, why, and what to do (--json)
+chorus status      what runs, what waits, what is kept (--json)
+chorus backup FOLDER|FILE.tar · chorus restore FILE.tar [--over]
+chorus keys FOLDER [--hosts a,b] [--renew]   make the keys and certificates of a deployment
 
 Every other word is a command of the console, run once for what runs here. The exit code says whether it
 worked.
@@ -34,6 +38,7 @@ from chorus.common.local.console import join
 from chorus.common.local.folder import DataFolder
 from chorus.common.local.screen import Screen
 from chorus.common.local.stack import StackSettings, running
+from chorus.common.operations import cli as operations
 from chorus.common.provision import ProvisionSettings, provision
 from chorus.common.settings import PREFIX, load
 from chorus.common.telemetry.logging import configure
@@ -93,7 +98,15 @@ async def _provision() -> int:
     return 0
 
 
-INIT, FORGE = "init", "forge"
+async def _keys(words: Sequence[str]) -> int:
+    from chorus.common.local.deployment import keys_command  # here: cryptography is slow to load
+
+    print(*keys_command(words), sep="\n")
+    return 0
+
+
+INIT, FORGE, KEYS = "init", "forge", "keys"
+OF_THE_GATEWAY = (INIT, "doctor")  # which knows Discord; before there are settings that could be read
 FORGE_USAGE = """chorus forge FILE [more files] [--name main] [--base MODEL] [--question "…"]
 chorus forge --mine SERVER [--channel "#general"] [--since 2026-01-31] [the same]
 Imports the files, or reads what people who opted in have said in a server on Discord; trains on that, and
@@ -113,7 +126,7 @@ def main() -> int:
     if words[0] == FORGE and (len(words) == 1 or {"-h", "--help"} & set(words)):
         print(FORGE_USAGE)
         return 0 if len(words) > 1 else USAGE_ERROR
-    if words[0] == INIT:
+    if words[0] in OF_THE_GATEWAY:
         os.execv(sys.executable, [sys.executable, "-m", "chorus.gateway", *words])  # noqa: S606 - ourselves
     configure("chorus", "warning", "text")
     try:
@@ -131,6 +144,10 @@ def _chosen(words: Sequence[str]) -> Coroutine[Any, Any, int]:
         return COMMANDS[words[0]]()
     if words[0] == FORGE:
         return _forge(words)
+    if words[0] == KEYS:
+        return _keys(words[1:])
+    if words[0] in operations.COMMANDS:
+        return operations.COMMANDS[words[0]](words[1:])
     return join(load(StackSettings).data, words)
 
 

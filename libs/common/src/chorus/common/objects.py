@@ -8,26 +8,37 @@ import asyncio
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import IO, BinaryIO, ParamSpec, TypeVar, cast
 from urllib.parse import quote, urlsplit
 
 import structlog
 import urllib3
 from minio import Minio
 from minio.error import MinioException, S3Error
+from prometheus_client import CollectorRegistry
 from urllib3.exceptions import HTTPError
 
 from chorus.common.contracts.storage import ObjectRef
-from chorus.common.errors import ChorusError, InternalError, Misconfigured, NotFound, Unavailable
+from chorus.common.errors import (
+    ChorusError,
+    InternalError,
+    Misconfigured,
+    NotFound,
+    NotPermitted,
+    Unavailable,
+)
 from chorus.common.settings import CommonSettings
+from chorus.common.telemetry.metrics import ObjectMetrics
 
 CHUNK = 1024 * 1024  # bytes read at a time
 CONNECT_WITHIN, READ_WITHIN = 3.0, 60.0  # seconds
+LOOK_WITHIN = 5.0  # seconds; for who only looks whether the server is there
 RETRIES = urllib3.Retry(total=4, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504])
 
 _NEVER = datetime.min.replace(tzinfo=UTC)  # of an object without a time: older than any limit
@@ -56,9 +67,12 @@ class Stored:
 class ObjectStore:
     """One S3 server. Make it with `open_store`."""
 
-    def __init__(self, client: Minio, public: Minio | None = None) -> None:
+    def __init__(
+        self, client: Minio, public: Minio | None = None, metrics: ObjectMetrics | None = None
+    ) -> None:
         self._client = client
         self._public = public
+        self._metrics = metrics or ObjectMetrics(CollectorRegistry())
 
     async def put(self, bucket: str, key: str, data: bytes) -> ObjectRef:
         """Store bytes that fit in memory."""
@@ -141,6 +155,31 @@ class ObjectStore:
             response.close()
             response.release_conn()
 
+    async def read_by(self, bucket: str, key: str, read: Callable[[IO[bytes]], T]) -> T:
+        """What `read` makes of an object's bytes as they come; it runs in a thread. Nothing is checked."""
+
+        def reading() -> T:
+            response = self._client.get_object(bucket, key)
+            try:
+                return read(cast("IO[bytes]", response))
+            finally:
+                response.close()
+                response.release_conn()
+
+        return await self._call(reading)
+
+    async def put_from(self, bucket: str, key: str, file: IO[bytes], size: int) -> None:
+        """Store `size` bytes of an open file, piece by piece."""
+        await self._call(self._client.put_object, bucket, key, cast("BinaryIO", file), size)
+
+    async def any_in(self, bucket: str) -> bool:
+        """Whether there is anything. Raises `NotFound` without the bucket."""
+
+        def first() -> bool:
+            return next(iter(self._client.list_objects(bucket, recursive=True)), None) is not None
+
+        return await self._call(first)
+
     async def list(self, bucket: str, prefix: str) -> list[Stored]:
         """What lies under a prefix, which starts with the guild and ends with a slash."""
 
@@ -168,16 +207,29 @@ class ObjectStore:
                 await self._call(self._client.make_bucket, name)
 
     async def _call(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the client's blocking call in a thread; its errors come out as ours."""
+        """Run the client's blocking call in a thread; its errors come out as ours, and are counted."""
+        began, outcome = time.perf_counter(), "cancelled"
         try:
-            return await asyncio.to_thread(work, *args, **kwargs)
-        except S3Error as error:
-            raise _told(error) from None
-        except (HTTPError, MinioException) as error:
-            log.warning("object store unreachable", error=str(error))
-            raise Unavailable(
-                "The object store does not answer. Try again in a moment.", code="objects_unavailable"
-            ) from None
+            answer = await _in_thread(work, *args, **kwargs)
+            outcome = "ok"
+            return answer
+        except ChorusError as error:
+            outcome = error.code
+            raise
+        finally:
+            self._metrics.ended(outcome, time.perf_counter() - began)
+
+
+async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    except S3Error as error:
+        raise _told(error) from None
+    except (HTTPError, MinioException) as error:
+        log.warning("object store unreachable", error=str(error))
+        raise Unavailable(
+            "The object store does not answer. Try again in a moment.", code="objects_unavailable"
+        ) from None
 
 
 def _told(error: S3Error) -> ChorusError:
@@ -186,28 +238,43 @@ def _told(error: S3Error) -> ChorusError:
         return NotFound(
             f"The object {error.bucket_name}/{error.object_name} does not exist.", code="no_object"
         )
-    if error.code in {"AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId"}:
+    if error.code == "AccessDenied":
+        log.error("object store refuses", bucket=error.bucket_name, key=error.object_name)
+        return NotPermitted(
+            f"The object store does not permit this in the bucket {error.bucket_name}: "
+            "whoever runs Chorus has to grant it (deploy/s3).",
+            code="storage_not_permitted",
+        )
+    if error.code in {"SignatureDoesNotMatch", "InvalidAccessKeyId"}:
         return Misconfigured(f"CHORUS_S3_ACCESS_KEY, CHORUS_S3_SECRET_KEY: S3 refuses them ({error.code}).")
     return Unavailable(f"The object store failed ({error.code}). Try again.", code="objects_unavailable")
 
 
-def open_store(settings: CommonSettings, public_endpoint: str | None = None) -> ObjectStore:
-    """The store that the settings name. Connects on first use.
+def open_store(
+    settings: CommonSettings,
+    public_endpoint: str | None = None,
+    metrics: ObjectMetrics | None = None,
+    *,
+    patient: bool = True,
+) -> ObjectStore:
+    """The store that the settings name. Connects on first use; what fails is tried again by the `patient`.
 
     Links are made for `public_endpoint`, under which everybody reaches the same server.
     """
-    client = _client(settings, settings.s3_endpoint, "CHORUS_S3_ENDPOINT")
-    if not public_endpoint:
-        return ObjectStore(client)
-    return ObjectStore(client, _client(settings, public_endpoint, "CHORUS_PUBLIC_S3_ENDPOINT"))
+    client = _client(settings, settings.s3_endpoint, "CHORUS_S3_ENDPOINT", patient=patient)
+    public = _client(settings, public_endpoint, "CHORUS_PUBLIC_S3_ENDPOINT") if public_endpoint else None
+    return ObjectStore(client, public, metrics)
 
 
-def _client(settings: CommonSettings, endpoint: str, setting: str) -> Minio:
+def _client(settings: CommonSettings, endpoint: str, setting: str, *, patient: bool = True) -> Minio:
     address = urlsplit(endpoint)
     if address.scheme not in {"http", "https"} or not address.hostname:
         raise Misconfigured(f"{setting}: {endpoint!r} is not http(s)://host:port.")
+    read = READ_WITHIN if patient else LOOK_WITHIN
     pool = urllib3.PoolManager(
-        timeout=urllib3.Timeout(connect=CONNECT_WITHIN, read=READ_WITHIN), maxsize=16, retries=RETRIES
+        timeout=urllib3.Timeout(connect=CONNECT_WITHIN, read=read),
+        maxsize=16,
+        retries=RETRIES if patient else False,
     )
     return Minio(
         endpoint=address.netloc,

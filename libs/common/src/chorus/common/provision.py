@@ -17,7 +17,7 @@ from pydantic import Field
 from chorus.common.bus.connection import connect
 from chorus.common.contracts.storage import BUCKETS
 from chorus.common.contracts.topology import KV_BUCKETS, STREAMS, TRAIN, trainer_consumer
-from chorus.common.errors import ChorusError, Misconfigured, Unavailable
+from chorus.common.errors import ChorusError, Misconfigured, NotPermitted, Unavailable
 from chorus.common.objects import open_store
 from chorus.common.settings import CommonSettings
 
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 class ProvisionSettings(CommonSettings):
     """What the streams and buckets should be like here."""
 
-    replicas: int = Field(default=1, ge=1, le=5)
+    nats_replicas: int = Field(default=1, ge=1, le=5)
     """Servers that keep each stream; 3 on a cluster."""
     ack_wait: float = Field(default=60.0, ge=1)
     """Seconds that a silent worker keeps its job."""
@@ -43,13 +43,14 @@ async def provision(settings: ProvisionSettings) -> None:
                 settings.nats_url,
                 user="provisioner",
                 nkey_file=settings.nats_nkey_file,
+                ca_file=settings.nats_ca,
                 on_closed=lambda reason: log.error(reason),
             )
         )
         js = connection.jetstream()
         try:
             for config in (*STREAMS, *KV_BUCKETS):
-                await _ensure_stream(js, config.evolve(num_replicas=settings.replicas))
+                await _ensure_stream(js, config.evolve(num_replicas=settings.nats_replicas))
             await _ensure_consumer(js, TRAIN, trainer_consumer(settings.ack_wait))
         except NatsError as error:
             raise Unavailable(f"JetStream refused to be provisioned: {error}.") from error
@@ -80,6 +81,8 @@ async def _ensure_buckets(settings: ProvisionSettings) -> None:
             return await store.ensure_buckets(BUCKETS)
         except Misconfigured:
             raise
+        except NotPermitted as refused:  # to a question without a body S3 says no more than this
+            raise Misconfigured(f"CHORUS_S3_ACCESS_KEY, CHORUS_S3_SECRET_KEY: {refused}") from None
         except ChorusError:
             if loop.time() > give_up_at:
                 raise

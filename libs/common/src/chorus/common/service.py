@@ -25,8 +25,9 @@ from prometheus_client import GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTO
 
 from chorus.common.errors import ChorusError, Misconfigured
 from chorus.common.settings import CommonSettings, load
-from chorus.common.telemetry.health import Health, serve_health
+from chorus.common.telemetry.health import Health, HealthMetrics, serve_health
 from chorus.common.telemetry.logging import configure
+from chorus.common.telemetry.tracing import exported
 
 EX_CONFIG = 78  # sysexits.h: found in an unconfigured state; restarting does not help
 EX_NOPERM = 77  # the same: somebody else has to permit it first
@@ -49,7 +50,8 @@ class Service:
         self.registry = CollectorRegistry()
         self.exit_code = 0
         self.failed = ""
-        for collector in (PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
+        ours = HealthMetrics(self.health, name, self.version)
+        for collector in (ours, PROCESS_COLLECTOR, PLATFORM_COLLECTOR, GC_COLLECTOR):
             self.registry.register(collector)
 
     def fail(self, reason: str, exit_code: int = 1) -> None:
@@ -84,6 +86,7 @@ async def serve(name: str, settings: Settings, build: Build[Settings]) -> int:
     """Build the service, serve until told to stop or failed, take it down; returns the exit code."""
     async with AsyncExitStack() as stack:
         service = Service(name, stack)
+        await stack.enter_async_context(exported(name, service.instance, settings.otlp_endpoint))
         host, port = await stack.enter_async_context(
             serve_health(service.health, service.registry, settings.health_host, settings.health_port)
         )

@@ -27,6 +27,9 @@ class CommonSettings(BaseSettings):
     """Where the bus is; several servers parted by commas."""
     nats_nkey_file: Path | None = None
     """File with this service's nkey seed. Without it the connection is anonymous."""
+    nats_ca: Path | None = None
+    """File with the certificate of who may sign the bus's (`ca.crt` of `chorus keys`). With it, or an address
+    that starts with `tls://`, nothing is said in plain text."""
 
     s3_endpoint: str = "http://127.0.0.1:8333"
     """Where objects are: scheme, host and port."""
@@ -46,6 +49,8 @@ class CommonSettings(BaseSettings):
     """How much is logged."""
     log_format: Literal["json", "text"] = "json"
     """One JSON object a line for machines, or coloured text for a terminal."""
+    otlp_endpoint: str = Field(default="", pattern=r"^(https?://[^\s]+)?$")
+    """Where traces are sent by OTLP over HTTP, as `http://collector:4318`; without it they are not sent."""
 
     grace: float = Field(default=20.0, ge=0)
     """Seconds that work in hand gets to finish when the service is told to stop."""
@@ -58,7 +63,7 @@ def load(kind: type[Settings]) -> Settings:
     """Read and check all settings; raises `Misconfigured` with one line for each that is wrong."""
     try:
         return kind(_secrets_dir=os.environ.get(f"{PREFIX}SECRETS_DIR"))
-    except SettingsError as error:
+    except (SettingsError, OSError, UnicodeDecodeError) as error:
         raise Misconfigured(f"Settings cannot be read: {error}. Mend {PREFIX}SECRETS_DIR or .env.") from None
     except ValidationError as error:
         lines = [

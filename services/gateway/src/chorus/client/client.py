@@ -57,7 +57,11 @@ class Client:
         settings = self._settings
         connection = await self._stack.enter_async_context(
             connect(
-                settings.nats_url, user="gateway", nkey_file=settings.nats_nkey_file, on_closed=_disconnected
+                settings.nats_url,
+                user="gateway",
+                nkey_file=settings.nats_nkey_file,
+                ca_file=settings.nats_ca,
+                on_closed=_disconnected,
             )
         )
         self._chorus = await all_of(connection, settings)

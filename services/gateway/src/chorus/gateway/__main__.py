@@ -2,6 +2,7 @@
 
 `python -m chorus.gateway import export.json --name club`: one command, and no front-end.
 `python -m chorus.gateway init`: asks what there is to set, and writes it down.
+`python -m chorus.gateway doctor`: looks whether all is well.
 """
 
 import sys
@@ -18,6 +19,10 @@ def main(words: list[str]) -> int:
         from chorus.gateway.frontends.cli.init import init
 
         return init(words[1:])
+    if words[:1] == ["doctor"]:
+        from chorus.gateway.frontends.cli.doctor import doctor
+
+        return doctor(words[1:])
     return run("gateway", GatewaySettings, partial(build, words=words))
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from chorus.common.bus.connection import Connection, connect
 from chorus.common.bus.state import Bucket, open_bucket
@@ -34,6 +35,7 @@ from chorus.common.contracts.unfinished import Unfinished
 from chorus.common.errors import Misconfigured
 from chorus.common.objects import open_store
 from chorus.common.service import EX_CONFIG, EX_NOPERM, Service
+from chorus.common.telemetry.metrics import BusMetrics, ObjectMetrics, watch_disk
 from chorus.gateway.backends.answers import BusAnswers
 from chorus.gateway.backends.cards import BusCards
 from chorus.gateway.backends.datasets import BusDatasets
@@ -54,6 +56,7 @@ from chorus.gateway.commands.context import Chorus, Trust
 from chorus.gateway.commands.replies import problem
 from chorus.gateway.frontends.cli.once import run_once
 from chorus.gateway.frontends.console.repl import announce, converse
+from chorus.gateway.metrics import CommandMetrics, DiscordMetrics
 from chorus.gateway.settings import GatewaySettings
 
 Tell = Callable[[str, bool], Awaitable[None]]
@@ -79,12 +82,15 @@ async def build(service: Service, settings: GatewaySettings, words: Sequence[str
             settings.nats_url,
             user="gateway",
             nkey_file=settings.nats_nkey_file,
+            ca_file=settings.nats_ca,
             on_closed=service.fail,
             give_up_after=BUS_AWAY_WITHIN,
+            metrics=BusMetrics(service.registry),
         )
     )
     service.health.checks["nats"] = lambda: None if connection.is_connected else "not connected"
-    chorus = await all_of(connection, settings)
+    watch_disk(service.registry, settings.cache)
+    chorus = await all_of(connection, settings, service.registry)
     if words:
         service.background("command", _once(service, settings, chorus, words))
         return
@@ -98,9 +104,12 @@ async def build(service: Service, settings: GatewaySettings, words: Sequence[str
     service.background("turns", _tell_of_turns(await open_bucket(connection, LEASES, Lease), tells))
 
 
-async def all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
+async def all_of(
+    connection: Connection, settings: GatewaySettings, registry: CollectorRegistry | None = None
+) -> Chorus:
     """What commands may ask for, over the bus and S3."""
-    store = open_store(settings, settings.public_s3_endpoint)
+    counts = registry or CollectorRegistry()
+    store = open_store(settings, settings.public_s3_endpoint, ObjectMetrics(counts))
     guilds = await open_bucket(connection, SETTINGS, GuildSettings)
     records = await open_bucket(connection, MODELS, ModelRecord)
     return Chorus(
@@ -111,7 +120,7 @@ async def all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
         models=BusModels(connection, records, guilds, store),
         answers=BusAnswers(connection, records),
         speech=BusSpeech(connection, store, settings.max_upload),
-        privacy=BusPrivacy(connection, await open_bucket(connection, CONSENT, ConsentRecord), store),
+        privacy=BusPrivacy(connection, await open_bucket(connection, CONSENT, ConsentRecord)),
         guilds=BusGuilds(guilds),
         objects=S3Objects(store),
         harvests=BusHarvests(await open_bucket(connection, SETTINGS, Mined), store),
@@ -121,6 +130,7 @@ async def all_of(connection: Connection, settings: GatewaySettings) -> Chorus:
             await open_bucket(connection, REPLIES, ReplyRecord),
             await open_bucket(connection, OPINIONS, Opinion),
         ),
+        metrics=CommandMetrics(counts),
     )
 
 
@@ -155,7 +165,7 @@ def join_discord(service: Service, settings: GatewaySettings, chorus: Chorus, la
 
     token = settings.discord_token.get_secret_value() if settings.discord_token else ""
     tell = announce if settings.console else _nobody_looks
-    discord = Discord(chorus, settings, tell, lanes)
+    discord = Discord(chorus, settings, tell, lanes, DiscordMetrics(service.registry))
     if not settings.console:
         service.health.checks["discord"] = discord.trouble
 

@@ -11,7 +11,7 @@ from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.topology import LEASES, MODELS
 from chorus.common.objects import open_store
 from chorus.common.service import Service
-from chorus.common.telemetry.metrics import RequestMetrics
+from chorus.common.telemetry.metrics import BusMetrics, ObjectMetrics, RequestMetrics, watch_disk
 from chorus.inference.backends import engines
 from chorus.inference.backends.engines import Engines
 from chorus.inference.generation.admission import Admission
@@ -38,11 +38,17 @@ async def build(service: Service, settings: InferenceSettings) -> None:
     kind = engines.chosen(base, settings, service.registry)  # before the bus: importing blocks the loop
     connection = await service.stack.enter_async_context(
         connect(
-            settings.nats_url, user="inference", nkey_file=settings.nats_nkey_file, on_closed=service.fail
+            settings.nats_url,
+            user="inference",
+            nkey_file=settings.nats_nkey_file,
+            ca_file=settings.nats_ca,
+            on_closed=service.fail,
+            metrics=BusMetrics(service.registry),
         )
     )
     service.health.checks["nats"] = lambda: None if connection.is_connected else "not connected"
 
+    watch_disk(service.registry, settings.cache)
     metrics = InferenceMetrics(service.registry)
     voices = await _voices(service, settings, base, kind, connection, metrics)
     admission = Admission(
@@ -84,7 +90,8 @@ async def _voices(
     served = Served(base.id, tokenizer.load(base.folder), kind.max_rank, layers_of(base.folder))
     host = Host(kind.base, metrics, sleep=settings.sleep, patience=kind.patience)
     disk = Disk(settings.cache / "adapters", int(settings.adapters_on_disk * GIB))
-    shelf = Shelf(open_store(settings), served, disk)
+    store = open_store(settings, metrics=ObjectMetrics(service.registry))
+    shelf = Shelf(store, served, disk)
     residency = Residency(host, served, shelf, metrics)
     wholes = WholeModels(
         shelf,

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from chorus.common.contracts.speech import MAX_PART_SECONDS
 from chorus.common.errors import ChorusError, InternalError
 from chorus.speech.backends.ears import open_ear
 from chorus.speech.backends.mouths import open_mouth
@@ -24,7 +25,7 @@ from chorus.speech.voice.mouths import MouthOptions, Who
 from chorus.speech.voice.sentences import sentences
 from chorus.speech.voice.sound import Sound
 from chorus.speech.voice.tasks import TASK, Done, Failed, Frame, HearTask, Partly, Ready, SpeakTask, Task
-from chorus.speech.voice.text import nothing_to_say
+from chorus.speech.voice.text import nothing_to_say, too_long_to_say
 
 GIB = 1024**3
 MEMORY = 2 * GIB  # what most engines need a tenth of
@@ -82,18 +83,32 @@ def speaking(options: str) -> tuple[Ready, Work]:
 
     def speak(task: Task, _: bytes) -> Iterator[Answer]:
         assert isinstance(task, SpeakTask)
-        made, silent, who = OggOpus(), True, Who(task.voice, task.language)
-        for sentence in sentences(task.text):
+        made, silent, whole, who = OggOpus(), True, True, Who(task.voice, task.language)
+        for number, sentence in enumerate(sentences(task.text)):
             left = task.max_seconds - made.seconds
             sound = mouth.speak(sentence, who, max_seconds=left)
+            if not (whole := sound.seconds <= left):
+                break
             silent = silent and sound.silent
             made.add(sound)
-            yield Partly(text=sentence), b""
+            if task.partly and not sound.silent:
+                yield from _parts(number, sound)
+            yield Partly(sentence=number), b""
+        if not whole and not (task.cut and made.seconds):
+            raise too_long_to_say(task.max_seconds)
         if silent:
             raise nothing_to_say()
-        yield Done(seconds=made.seconds), made.whole()
+        yield Done(seconds=made.seconds, whole=whole), made.whole()
 
     return Ready(voices=mouth.voices), speak
+
+
+def _parts(number: int, sound: Sound) -> Iterator[Answer]:
+    """A sentence's sound, as it is told before all is spoken."""
+    for stretch in sound.cut(MAX_PART_SECONDS):
+        file = OggOpus()
+        file.add(stretch)
+        yield Partly(sentence=number, seconds=stretch.seconds), file.whole()
 
 
 def hearing(options: str) -> tuple[Ready, Work]:

@@ -42,10 +42,11 @@ from chorus.common.contracts.topology import (
     TRAIN,
     TRAINER_CONSUMER,
 )
-from chorus.common.contracts.training import CheckTraining, JobRecord
+from chorus.common.contracts.training import CheckTraining, JobRecord, Order
+from chorus.common.errors import Misconfigured
 from chorus.common.objects import ObjectStore, open_store
 from chorus.common.service import Service
-from chorus.common.telemetry.metrics import RequestMetrics
+from chorus.common.telemetry.metrics import BusMetrics, ObjectMetrics, RequestMetrics, watch_disk
 from chorus.trainer.datasets.building import Builder, Limits, curators
 from chorus.trainer.datasets.checkpoints import Checkpoints
 from chorus.trainer.datasets.consent import Ledger
@@ -56,12 +57,14 @@ from chorus.trainer.datasets.library import Library
 from chorus.trainer.datasets.mined import Harvests
 from chorus.trainer.datasets.stale import Models
 from chorus.trainer.handlers import CheckHandlers, ConsentHandlers, DatasetHandlers, MergeHandlers
-from chorus.trainer.metrics import TrainerMetrics
+from chorus.trainer.metrics import QueueMetrics, TrainerMetrics
 from chorus.trainer.settings import TrainerSettings
 from chorus.trainer.training.checking import Offer
 from chorus.trainer.training.gpu import Gpu, OwnGpu, SharedGpu, served_on
 from chorus.trainer.training.lineage import Lineage
 from chorus.trainer.training.merging import Merger
+from chorus.trainer.training.once import OneJob
+from chorus.trainer.training.orders import Orders
 from chorus.trainer.training.process import learners, training_process
 from chorus.trainer.training.run import JobRunner
 from chorus.trainer.training.sweeper import Sweeper
@@ -72,17 +75,37 @@ REQUESTS_AT_ONCE, REQUESTS_WAITING = 16, 64
 WARM_AFTER = 30.0  # seconds: on one machine, inference has loaded its model by then
 
 
-async def build(service: Service, settings: TrainerSettings) -> None:
-    """Connect to the bus and the store, and take up the roles."""
+async def build(service: Service, settings: TrainerSettings, *, once: bool = False) -> None:
+    """Connect to the bus and the store, and take up the roles; with `once`, that of one job alone."""
+    if once and settings.role == "datasets":
+        raise Misconfigured("CHORUS_ROLE=datasets takes no jobs. Leave it away, or leave --once away.")
     connection = await service.stack.enter_async_context(
-        connect(settings.nats_url, user="trainer", nkey_file=settings.nats_nkey_file, on_closed=service.fail)
+        connect(
+            settings.nats_url,
+            user="trainer",
+            nkey_file=settings.nats_nkey_file,
+            ca_file=settings.nats_ca,
+            on_closed=service.fail,
+            metrics=BusMetrics(service.registry),
+        )
     )
     service.health.checks["nats"] = lambda: None if connection.is_connected else "not connected"
-    store = open_store(settings)
-    if settings.role != "jobs":
+    watch_disk(service.registry, settings.cache)
+    store = open_store(settings, metrics=ObjectMetrics(service.registry))
+    turns = await _turns(service, connection)
+    if settings.role != "jobs" and not once:
         await _answer_about_data(service, settings, connection, store)
     if settings.role != "datasets":
-        await _take_jobs(service, settings, connection, store)
+        await _take_jobs(service, settings, connection, store, turns, once=once)
+
+
+async def _turns(service: Service, connection: Connection) -> Turns:
+    """A mirror of the queue. Each role tells of it: where workers come and go, there may be none just now."""
+    turns = Turns(await open_bucket(connection, JOBS, JobRecord))
+    await turns.read()
+    service.background("turns", turns.run())
+    QueueMetrics(service.registry).watch(turns.by_state, turns.oldest_waiting)
+    return turns
 
 
 async def _answer_about_data(
@@ -136,6 +159,7 @@ async def _answer_about_data(
     responder.stream("merge", merging.MERGE, Merge, MergeHandlers(merger).merge, cancel=merging.CANCEL)
     checks = CheckHandlers(Offer.of(settings), jobs, records, store)
     responder.answer("check", training.CHECK, CheckTraining, checks.check)
+    responder.answer("order", training.ORDER, Order, Orders(connection, jobs).carry_out)
     await service.stack.enter_async_context(responder)
 
     sweeper = Sweeper(connection, jobs, every=settings.sweep_every, ack_wait=settings.ack_wait)
@@ -145,44 +169,55 @@ async def _answer_about_data(
 
 
 async def _take_jobs(
-    service: Service, settings: TrainerSettings, connection: Connection, store: ObjectStore
+    service: Service,
+    settings: TrainerSettings,
+    connection: Connection,
+    store: ObjectStore,
+    turns: Turns,
+    *,
+    once: bool,
 ) -> None:
-    stores = Stores(
+    stores = await _stores(connection, store)
+    metrics = TrainerMetrics(service.registry, gpus=settings.gpus_per_job)
+    gpu = await _gpu(service, settings, connection)
+    start = partial(training_process, ranks=settings.gpus_per_job)
+    if settings.gpus_per_job == 1 and not once:  # nobody comes who would need a second one
+        standby = await service.stack.enter_async_context(learners(settings.niceness))
+        service.background("learners", standby.warm(WARM_AFTER))
+        start = standby.child
+    folder = _folder(settings.cache / "training")
+    work = Training(connection, stores, metrics, settings, folder, gpu, start=start)
+    runner = JobRunner(
+        connection, stores.jobs, work, turns, metrics, worker=service.instance, grace=settings.grace
+    )
+    service.stack.push_async_callback(runner.stop)
+    await connection.listen(f"{training.CONTROL_SUBJECT}.*", cb=runner.on_control)
+    handle, slots = runner.handle, settings.job_slots
+    if once:
+        one = OneJob(runner.handle, patience=settings.once_within, stop=service.stopping.set)
+        service.background("patience", one.lose_patience())
+        handle, slots = one.handle, 1
+    worker = JobWorker(
+        connection,
+        TRAIN,
+        TRAINER_CONSUMER,
+        handle,
+        slots=slots,
+        ack_wait=settings.ack_wait,
+        grace=settings.grace,
+        on_failed=service.fail,
+    )
+    await service.stack.enter_async_context(worker)
+
+
+async def _stores(connection: Connection, store: ObjectStore) -> Stores:
+    return Stores(
         jobs=await open_bucket(connection, JOBS, JobRecord),
         datasets=await open_bucket(connection, DATASETS, DatasetRecord),
         models=await open_bucket(connection, MODELS, ModelRecord),
         settings=await open_bucket(connection, SETTINGS, GuildSettings),
         objects=store,
     )
-    metrics = TrainerMetrics(service.registry, gpus=settings.gpus_per_job)
-    gpu = await _gpu(service, settings, connection)
-    start = partial(training_process, ranks=settings.gpus_per_job)
-    if settings.gpus_per_job == 1:
-        standby = await service.stack.enter_async_context(learners(settings.niceness))
-        service.background("learners", standby.warm(WARM_AFTER))
-        start = standby.child
-    folder = _folder(settings.cache / "training")
-    work = Training(connection, stores, metrics, settings, folder, gpu, start=start)
-    turns = Turns(stores.jobs)
-    await turns.read()
-    service.background("turns", turns.run())
-    metrics.waiting(turns.oldest_waiting)
-    runner = JobRunner(
-        connection, stores.jobs, work, turns, metrics, worker=service.instance, grace=settings.grace
-    )
-    service.stack.push_async_callback(runner.stop)
-    await connection.listen(f"{training.CONTROL_SUBJECT}.*", cb=runner.on_control)
-    worker = JobWorker(
-        connection,
-        TRAIN,
-        TRAINER_CONSUMER,
-        runner.handle,
-        slots=settings.job_slots,
-        ack_wait=settings.ack_wait,
-        grace=settings.grace,
-        on_failed=service.fail,
-    )
-    await service.stack.enter_async_context(worker)
 
 
 async def _gpu(service: Service, settings: TrainerSettings, connection: Connection) -> Gpu:

@@ -1,14 +1,37 @@
 """The trainer's metrics, as verbs."""
 
 import time
+from collections import Counter as Counts
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from chorus.common.contracts.training import JobRecord, Progress
+from chorus.common.contracts.training import JobRecord, JobState, Progress
 
 JOB_SECONDS = (1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600)
+STEP_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 STORE_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300)
+
+
+class QueueMetrics:
+    """The queue, in the whole cluster, as every process of the trainer sees it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._by_state = Gauge(
+            "chorus_training_queue_jobs", "Jobs that have not ended, by state", ["state"], registry=registry
+        )
+        self._waiting = Gauge(
+            "chorus_training_oldest_waiting_seconds",
+            "How long the oldest job in the queue has waited; 0 where none waits",
+            registry=registry,
+        )
+
+    def watch(self, jobs: Callable[[], Counts[JobState]], oldest: Callable[[], float | None]) -> None:
+        """Ask for the jobs that have not ended, and the oldest one's age in seconds, when it is read."""
+        for state in JobState:
+            if not state.final:
+                self._by_state.labels(str(state)).set_function(lambda state=state: jobs()[state])
+        self._waiting.set_function(lambda: oldest() or 0.0)
 
 
 class TrainerMetrics:
@@ -37,15 +60,20 @@ class TrainerMetrics:
         self._gpu_seconds = Counter(
             "chorus_training_gpu_seconds", "Work on jobs, times the GPUs that shared it", registry=registry
         )
-        self._waiting = Gauge(
-            "chorus_training_oldest_waiting_seconds",
-            "How long the oldest job in the queue has waited; 0 where none waits",
-            registry=registry,
-        )
 
     def _about_steps(self, registry: CollectorRegistry) -> None:
+        self._steps: dict[str, tuple[int, float]] = {}
+        """Of each job that runs here, its last step and when that was, in the monotonic clock's seconds."""
+        self._stepped = Counter("chorus_training_steps", "Steps that were made", registry=registry)
+        self._step_seconds = Histogram(
+            "chorus_training_step_seconds", "Time of a step", buckets=STEP_SECONDS, registry=registry
+        )
         self._loss = Gauge("chorus_training_loss", "Loss of the last step, nats a token", registry=registry)
-        self._speed = Gauge("chorus_training_tokens_per_second", "Tokens learned from", registry=registry)
+        self._speed = Gauge(
+            "chorus_training_tokens_per_second",
+            "Tokens learned from in a second; 0 where no job runs",
+            registry=registry,
+        )
         self._mfu = Gauge(
             "chorus_training_mfu", "Share of the machine's peak arithmetic that is used", registry=registry
         )
@@ -76,22 +104,28 @@ class TrainerMetrics:
             registry=registry,
         )
 
-    def waiting(self, oldest: Callable[[], float | None]) -> None:
-        """Ask this for the queue's age, in seconds, whenever somebody reads the metrics."""
-        self._waiting.set_function(lambda: oldest() or 0.0)
-
     def attempt_ended(self, record: JobRecord, seconds: float) -> None:
         """One attempt is over."""
         self._attempts.labels(str(record.state)).inc()
         self._seconds.observe(seconds)
         self._gpu_seconds.inc(seconds * self._gpus)
+        if self._steps.pop(record.job.job, None) and not self._steps:
+            for gauge in (self._speed, self._mfu, self._memory):
+                gauge.set(0)
 
     def job_ended(self, record: JobRecord) -> None:
         """Nothing will change it any more."""
         self._ended.labels(str(record.state), record.error.code if record.error else "").inc()
 
-    def stepped(self, progress: Progress) -> None:
-        """A run has gone on."""
+    def stepped(self, job: str, progress: Progress) -> None:
+        """A run has gone on, since it was last told by one step or by several."""
+        at = time.monotonic()
+        before, since = self._steps.get(job, (progress.step, at))
+        self._steps[job] = progress.step, at
+        if (steps := progress.step - before) > 0:
+            self._stepped.inc(steps)
+            for _ in range(steps):
+                self._step_seconds.observe((at - since) / steps)
         for gauge, value in (
             (self._loss, progress.loss),
             (self._speed, progress.tokens_per_s),

@@ -28,6 +28,8 @@ class TrainerSettings(CommonSettings):
     """How long that may take."""
     job_slots: int = Field(default=1, ge=1, le=16)
     """Trainings at the same time."""
+    once_within: float = Field(default=60.0, gt=0)
+    """Seconds that `python -m chorus.trainer --once`, which does one job and ends, waits for that job."""
     niceness: int = Field(default=10, ge=0, le=19)
     """By how much trainings and builds step back where they share a machine's cores with what answers: 10 is
     a tenth of its weight, 0 none. Alone on a machine they lose nothing by it."""

@@ -8,6 +8,7 @@
     state        key-value buckets of typed records: compare-and-set, and news of changes
     jobs         the worker's end of a work queue: heartbeats, and hand-back on stop
     claims       who may write a job's entry
+    tls          whom we believe, and that nothing is said in plain text
     absence      how long the bus has been away
     discovery    what a service tells of itself
 

@@ -26,6 +26,7 @@ from chorus.common.bus.connection import Connection
 from chorus.common.contracts.generation import Waiting
 from chorus.common.contracts.wire import decode, encode
 from chorus.common.errors import ChorusError, InternalError, TimedOut, Unavailable
+from chorus.common.telemetry.tracing import carried
 
 FIRST_REPLY_WITHIN = 60.0  # seconds; a request may wait its turn behind others
 NEXT_REPLY_WITHIN = 30.0  # seconds; a model that is writing says something every few milliseconds
@@ -65,7 +66,7 @@ async def _ask_once(
     connection: Connection, subject: str, question: BaseModel, answer: type[Answer], within: float
 ) -> Answer:
     try:
-        reply = await connection.request(subject, encode(question), timeout=within)
+        reply = await connection.request(subject, encode(question), timeout=within, headers=carried())
     except NoRespondersError:
         raise nobody_serves(subject) from None
     except NatsTimeout:
@@ -171,7 +172,7 @@ async def _asking(
     subscription = await connection.subscribe(connection.new_inbox(), cb=_into(inbox))
     request_id = uuid.uuid4().hex
     deadline = int((time.time() + within) * 1000)
-    headers = {h.REQUEST_ID: request_id, h.DEADLINE: str(deadline), h.CREDIT: "1"}
+    headers = {h.REQUEST_ID: request_id, h.DEADLINE: str(deadline), h.CREDIT: "1"} | carried()
     asked: _Asked | None = None
     away = connection.absence.felt
     away.add_done_callback(tell_away := lambda _: inbox.put_nowait(None))

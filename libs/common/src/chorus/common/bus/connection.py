@@ -6,6 +6,7 @@
   its time-out: the refusal arrives apart, as an error of the connection, and is matched by subject here.
 - A flush may overtake what it should flush, and so does a subscription that is then believed to stand. One
   that is cancelled, or out of time, makes the connection deaf for good.
+- A server that does not ask for TLS is told nothing where TLS was asked for (`bus.tls`).
 - Reconnecting goes on for ever, with a jitter; when nats-py still closes for good, the owner is told.
 - A request during an outage is kept back until the bus is back, or its time is up. Who wants to know sooner
   gives up after a while: whatever is asked then, or waits for its answer, is refused at once.
@@ -14,20 +15,24 @@
 import asyncio
 import random
 import re
-from collections.abc import AsyncGenerator, Callable, Generator
+import ssl
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import FlushTimeoutError
+from prometheus_client import CollectorRegistry
 
 from chorus.common.bus.absence import Absence, bus_away
+from chorus.common.bus.tls import explained, insist_on_tls, trusted
 from chorus.common.contracts.wire import MAX_MESSAGE_BYTES
 from chorus.common.errors import Misconfigured, NotPermitted, TooLarge, Unavailable
+from chorus.common.telemetry.metrics import BusMetrics
 
 CONNECT_WITHIN = 10.0  # seconds; a service that finds no bus says so and ends, its supervisor tries again
 RECONNECT_WAIT = (0.5, 1.0)  # seconds between attempts, anything in between
@@ -39,15 +44,24 @@ REFUSED = re.compile(r'permissions violation for (publish|subscription) to "([^"
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 
 class Connection(Client):
     """A NATS client that fails fast and says why. Make one with `connect`."""
 
-    def __init__(self, on_closed: Callable[[str], None], give_up_after: float | None = None) -> None:
+    def __init__(
+        self,
+        on_closed: Callable[[str], None],
+        give_up_after: float | None = None,
+        metrics: BusMetrics | None = None,
+    ) -> None:
         super().__init__()
         self.absence = Absence(give_up_after)
+        self.metrics = metrics or BusMetrics(CollectorRegistry())
         self._on_closed = on_closed
         self._leaving = False
+        self.insists_on_tls = False
         self._refusals: dict[str, set[asyncio.Future[None]]] = {}
 
     async def publish(
@@ -116,6 +130,18 @@ class Connection(Client):
                 refusal.result()
         return subscription
 
+    async def unless_refused(self, subject: str, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives, which publishes to `subject`. Raises `NotPermitted` once that is refused."""
+        with self.refusal_of(subject) as refusal:
+            doing = asyncio.ensure_future(work)
+            try:
+                await asyncio.wait({doing, refusal}, return_when=asyncio.FIRST_COMPLETED)
+                if refusal.done():
+                    refusal.result()
+                return await doing
+            finally:
+                doing.cancel()
+
     @contextmanager
     def refusal_of(self, subject: str) -> Generator[asyncio.Future[None]]:
         """A future that fails with `NotPermitted` when the server refuses this subject meanwhile."""
@@ -134,16 +160,24 @@ class Connection(Client):
         """nats-py's error callback: refusals go to who waits for them, all else to the log."""
         refused = REFUSED.search(str(error))
         if refused is None:
+            self.metrics.failed(error)
             log.warning("bus error", error=str(error) or type(error).__name__)
             return
         deed, subject = refused[1].lower(), refused[2]
         told = NotPermitted(f"This NATS user may not {_VERBS[deed]} {subject!r}.", code="bus_not_permitted")
         # nats-py lower-cases the server's text, so subjects are compared without case.
         waiting = {f for s, fs in self._refusals.items() if s.lower() == subject.lower() for f in fs}
+        self.metrics.refused(deed)
         log.warning("bus refused", deed=deed, subject=subject, awaited=bool(waiting))
         for refusal in waiting:
             if not refusal.done():
                 refusal.set_exception(told)
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        # A server's greeting, before anything is said to it.
+        if self.insists_on_tls and initial_connection:
+            insist_on_tls(info)
+        await super()._process_info(info, initial_connection)
 
     async def on_closed(self) -> None:
         """nats-py's callback: it has ended for good, which the owner has to know."""
@@ -154,11 +188,13 @@ class Connection(Client):
         """nats-py's callback: an outage begins."""
         if not self._leaving:
             self.absence.begin()
+            self.metrics.disconnected()
             log.warning("bus disconnected", error=str(self.last_error or "") or None)
 
     async def on_reconnected(self) -> None:
         """nats-py's callback: the outage is over."""
         self.absence.end()
+        self.metrics.connected()
         server = self.connected_url
         log.info("bus reconnected", server=f"{server.hostname}:{server.port}" if server else None)
 
@@ -180,32 +216,45 @@ async def connect(
     *,
     user: str,
     nkey_file: Path | None,
+    ca_file: Path | None = None,
     on_closed: Callable[[str], None],
     within: float = CONNECT_WITHIN,
     give_up_after: float | None = None,
+    metrics: BusMetrics | None = None,
 ) -> AsyncGenerator[Connection]:
     """Connect as `user`, whose inboxes are `_INBOX.<user>.>`; on leaving, send what waits and close.
 
     `on_closed` is called if the connection ends for good while it is in use. After `give_up_after` seconds
     of an outage requests are refused until it ends, with `bus_unavailable`; with None they wait.
-    Raises `Unavailable` when no server lets us in `within` seconds.
+    Where the address (`tls://`) or a `ca_file` asks for TLS, nothing is said in plain text.
+    Raises `Unavailable` when no server lets us in `within` seconds, `Misconfigured` when none is believed.
     """
-    connection = Connection(on_closed, give_up_after)
-    await _join(connection, url, user, nkey_file, within)
+    connection = Connection(on_closed, give_up_after, metrics)
+    await _join(connection, url, user, nkey_file, trusted(url.split(","), ca_file), within)
+    connection.metrics.connected()
     try:
         yield connection
     finally:
         await connection.leave()
 
 
-async def _join(connection: Connection, url: str, user: str, nkey_file: Path | None, within: float) -> None:
+async def _join(
+    connection: Connection,
+    url: str,
+    user: str,
+    nkey_file: Path | None,
+    trust: ssl.SSLContext | None,
+    within: float,
+) -> None:
     """Be let in by one of the servers. Raises as `connect` does."""
+    connection.insists_on_tls = trust is not None
     try:
         async with asyncio.timeout(within):
             await connection.connect(
                 url.split(","),
                 name=user,
                 nkeys_seed=str(nkey_file) if nkey_file else None,
+                tls=trust,
                 inbox_prefix=f"_INBOX.{user}".encode(),
                 error_cb=connection.on_error,
                 closed_cb=connection.on_closed,
@@ -219,6 +268,8 @@ async def _join(connection: Connection, url: str, user: str, nkey_file: Path | N
                 pending_size=PENDING_BYTES,
             )
     except TimeoutError:
+        if mend := explained(url, connection.last_error):
+            raise mend from None
         because = f" ({connection.last_error})" if connection.last_error else ""
         raise Unavailable(
             f"No NATS server lets {user} in at {url}{because}. Is it running, and are CHORUS_NATS_URL and "

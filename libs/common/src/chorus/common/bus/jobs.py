@@ -22,6 +22,7 @@ from nats.errors import TimeoutError as NatsTimeout
 
 from chorus.common.bus.connection import Connection
 from chorus.common.errors import ChorusError, Unavailable
+from chorus.common.telemetry.tracing import CONSUMER, span
 
 FETCH_FOR = 5.0  # seconds; a fetch that spans a restart of the server is lost until its time is up
 PAUSE = 1.0  # seconds after a fetch that failed at once
@@ -109,6 +110,7 @@ class JobWorker:
         self._stream = stream
         self._consumer = consumer
         self._handle = handle
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._slots = asyncio.Semaphore(slots)
         self._beat = ack_wait / 4
         self._grace = grace
@@ -162,7 +164,8 @@ class JobWorker:
     async def _fetch(self) -> Msg | None:
         """The next message, or None after a while without one."""
         try:
-            return (await self._subscription.fetch(1, timeout=FETCH_FOR))[0]
+            fetching = self._subscription.fetch(1, timeout=FETCH_FOR)
+            return (await self._connection.unless_refused(self._next, fetching))[0]
         except NatsTimeout:
             return None
         except NatsError as error:
@@ -172,19 +175,26 @@ class JobWorker:
 
     async def _work(self, message: Msg) -> None:
         delivery = Delivery(message, self._stopping)
+        with span("job", message.headers, CONSUMER):
+            await self._handle_and_settle(delivery)
+
+    async def _handle_and_settle(self, delivery: Delivery) -> None:
         try:
             async with self._kept_alive(delivery):
                 outcome = await self._handle(delivery)
         except ChorusError as error:
-            log.warning("job not handled", subject=message.subject, error=error.message, code=error.code)
+            log.warning("job not handled", subject=delivery.subject, error=error.message, code=error.code)
             outcome = HandBack(delay_after(delivery.number))
         except Exception:
-            log.exception("job handler failed", subject=message.subject)
+            log.exception("job handler failed", subject=delivery.subject)
             outcome = HandBack(delay_after(delivery.number))
         try:
             await delivery.settle(outcome)
-        except NatsError as error:  # it will be delivered again, and its entry tells that it is done
-            log.warning("job not settled", subject=message.subject, error=str(error))
+        except (
+            NatsError,
+            ChorusError,
+        ) as error:  # it will be delivered again, and its entry tells that it is done
+            log.warning("job not settled", subject=delivery.subject, error=str(error))
 
     @asynccontextmanager
     async def _kept_alive(self, delivery: Delivery) -> AsyncGenerator[None]:

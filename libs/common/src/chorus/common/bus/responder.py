@@ -24,6 +24,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from pydantic import BaseModel
+from structlog.contextvars import bind_contextvars
 
 from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
@@ -34,6 +35,7 @@ from chorus.common.contracts.wire import decode, encode
 from chorus.common.errors import Cancelled, ChorusError, Conflict, InternalError, TimedOut, Unavailable
 from chorus.common.telemetry.logging import bind
 from chorus.common.telemetry.metrics import RequestMetrics
+from chorus.common.telemetry.tracing import SERVER, span
 
 log = structlog.get_logger()
 
@@ -175,12 +177,18 @@ class Responder:
     async def _serve(self, endpoint: _Endpoint, message: Msg) -> None:
         """One request, from the queue to its last reply."""
         name, started = endpoint.listing.name, time.perf_counter()
+        request = (message.headers or {}).get(h.REQUEST_ID) or message.reply
         error: ChorusError | None = None
-        with bind(endpoint=name, request=(message.headers or {}).get(h.REQUEST_ID)):
+        with (
+            bind(endpoint=name, request=request),
+            span(name, message.headers, SERVER, request=request) as work,
+        ):
             try:
                 async with self._slots:
                     self._check_deadline(message)
-                    await endpoint.work(decode(endpoint.question, message.data), message)
+                    asked = decode(endpoint.question, message.data)
+                    bind_contextvars(guild=getattr(asked, "guild", None))  # until this task's end
+                    await endpoint.work(asked, message)
             except asyncio.CancelledError:
                 error = self._why_cancelled()
             except ChorusError as raised:
@@ -191,9 +199,12 @@ class Responder:
             except Exception:
                 log.exception("request failed")
                 error = InternalError("Something went wrong on our side. The log has the details.")
+            outcome = error.code if error else "ok"
             endpoint.listing.tally.add(started, error.code if error else None)
-            self._metrics.ended(name, error.code if error else "ok", time.perf_counter() - started)
+            self._metrics.ended(name, outcome, time.perf_counter() - started)
+            work.set_attribute("chorus.outcome", outcome)
             if error and not isinstance(error, ReaderGone):
+                log.info("request refused", code=error.code)
                 await self._refuse(message, error)
 
     def _why_cancelled(self) -> ChorusError:

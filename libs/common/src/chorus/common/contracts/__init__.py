@@ -20,4 +20,5 @@ cards · unfinished · identify      KV of the same names: being on Discord what
 topology     the streams and buckets that hold all this
 channels     every address, with what is said there
 permissions  which NATS user may do what
+policies     which of them may do what in S3
 """

@@ -50,7 +50,16 @@ from chorus.common.contracts.merging import Merge, Merged, Merging
 from chorus.common.contracts.mining import Mined
 from chorus.common.contracts.models import ModelRecord
 from chorus.common.contracts.quotas import Used
-from chorus.common.contracts.speech import ListVoices, Partial, Speak, Spoken, Transcribe, Transcript, Voices
+from chorus.common.contracts.speech import (
+    ListVoices,
+    Partial,
+    Speak,
+    Spoken,
+    SpokenPart,
+    Transcribe,
+    Transcript,
+    Voices,
+)
 from chorus.common.contracts.topology import (
     CARDS,
     CONSENT,
@@ -72,6 +81,7 @@ from chorus.common.contracts.training import (
     Control,
     JobEvent,
     JobRecord,
+    Order,
     TrainJob,
 )
 from chorus.common.contracts.unfinished import Unfinished
@@ -111,6 +121,10 @@ CHANNELS = (
     Channel(
         "trainCheck", training.CHECK, "trainer", CheckTraining, (Checked,),
         summary="What is wrong with a training, all of it at once, or what it will take. Nothing is queued.",
+    ),
+    Channel(
+        "trainOrder", training.ORDER, "trainer", Order, (JobRecord,),
+        summary="An operator cancels a job, or has one that failed tried again: its dead letter is replayed.",
     ),
     Channel(
         "trainMerge", merging.MERGE, "trainer", Merge, (Merging, Merged),
@@ -185,8 +199,8 @@ CHANNELS = (
         summary="Stop a request that is being answered.",
     ),
     Channel(
-        "speechTts", speech.TTS, "speech", Speak, (Spoken,),
-        summary="Say a text aloud; the sound comes by reference.",
+        "speechTts", speech.TTS, "speech", Speak, (SpokenPart, Spoken),
+        summary="Say a text aloud; the sound comes by reference, an empty message ends the replies.",
     ),
     Channel(
         "speechVoices", speech.VOICES, "speech", ListVoices, (Voices,),

@@ -105,7 +105,7 @@ class ExportPerson(Request):
 
 
 class Exported(Wire):
-    """A ZIP in the bucket `files`: messages of each dataset, tests, examples, and what they want."""
+    """A ZIP in the bucket `files`: messages of each dataset, tests, examples, recordings, what they want."""
 
     archive: ObjectRef
     messages: NonNegativeInt

@@ -68,7 +68,10 @@ LANGUAGE = r"[a-z]{2,3}(?:-[a-z0-9]{2,8}){0,3}"
 """A language's short code."""
 
 Language = Annotated[str, StringConstraints(pattern=rf"^{LANGUAGE}$")]
-Speaker = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][\w./+-]{0,63}$")]
+SPEAKER = r"[A-Za-z0-9][\w./+-]{0,63}"
+"""A voice's name."""
+
+Speaker = Annotated[str, StringConstraints(pattern=rf"^{SPEAKER}$")]
 Prefix = Annotated[str, StringConstraints(min_length=1, max_length=5), AfterValidator(_prefix)]
 
 

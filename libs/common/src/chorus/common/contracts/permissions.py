@@ -25,6 +25,7 @@ from chorus.common.contracts.topology import (
     QUOTAS,
     REPLIES,
     SETTINGS,
+    STREAMS,
     TRAIN,
     TRAINER_CONSUMER,
     UNFINISHED,
@@ -79,7 +80,7 @@ class Permissions:
 
 def _read(bucket: str) -> tuple[str, ...]:
     """Get a key's value, and list the keys."""
-    return (f"$JS.API.STREAM.INFO.KV_{bucket}", f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.>")
+    return (f"$JS.API.STREAM.INFO.KV_{bucket}", f"$JS.API.STREAM.MSG.GET.KV_{bucket}")
 
 
 def _write(bucket: str) -> tuple[str, ...]:
@@ -146,7 +147,10 @@ USERS = {
             f"{training.CONTROL_SUBJECT}.*",
             f"changed.{JOBS}.>",
             f"changed.{LEASES}.>",
-            *(f"{subject} {QUEUE_GROUP}" for subject in (training.CHECK, merging.MERGE, *DATA)),
+            *(
+                f"{subject} {QUEUE_GROUP}"
+                for subject in (training.CHECK, training.ORDER, merging.MERGE, *DATA)
+            ),
             f"{datasets.CANCEL}.*",
             f"{merging.CANCEL}.*",
             *DISCOVERY,
@@ -174,7 +178,14 @@ USERS = {
         # What is heard so far is told a few times a minute, and once a second it is asked who still listens.
         responses=Responses(max=10_000, ttl="2h"),
     ),
-    "provisioner": Permissions(publish=("$JS.API.STREAM.>", "$JS.API.CONSUMER.>", "$JS.API.INFO")),
+    "provisioner": Permissions(
+        publish=(
+            "$JS.API.STREAM.>",
+            "$JS.API.CONSUMER.>",
+            "$JS.API.INFO",
+            "$JS.SNAPSHOT.RESTORE.>",  # `chorus restore`
+        )
+    ),
     "operator": Permissions(
         publish=(
             "$SRV.>",
@@ -183,7 +194,6 @@ USERS = {
             "$JS.API.STREAM.LIST",
             "$JS.API.STREAM.INFO.>",
             "$JS.API.STREAM.MSG.GET.>",
-            "$JS.API.DIRECT.GET.>",
             "$JS.API.CONSUMER.NAMES.>",
             "$JS.API.CONSUMER.LIST.>",
             "$JS.API.CONSUMER.INFO.>",
@@ -198,6 +208,13 @@ USERS = {
                 for verb, rest in (("CREATE", ""), ("CREATE", ".>"), ("DELETE", ".*"), ("MSG.NEXT", ".*"))
             ),
             "$JS.FC.>",
+            # `chorus backup`: it reads, and each piece is answered.
+            *(f"$JS.API.STREAM.SNAPSHOT.{stream.name}" for stream in (*STREAMS, *KV_BUCKETS)),
+            "$JS.SNAPSHOT.ACK.>",
+            # Orders: the queue stands still for a while, a job is cancelled or tried again, dead letters go.
+            f"$JS.API.CONSUMER.PAUSE.{TRAIN}.{TRAINER_CONSUMER}",
+            f"$JS.API.STREAM.PURGE.{DLQ}",
+            training.ORDER,
             *ASKING,
             f"{generation.CANCEL}.*",
             speech.TTS,
@@ -210,3 +227,19 @@ USERS = {
         responses=Responses(max=1, ttl="10s"),
     ),
 }
+"""Users of the account that all of Chorus meets in."""
+
+_LOOKS = ("IDZ", "STATSZ", "VARZ", "CONNZ", "ROUTEZ", "SUBSZ", "ACCOUNTZ", "JSZ", "HEALTHZ")
+
+SYSTEM_USERS = {
+    "monitor": Permissions(
+        publish=(
+            "$SYS.REQ.USER.INFO",
+            "$SYS.REQ.SERVER.PING",
+            *(f"$SYS.REQ.SERVER.*.{look}" for look in _LOOKS),  # of one server, or (`PING`) of each
+            *(f"$SYS.REQ.ACCOUNT.*.{look}" for look in ("INFO", "CONNZ", "SUBSZ", "JSZ", "STATZ")),
+        ),
+        subscribe=("$SYS.SERVER.>", "$SYS.ACCOUNT.>"),
+    )
+}
+"""Users of the servers' own account: how the servers fare, but none of Chorus's messages, and no orders."""

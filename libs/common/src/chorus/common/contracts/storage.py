@@ -1,5 +1,7 @@
 """Bytes by reference: what is too big for a message lies in S3 and is named by bucket, key and hash."""
 
+from uuid import uuid4
+
 from pydantic import NonNegativeInt
 
 from chorus.common.contracts.names import Sha256
@@ -7,6 +9,17 @@ from chorus.common.contracts.wire import Part
 
 DATASETS, MODELS, CHECKPOINTS, FILES = "datasets", "models", "checkpoints", "files"
 BUCKETS = (DATASETS, MODELS, CHECKPOINTS, FILES)
+
+ONCE = "once"
+"""Folder in the bucket `files`: `<guild>/once/…`. What lies there is handed over once."""
+
+
+def once(guild: str) -> str:
+    """A new key for what is handed over once: whoever needs it last deletes it, the keeper after an hour.
+
+    It is nobody else's: of two who have the same said, neither deletes what the other has yet to fetch.
+    """
+    return f"{guild}/{ONCE}/{uuid4().hex}"
 
 
 class ObjectRef(Part):

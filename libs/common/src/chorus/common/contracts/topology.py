@@ -106,7 +106,9 @@ def _bucket(
         duplicate_window=min(2 * MINUTE, ttl or DAY),
         allow_rollup_hdrs=False,  # a roll-up of the whole bucket would be one message away
         deny_delete=True,
-        allow_direct=True,
+        # Read from the leader alone: on a cluster any replica answers a direct read, and one that lags tells
+        # a worker that the entry it has just claimed is not its own.
+        allow_direct=False,
         republish=RePublish(src=f"$KV.{name}.>", dest=f"changed.{name}.>"),
     )
 

@@ -1,6 +1,7 @@
 """Training jobs: how one is asked for, where its truth lies, and what it says while it runs.
 
     train.v1.check                       CheckTraining → Checked: what is wrong with it, and what it will take
+    train.v1.order                       Order → JobRecord: cancel a job, or try one again; for operators
     train.job.<guild>                    TrainJob; JetStream stream TRAIN, a work queue
     train.control.<job>                  Control: the fast path to the worker; the truth is the job's entry
     KV jobs  <guild>.<job>               JobRecord
@@ -32,6 +33,7 @@ from chorus.common.contracts.storage import ObjectRef
 from chorus.common.contracts.wire import Part, Request, Time, Wire
 
 CHECK = "train.v1.check"
+ORDER = "train.v1.order"
 JOBS_SUBJECT = "train.job"
 CONTROL_SUBJECT = "train.control"
 EVENTS_SUBJECT = "evt.trainer"
@@ -254,6 +256,14 @@ class Control(Wire):
 
     guild: Guild
     action: Literal["cancel", "pause"]
+
+
+class Order(Request):
+    """What an operator does with one job, whoever's it is. `retry` is for one that failed: it begins anew."""
+
+    guild: Guild
+    job: JobId
+    action: Literal["cancel", "retry"]
 
 
 class EventData(Part):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from chorus.common.errors import Misconfigured, Unavailable
 from chorus.common.local.folder import DataFolder
+from chorus.common.local.keys import store_secret
 from chorus.common.local.process import die_with_parent, own_words
 from chorus.common.service import LASTING
 from chorus.common.settings import PREFIX
@@ -46,8 +47,11 @@ async def end_console(child: asyncio.subprocess.Process) -> None:
             await child.wait()
 
 
-def environment_of(data: Path) -> dict[str, str]:
-    """What one more gateway needs to know of the stack on this data. Raises `Unavailable` when none runs."""
+def environment_of(data: Path, user: str = "gateway") -> dict[str, str]:
+    """What one more gateway, or another `user`, needs to know of the stack on this data.
+
+    Raises `Unavailable` when none runs.
+    """
     folder = DataFolder(data)
     try:
         where = json.loads(folder.stack.read_text()) if folder.is_held() else None
@@ -55,13 +59,12 @@ def environment_of(data: Path) -> dict[str, str]:
         where = None
     if where is None:
         raise Unavailable(f"No Chorus runs on {folder.root}. Start it with `make run`.", code="not_running")
-    s3 = json.loads((folder.keys / "s3.json").read_text())
     settings = {
         "NATS_URL": where["nats"],
-        "NATS_NKEY_FILE": str(folder.keys / "gateway.nk"),
+        "NATS_NKEY_FILE": str(folder.keys / f"{user}.nk"),
         "S3_ENDPOINT": where["s3"],
-        "S3_ACCESS_KEY": s3["access_key"],
-        "S3_SECRET_KEY": s3["secret_key"],
+        "S3_ACCESS_KEY": user,
+        "S3_SECRET_KEY": store_secret(folder.keys, user),
         "CACHE": str(folder.cache),
         "DISCORD_TOKEN": "",  # the first one is on Discord already
     }

@@ -28,6 +28,8 @@ class DataFolder:
         """For what lives no longer than the stack; a name of ours alone, for it is deleted."""
         self.stack = self.root / "stack.json"
         """Says where everything is, while a stack runs."""
+        self.prometheus = self.root / "prometheus.json"
+        """Says the same to Prometheus (deploy/prometheus/one-machine.yml)."""
 
     @contextmanager
     def held(self) -> Generator[None]:
@@ -40,7 +42,8 @@ class DataFolder:
                     "needed. Make room, or name another folder."
                 )
             shutil.rmtree(self.tmp, ignore_errors=True)  # of a stack that was killed
-            self.stack.unlink(missing_ok=True)
+            for stale in (self.stack, self.prometheus):
+                stale.unlink(missing_ok=True)
             if len(os.fsencode(self.tmp)) > LONGEST_TMP:
                 self.tmp = Path(tempfile.mkdtemp(prefix="chorus-"))
             self.tmp.mkdir(mode=0o700, exist_ok=True)

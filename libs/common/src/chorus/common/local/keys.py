@@ -1,13 +1,15 @@
 """Secrets of one machine's stack, made once and kept in the data folder, readable by its owner alone."""
 
 import json
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
 import nkeys
 
-from chorus.common.contracts.permissions import USERS
+from chorus.common.contracts.permissions import SYSTEM_USERS, USERS
+from chorus.common.contracts.policies import STORE_USERS, iam_policy
 from chorus.common.errors import Misconfigured
 
 
@@ -21,20 +23,20 @@ class NatsUser:
 
 
 @dataclass(frozen=True)
-class S3Credentials:
-    """The one S3 identity of this machine."""
+class StoreUser:
+    """A user of the object store, whose access key is its name."""
 
-    access_key: str
+    name: str
     secret_key: str
 
 
 def nats_users(folder: Path) -> list[NatsUser]:
     """The users of `contracts.permissions`, each with its seed file in `folder`."""
     users = []
-    for name in USERS:
+    for name in (*USERS, *SYSTEM_USERS):
         path = folder / f"{name}.nk"
         if not path.exists():
-            _write_secret(path, nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_USER))
+            write_secret(path, nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_USER))
         try:
             pair = nkeys.from_seed(bytearray(path.read_bytes().strip()))
         except Exception:  # nkeys raises whatever its decoding meets
@@ -43,23 +45,46 @@ def nats_users(folder: Path) -> list[NatsUser]:
     return users
 
 
-def s3_credentials(folder: Path) -> S3Credentials:
-    """The credentials in `folder`, made on first use."""
-    path = folder / "s3.json"
+def store_users(folder: Path) -> list[StoreUser]:
+    """The users of `contracts.policies`, each with its secret in `folder`, made on first use."""
+    return [StoreUser(name, store_secret(folder, name)) for name in STORE_USERS]
+
+
+def store_secret(folder: Path, name: str) -> str:
+    """The secret key of one user of the object store."""
+    path = folder / f"{name}.s3"
     if not path.exists():
-        made = {"access_key": secrets.token_hex(10), "secret_key": secrets.token_urlsafe(30)}
-        _write_secret(path, json.dumps(made).encode())
-    try:
-        return S3Credentials(**json.loads(path.read_text()))
-    except (ValueError, TypeError):
-        raise _damaged(path) from None
+        write_secret(path, secrets.token_urlsafe(30).encode())
+    secret = path.read_text("ascii", "replace").strip()
+    if not re.fullmatch(r"[\w-]{20,}", secret, re.ASCII):
+        raise _damaged(path)
+    return secret
+
+
+def store_identities(folder: Path) -> Path:
+    """The file that tells the S3 server of SeaweedFS who they are and what each may do; written anew."""
+    users = store_users(folder)
+    identities = [
+        {
+            "name": user.name,
+            "credentials": [{"accessKey": user.name, "secretKey": user.secret_key}],
+            "policyNames": [user.name],
+        }
+        for user in users
+    ]
+    policies = [
+        {"name": user.name, "content": json.dumps(iam_policy(STORE_USERS[user.name]))} for user in users
+    ]
+    path = folder / "seaweedfs.json"
+    write_secret(path, json.dumps({"identities": identities, "policies": policies}, indent=2).encode())
+    return path
 
 
 def _damaged(path: Path) -> Misconfigured:
     return Misconfigured(f"CHORUS_DATA: {path} is damaged. Delete it; the next start makes a new one.")
 
 
-def _write_secret(path: Path, data: bytes) -> None:
+def write_secret(path: Path, data: bytes) -> None:
     """Write a whole file that only its owner may read, or none."""
     partial = path.with_suffix(".new")
     partial.touch(mode=0o600)

@@ -23,13 +23,13 @@ from chorus.common.base_model import STARTER
 from chorus.common.local.addresses import Addresses
 from chorus.common.local.console import end_console, explained, start_console
 from chorus.common.local.folder import DataFolder
-from chorus.common.local.keys import nats_users, s3_credentials
+from chorus.common.local.keys import nats_users, store_identities, store_secret
+from chorus.common.local.nats import local_config
 from chorus.common.local.process import Process, Program
 from chorus.common.local.screen import Screen
 from chorus.common.local.servers import (
     HOST,
     nats_command,
-    nats_config,
     weed_command,
 )
 from chorus.common.local.supervisor import Supervisor
@@ -71,7 +71,7 @@ class Stack:
         self._screen = screen
         self._stack = stack
         self._users = {user.name: user for user in nats_users(folder.keys)}
-        self._s3 = s3_credentials(folder.keys)
+        self._identities = store_identities(folder.keys)
         self.addresses = Addresses.chosen(SERVICES, settings.nats_port)
         self.processes: list[Process] = []
 
@@ -109,23 +109,33 @@ class Stack:
 
     @contextmanager
     def announced(self) -> Generator[None]:
-        """Say in `stack.json` where everything is, for programs that join, while it is there."""
+        """Say where everything is while it is there, for programs that join, and for Prometheus."""
         where = {name: url for name, url, _ in self.summary()}
-        whole = self._folder.tmp / "stack.json"
-        whole.write_text(json.dumps({**where, "keys": str(self._folder.keys)}, indent=2) + "\n")
-        shutil.move(whole, self._folder.stack)
+        told = {
+            self._folder.stack: {**where, "keys": str(self._folder.keys)},
+            self._folder.prometheus: [
+                {"labels": {"job": name}, "targets": [f"{HOST}:{port}"]}
+                for name, port in self.addresses.health.items()
+            ],
+        }
+        for path, what in told.items():
+            whole = self._folder.tmp / path.name
+            whole.write_text(json.dumps(what, indent=2) + "\n")
+            shutil.move(whole, path)
         try:
             yield
         finally:
-            self._folder.stack.unlink(missing_ok=True)
+            for path in told:
+                path.unlink(missing_ok=True)
 
     # --- what runs -------------------------------------------------------------------------------
     def _nats(self) -> Program:
         config = self._folder.nats / "nats-server.conf"
         ports = self.addresses
         config.write_text(
-            nats_config(
+            local_config(
                 list(self._users.values()),
+                host=HOST,
                 port=ports.nats,
                 monitor_port=ports.nats_monitor,
                 store=self._folder.nats / "jetstream",
@@ -143,12 +153,9 @@ class Stack:
     def _weed(self) -> Program:
         return Program(
             name="s3",
-            command=weed_command(self._folder.s3, self.addresses.weed),
+            command=weed_command(self._folder.s3, self.addresses.weed, self._identities),
             ready_url=f"http://{HOST}:{self.addresses.weed[0]}/",
-            environment={
-                "AWS_ACCESS_KEY_ID": self._s3.access_key,
-                "AWS_SECRET_ACCESS_KEY": self._s3.secret_key,
-            },
+            environment={"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""},  # whose these are may do all
             folder=self._folder.s3,
             ready_within=READY_SERVER,
             any_answer=True,
@@ -171,8 +178,8 @@ class Stack:
             "NATS_URL": f"nats://{HOST}:{self.addresses.nats}",
             "NATS_NKEY_FILE": str(self._users[user].seed_file),
             "S3_ENDPOINT": f"http://{HOST}:{self.addresses.weed[0]}",
-            "S3_ACCESS_KEY": self._s3.access_key,
-            "S3_SECRET_KEY": self._s3.secret_key,
+            "S3_ACCESS_KEY": user,
+            "S3_SECRET_KEY": store_secret(self._folder.keys, user),
             "HEALTH_PORT": str(self.addresses.health.get(user, 0)),
             "CACHE": str(self._folder.cache),
             "ACK_WAIT": str(self._settings.ack_wait),

@@ -3,7 +3,8 @@
     log = structlog.get_logger()
     log.info("job claimed", attempt=2)
 
-`bind(job=…, guild=…)` adds ids to every line of the current task, those of libraries included.
+`bind(job=…, guild=…)` adds ids to every line of the current task, those of libraries included. So does a
+trace (`tracing`): the same id in the gateway's lines and in those of the services that it asked.
 """
 
 import logging
@@ -12,7 +13,9 @@ from typing import Literal
 
 import structlog
 from structlog.contextvars import bound_contextvars as bind
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from chorus.common.telemetry.tracing import trace_id
 
 __all__ = ["bind", "configure"]
 
@@ -21,6 +24,7 @@ def configure(service: str, level: str, style: Literal["json", "text"]) -> None:
     """Set up structlog and the standard library's logging to write alike, to standard error."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        _traced,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -47,3 +51,10 @@ def configure(service: str, level: str, style: Literal["json", "text"]) -> None:
     structlog.contextvars.bind_contextvars(service=service)
     # One line a request tells nobody anything that the metrics do not.
     logging.getLogger("urllib3").setLevel(logging.WARNING)
+
+
+def _traced(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """A structlog processor: the line, with the current trace's id."""
+    if (trace := trace_id()) is not None:
+        line["trace"] = trace
+    return line

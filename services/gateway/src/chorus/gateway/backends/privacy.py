@@ -17,9 +17,6 @@ from chorus.common.contracts.consent import (
     SetConsent,
     consent_key,
 )
-from chorus.common.contracts.storage import FILES
-from chorus.common.objects import ObjectStore
-from chorus.gateway.backends.speech import kept_recordings
 
 FORGOTTEN_WITHIN = 1800.0  # seconds; every dataset with these words is built anew
 EXPORTED_WITHIN = 300.0  # seconds
@@ -28,10 +25,9 @@ EXPORTED_WITHIN = 300.0  # seconds
 class BusPrivacy:
     """`ports.Privacy` over `consent.v1.*` and the bucket `consent`."""
 
-    def __init__(self, connection: Connection, records: Bucket[ConsentRecord], store: ObjectStore) -> None:
+    def __init__(self, connection: Connection, records: Bucket[ConsentRecord]) -> None:
         self._connection = connection
         self._records = records
-        self._store = store
 
     async def record(self, guild: str, person: str) -> ConsentRecord | None:
         """The person's entry."""
@@ -46,9 +42,7 @@ class BusPrivacy:
         return await ask(self._connection, SET, question, ConsentRecord)
 
     async def forget(self, guild: str, person: str, *, names: list[str], said_by: str) -> Forgotten:
-        """Have the person's words deleted, and the recordings that were kept of them."""
-        recordings = await self._store.list(FILES, kept_recordings(guild, person))
-        await self._store.delete(FILES, (recording.key for recording in recordings))
+        """Have the person's words deleted."""
         question = Forget(guild=guild, person=person, names=names, said_by=said_by)
         return await ask(self._connection, FORGET, question, Forgotten, within=FORGOTTEN_WITHIN)
 

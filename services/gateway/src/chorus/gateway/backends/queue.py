@@ -8,6 +8,7 @@ from chorus.common.contracts.topology import JOBS_PER_GUILD
 from chorus.common.contracts.training import JobRecord, job_subject
 from chorus.common.contracts.wire import encode
 from chorus.common.errors import InternalError, QueueFull, Unavailable
+from chorus.common.telemetry.tracing import carried
 
 FULL = 10077  # JetStream's code for a subject that holds as many messages as it may
 
@@ -19,7 +20,8 @@ async def publish(js: JetStreamContext, record: JobRecord) -> None:
     """
     job = record.job
     try:
-        await js.publish(job_subject(job.guild), encode(job), headers={"Nats-Msg-Id": record.message_id})
+        headers = {"Nats-Msg-Id": record.message_id} | carried()
+        await js.publish(job_subject(job.guild), encode(job), headers=headers)
     except APIError as error:
         if error.err_code == FULL:
             raise QueueFull(

@@ -1,6 +1,7 @@
 """What people can ask for. Pure: a command takes a `Context` and its parameters and returns a `Reply`.
 
 command      one of them: its name, its parameters, how it is explained
+counting     how often each is given, what comes of it, how long people wait
 parsing      a line of text → a command's parameters
 blocks       code fences and JSON in a text: one piece, whatever stands in them
 options      how data is built, how a model is trained: parameters as the contracts have them

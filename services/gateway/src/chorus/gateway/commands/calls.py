@@ -1,5 +1,6 @@
 """What speaking in voice channels needs of the place where a command was given."""
 
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 
@@ -29,10 +30,18 @@ class Calls(Protocol):
         """
         ...
 
-    async def answer(self, audio: bytes) -> bool:
-        """Have it heard where they are. Where we are in none, we come, and go after it.
+    async def play(self, name: str, recording: bytes) -> bool:
+        """Have a person's recording heard where we are, after what waits; False where we are in none.
 
-        Returns False where they cannot be reached so: they are in none, or we are in another or may not come.
+        Raises `InvalidInput`, `Unavailable` where it cannot be played.
+        """
+        ...
+
+    async def answer(self, parts: AsyncIterator[bytes]) -> bool:
+        """Have OGG Opus heard where they are, one part after the other, while later ones are being made.
+
+        Where we are in none, we come, and go after it. Returns False where they cannot be reached so: they
+        are in none, or we are in another or may not come. Raises what `parts` raise.
         """
         ...
 

@@ -26,7 +26,7 @@ from chorus.gateway.commands.asking import (
 from chorus.gateway.commands.context import Asked, Context
 from chorus.gateway.commands.parsing import NoParameters, Parameters
 from chorus.gateway.commands.ports import Question
-from chorus.gateway.commands.quotas import spend
+from chorus.gateway.commands.quotas import refuse_over_quota, spend
 from chorus.gateway.commands.replies import Reply, Text
 from chorus.gateway.commands.speech import listened
 from chorus.gateway.commands.which import ReplyParameters, is_named, meant, refuse_elsewhere
@@ -63,6 +63,8 @@ async def ask(ctx: Context, asked: Ask) -> Reply:
 
 async def say(ctx: Context, said: Say) -> Reply:
     """Say something in the conversation; what was said before is remembered."""
+    if ctx.recordings:  # to hear them may take minutes
+        await refuse_over_quota(ctx, "questions")
     session, all_said = ctx.session, await listened(ctx, said.text)
     turn = Turn(role="user", content=await ctx.told(all_said.words), name=ctx.user)
     asked = Asked([*session.turns, turn], session.model, Sampling(), in_conversation=True)

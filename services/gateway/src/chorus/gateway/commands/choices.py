@@ -113,15 +113,15 @@ def speaker() -> Setting:
 
 
 async def _known_speaker(ctx: Context, text: str) -> str:
-    """Raises `NotFound` with all that there are for a voice that is none of them."""
+    """Its own name. Raises `NotFound` with all that there are for a voice that is none of them."""
     voices = await ctx.chorus.speech.voices()
-    known = [*dict.fromkeys(name.partition("/")[0] for name in voices), *voices]
-    if (name := text.strip()) not in known:
+    known = {name.lower(): name for name in [*(name.partition("/")[0] for name in voices), *voices]}
+    if (name := text.strip()).lower() not in known:
         raise NotFound(
-            f"There is no voice {in_short(name)!r} here. There are: {', '.join(dict.fromkeys(known))}.",
+            f"There is no voice {in_short(name)!r} here. There are: {', '.join(known.values())}.",
             code="unknown_voice",
         )
-    return name
+    return known[name.lower()]
 
 
 def tuned(name: Tuned, value: str, otherwise: str = ADVISED) -> Setting:

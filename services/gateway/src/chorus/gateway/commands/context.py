@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from prometheus_client import CollectorRegistry
+
 from chorus.common.contracts.consent import Mode
 from chorus.common.contracts.datasets import Turn
 from chorus.common.contracts.feedback import ReplyRecord, Via
@@ -28,6 +30,7 @@ from chorus.gateway.commands.ports import (
 from chorus.gateway.commands.reviewed import Reviewed
 from chorus.gateway.commands.searching import Searches
 from chorus.gateway.commands.trainings import JobCards, Jobs, UnfinishedAnswers
+from chorus.gateway.metrics import CommandMetrics
 
 REMEMBERED = 40  # messages; what the model can use of them is for inference to say
 
@@ -88,6 +91,7 @@ class Chorus:
     replies: Replies
     reviewed: Reviewed = field(default_factory=Reviewed)
     searches: Searches = field(default_factory=Searches)
+    metrics: CommandMetrics = field(default_factory=lambda: CommandMetrics(CollectorRegistry()))
 
 
 @dataclass(frozen=True)

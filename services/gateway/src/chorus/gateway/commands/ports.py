@@ -1,7 +1,7 @@
 """What commands need of the world. `backends` meet it over the bus; nothing here knows how."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -347,28 +347,41 @@ class Heard:
     engine: str
     """Which one heard them: `sphinx`, `google`, …"""
     language: str
-    """That was listened for, or found out."""
+    """That was listened for, or found out; empty until all is heard."""
 
 
 class Speech(Protocol):
     """A voice, and an ear."""
 
     async def speak(
-        self, guild: str, text: str, language: str | None, voice: str | None = None
+        self, guild: str, text: str, language: str | None, voice: str | None = None, *, cut: bool = False
     ) -> tuple[bytes, float]:
         """The text spoken, as OGG Opus, and how many seconds it lasts. Raises what is wrong with it.
 
-        `voice` speaks where it knows the language.
+        `voice` speaks where it knows the language. Where the text is too long, it is `cut` at the end of a
+        sentence, if that is wished for.
         """
+        ...
+
+    def speaking(
+        self, guild: str, text: str, language: str | None, voice: str | None = None
+    ) -> AsyncGenerator[bytes]:
+        """The same in parts, each OGG Opus, as soon as they are spoken; at least one. It is always cut."""
         ...
 
     async def voices(self) -> list[str]:
         """All that can speak, by name: `espeak`, `flite/rms`."""
         ...
 
-    async def transcribe(self, guild: str, recording: Upload | str, keep_for: str | None = None) -> Heard:
+    def hear(self, guild: str, recording: Upload | str, language: str | None = None) -> AsyncGenerator[Heard]:
         """The words in a recording: a file, or the address of one that Discord keeps.
 
-        A file is forgotten afterwards, unless it is kept as this person's. Raises what is wrong with it.
+        Without a `language` it is found out where that can be done, otherwise it is the operator's.
+        It is told as it is heard: the whole text so far, again and again, at last all of it. A file is
+        forgotten afterwards. Raises what is wrong with it.
         """
+        ...
+
+    async def keep(self, guild: str, person: str, recording: Upload) -> None:
+        """Keep a recording as this person's; where they have many, the oldest make room."""
         ...

@@ -151,8 +151,9 @@ async def _warned(ctx: Context, person: Person, asked: PrivacyParameters) -> Rep
     )
     return Text(
         f"This deletes {whose}{called} from uploaded files, datasets, archives, tests, questions, "
-        "feedback, examples and personas. Datasets are built anew without them; models that learned them "
-        f"stop answering {await _deadline(ctx)}. {TRAIN_ANEW} There is no way back. "
+        "feedback, examples, personas and recordings that are kept. Datasets are built anew without them; "
+        f"models that learned them stop answering {await _deadline(ctx)}. {TRAIN_ANEW} "
+        "There is no way back. "
         f"To do it: !privacy delete{again} sure=True"
     )
 

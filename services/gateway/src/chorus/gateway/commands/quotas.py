@@ -27,11 +27,22 @@ async def spend(ctx: Context, what: Counted, count: int = 1) -> None:
         pass
 
 
+async def refuse_over_quota(ctx: Context, what: Counted) -> None:
+    """Raise `QueueFull` where a person could not have one more now. Nothing is counted."""
+    limit = await _limit(ctx, what)
+    if limit is not None:
+
+        def unchanged(used: Used) -> Used:
+            counted(used, what, 1, limit, now())
+            return used
+
+        await ctx.chorus.quotas.change(ctx.guild, ctx.user, what, unchanged)
+
+
 @asynccontextmanager
 async def spending(ctx: Context, what: Counted, count: int = 1) -> AsyncGenerator[None]:
     """Count so many more, as `spend` does, and give them back where what is done with them is refused."""
-    limits = (await settings_of(ctx)).quotas.get(what)
-    limit = limits.of(ctx.user, ctx.roles) if limits and not ctx.admin else None
+    limit = await _limit(ctx, what)
     if limit is None or count == 0:
         yield
         return
@@ -44,6 +55,11 @@ async def spending(ctx: Context, what: Counted, count: int = 1) -> AsyncGenerato
     except ChorusError:
         await ctx.chorus.quotas.change(ctx.guild, ctx.user, what, lambda used: _without(used, count, at))
         raise
+
+
+async def _limit(ctx: Context, what: Counted) -> int | None:
+    limits = (await settings_of(ctx)).quotas.get(what)
+    return limits.of(ctx.user, ctx.roles) if limits and not ctx.admin else None
 
 
 def counted(used: Used, what: Counted, count: int, limit: int, at: datetime) -> Used:

@@ -27,11 +27,11 @@ from chorus.gateway.commands.replies import Reply, Text
 from chorus.gateway.commands.review import Review, review
 from chorus.gateway.commands.rights import allowed, settings_of
 from chorus.gateway.commands.settings import SettingsParameters, settings
+from chorus.gateway.commands.speech import Recording, Transcribe, sound, speak, transcribe
 from chorus.gateway.commands.speech import Say as Speak
-from chorus.gateway.commands.speech import Transcribe, speak, transcribe
 from chorus.gateway.commands.testing import Trial, test
 from chorus.gateway.commands.training import Train, train
-from chorus.gateway.commands.voice import join, leave, skip, stop
+from chorus.gateway.commands.voice import Join, join, leave, skip, stop
 from chorus.gateway.commands.welcome import hi, instruction
 
 
@@ -196,9 +196,14 @@ TALKING = (
     ),
     Command(
         "transcribe", transcribe, Transcribe, "text", "!transcribe file=PATH",
-        "read what is said in a recording", ("!transcribe file=morning.ogg",),
+        "read what is said in a recording",
+        ("!transcribe file=morning.ogg", "!transcribe file=morning.ogg language=de"),
     ),
-    Command("join", join, NoParameters, None, "!join", "have me in your voice channel, to speak there"),
+    Command(
+        "sound", sound, Recording, "text", "!sound file=PATH", "play a recording in the voice channel",
+        ("!sound file=morning.ogg",),
+    ),
+    Command("join", join, Join, None, "!join", "have me in your voice channel, to speak there"),
     Command("leave", leave, NoParameters, None, "!leave", "send me out of the voice channel"),
     Command("skip", skip, NoParameters, None, "!skip", "end what I am saying in the voice channel"),
     Command("stop", stop, NoParameters, None, "!stop", "silence me in the voice channel"),

@@ -36,7 +36,9 @@ SETTINGS = {
     for setting in (
         plain("prefix", "What commands begin with: 1 to 5 signs.", "?", "c!"),
         plain(
-            "language", "The language that models answer in and that !say speaks, unless told otherwise.",
+            "language",
+            "The language that models answer in, that !say speaks and that recordings are in, unless told "
+            "otherwise.",
             "de", "en-us here=yes", otherwise="whatever is spoken",
         ),
         speaker(),

@@ -17,7 +17,8 @@ from chorus.common.errors import ChorusError
 from chorus.gateway.commands.chat import Say, say
 from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.parsing import bind, filled_in
+from chorus.gateway.commands.counting import TALK, UNKNOWN, counted
+from chorus.gateway.commands.parsing import Parameters, bind, filled_in
 from chorus.gateway.commands.replies import Problem, Reply, problem
 from chorus.gateway.commands.rights import require, settings_of
 from chorus.gateway.commands.rows import COMMANDS, find, known, nearest
@@ -41,8 +42,7 @@ async def run_filled_in(ctx: Context, name: str, values: Mapping[str, Any], opti
     """Run a command whose parameters were filled in one by one; `options` has more of them as text."""
 
     async def reply(ctx: Context) -> Reply:
-        command = await permitted(ctx, name)
-        return await command.run(ctx, filled_in(command.parameters, values, options))
+        return await _called_by(ctx, name, lambda found: filled_in(found.parameters, values, options))
 
     return await attempted(_in_this_guild(ctx, reply))
 
@@ -50,11 +50,25 @@ async def run_filled_in(ctx: Context, name: str, values: Mapping[str, Any], opti
 async def _run(ctx: Context, line: str) -> Reply:
     called = _called(line, (await settings_of(ctx)).prefix)
     if called is None:
-        await require(ctx, "chat", "Talking to me")
-        return await say(ctx, Say(text=line))
+        return await counted(ctx.chorus.metrics, TALK, _talk(ctx, line))
     name, argument = called
-    command = await permitted(ctx, name)
-    return await command.run(ctx, bind(command.parameters, command.text_field, argument))
+    return await _called_by(ctx, name, lambda found: bind(found.parameters, found.text_field, argument))
+
+
+async def _talk(ctx: Context, line: str) -> Reply:
+    await require(ctx, "chat", "Talking to me")
+    return await say(ctx, Say(text=line))
+
+
+async def _called_by(ctx: Context, name: str, parameters: Callable[[Command], Parameters]) -> Reply:
+    """What comes of the command with this name, counted, whatever is wrong with it."""
+
+    async def reply() -> Reply:
+        command = await permitted(ctx, name)
+        return await command.run(ctx, parameters(command))
+
+    command = known(name)
+    return await counted(ctx.chorus.metrics, command.name if command else UNKNOWN, reply())
 
 
 async def _in_this_guild(ctx: Context, work: Callable[[Context], Awaitable[Reply]]) -> Reply:

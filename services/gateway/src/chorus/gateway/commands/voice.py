@@ -3,19 +3,33 @@
 What is heard there is for those who are in it to decide, and for those who manage the server.
 """
 
+from pydantic import Field
+
 from chorus.common.errors import InvalidInput, NotPermitted, in_short
 from chorus.gateway.commands.calls import Calls
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.parsing import NoParameters
+from chorus.gateway.commands.parsing import NoParameters, Parameters
 from chorus.gateway.commands.replies import Reply, Text
 from chorus.gateway.commands.rights import may
 
 NOWHERE = "I am in no voice channel. Go into one, and `!join` calls me."
 SILENT = "I am saying nothing."
+DEAF = (
+    "I cannot listen in a voice channel: discord.py receives no sound there, and no extra that does "
+    "(`discord-ext-voice-recv`, with DAVE) is part of Chorus; send me a voice message, which I hear."
+)
 
 
-async def join(ctx: Context, _asked: NoParameters) -> Reply:
+class Join(Parameters):
+    """What `!join` takes."""
+
+    listen: bool = Field(default=False, description="hear what is said there; not to be had: says why")
+
+
+async def join(ctx: Context, asked: Join) -> Reply:
     """Come to the voice channel where the person is, and stay there."""
+    if asked.listen:
+        raise InvalidInput(DEAF, code="no_listening", param="listen")
     return Text(
         f"Joined {in_short(await _calls(ctx).join())}. `!say` is heard there, too; I hear nothing. "
         "`!leave` sends me away."
@@ -24,18 +38,18 @@ async def join(ctx: Context, _asked: NoParameters) -> Reply:
 
 async def leave(ctx: Context, _asked: NoParameters) -> Reply:
     """Go from the voice channel."""
-    left = await (await _theirs(ctx)).leave()
+    left = await (await theirs(ctx)).leave()
     return Text(NOWHERE if left is None else f"I have left {in_short(left)}.")
 
 
 async def skip(ctx: Context, _asked: NoParameters) -> Reply:
     """End what is being said."""
-    return Text("Skipped." if await (await _theirs(ctx)).skip() else SILENT)
+    return Text("Skipped." if await (await theirs(ctx)).skip() else SILENT)
 
 
 async def stop(ctx: Context, _asked: NoParameters) -> Reply:
     """End what is being said, and what waits to be said."""
-    return Text("I am silent." if await (await _theirs(ctx)).stop() else SILENT)
+    return Text("I am silent." if await (await theirs(ctx)).stop() else SILENT)
 
 
 async def may_be_heard(ctx: Context, calls: Calls) -> bool:
@@ -43,8 +57,8 @@ async def may_be_heard(ctx: Context, calls: Calls) -> bool:
     return not calls.are_elsewhere() or await may(ctx, "manage")
 
 
-async def _theirs(ctx: Context) -> Calls:
-    """The voice channels, for who is where we are. Raises `NotPermitted` for others."""
+async def theirs(ctx: Context) -> Calls:
+    """The voice channels, for who is where we are. Raises `InvalidInput`, `NotPermitted` for others."""
     calls = _calls(ctx)
     if not await may_be_heard(ctx, calls):
         raise NotPermitted(

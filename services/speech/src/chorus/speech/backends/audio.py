@@ -12,8 +12,9 @@ from io import BytesIO
 import av
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import FFmpegError, InvalidDataError
 
 from chorus.common.errors import InvalidInput, TooLarge
 from chorus.speech.backends.opus import OggOpus
@@ -27,8 +28,10 @@ CODECS = (
 )  # fmt: skip
 OPTIONS = {"codec_whitelist": ",".join(CODECS), "protocol_whitelist": ""}
 
-SLOWEST, FASTEST = 4_000, 384_000  # samples a second; beyond is no recording, but an attempt
+SLOWEST = 4_000  # samples a second; beyond these is no recording, but an attempt
+FASTEST = 384_000  # in all channels: 8 with 48 kHz, or 2 with 192 kHz
 MOST_CHANNELS = 8
+MOST_DAMAGED = 200  # packets; whoever puts one MP3 behind another has one in each
 
 
 def read(data: bytes, filename: str, *, rate: int, max_seconds: float) -> Sound:
@@ -66,8 +69,8 @@ def _frames(container: InputContainer, filename: str, max_seconds: float) -> Ite
     if stream.codec_context.name not in CODECS:
         raise ValueError("a codec that is not on the list")
     seconds = 0.0
-    for frame in container.decode(stream):
-        if not SLOWEST <= frame.sample_rate <= FASTEST:
+    for frame in _decoded(container, stream):
+        if not SLOWEST <= frame.sample_rate <= FASTEST / frame.layout.nb_channels:
             raise ValueError("not a sample rate of recordings")
         if frame.layout.nb_channels > MOST_CHANNELS:
             raise ValueError("more channels than recordings have")
@@ -79,6 +82,26 @@ def _frames(container: InputContainer, filename: str, max_seconds: float) -> Ite
                 param="audio",
             )
         yield frame
+
+
+def _decoded(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
+    """The track's frames without those that are damaged, as players do it.
+
+    Raises the decoder's own error where too much is damaged, or all.
+    """
+    damaged, whole = 0, False
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except InvalidDataError:
+            damaged += 1
+            if damaged > MOST_DAMAGED:
+                raise
+            continue
+        whole = whole or bool(frames)
+        yield from frames
+    if damaged and not whole:
+        raise ValueError("nothing in it that can be decoded")
 
 
 def _append(samples: bytearray, frames: list[AudioFrame]) -> None:

@@ -1,90 +1,103 @@
-"""Engines that hear, one after another: what the first cannot do now, the next one does.
+"""Engines, one after another: what the first cannot do now, the next one does.
 
-An engine that has just failed twice is left out for a while, so that nobody waits for it; unless all have:
-then nothing is won by that. One that does not know the language is passed over. That there are no words in
-a recording is an answer, and no failure.
+An engine that has just failed twice is left out for a while, so that nobody waits for it. Where none of the
+others can, it is asked all the same: then nothing is won by waiting, and what failed may have been the text.
+Only one that says itself how long it wants to be left alone is asked no sooner. What is wrong with the
+question goes to no other.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import structlog
+from prometheus_client import CollectorRegistry
 
-from chorus.common.errors import InternalError, InvalidInput, Misconfigured, TimedOut, Unavailable
-from chorus.speech.backends.listening import SoFar
+from chorus.common.errors import ChorusError, InternalError, Misconfigured, TimedOut, Unavailable
+from chorus.speech.metrics import Kind, SpeechMetrics
 from chorus.speech.voice.breaker import Breaker
-from chorus.speech.voice.ears import Engine
-from chorus.speech.voice.languages import ANY, AUTO, chosen, tag
-from chorus.speech.voice.ports import Heard, OnHeard
-from chorus.speech.voice.sound import Sound
+
+FAILURES = (Unavailable, TimedOut, InternalError, Misconfigured)
 
 log = structlog.get_logger()
 
 
-class HearingEngine(Protocol):
-    """One of the chain (`listening.ListenerPool`)."""
+class Named(Protocol):
+    """An engine."""
 
-    engine: Engine
-    languages: list[str]
-
-    async def hear(self, sound: Sound, language: str, so_far: SoFar) -> Heard:
-        """Write down what is said in it."""
+    @property
+    def engine(self) -> str:
+        """Its name."""
         ...
 
 
-class Chain:
-    """`ports.Listener`. `own` is listened for where a recording's language cannot be found out."""
+E = TypeVar("E", bound=Named)
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
-    def __init__(self, engines: Sequence[HearingEngine], own: str) -> None:
-        self._links = [(engine, Breaker()) for engine in engines]
-        self._own = tag(own)
 
-    async def hear(self, sound: Sound, language: str, on_heard: OnHeard) -> Heard:
-        """Write it down with the first engine that can.
+class Chain(Generic[E]):
+    """Engines of one kind, with a breaker for each."""
 
-        Raises `InvalidInput` (`unknown_language`) where none knows the language, and `Unavailable`
-        (`nobody_hears`) where all that do have failed.
+    def __init__(self, kind: Kind, engines: Sequence[E], metrics: SpeechMetrics | None = None) -> None:
+        self._kind: Kind = kind
+        self._metrics = metrics or SpeechMetrics(CollectorRegistry())
+        self._breakers = {engine: Breaker() for engine in engines}
+        for engine, breaker in self._breakers.items():
+            self._metrics.watch(kind, engine.engine, lambda breaker=breaker: breaker.left)
+
+    def leaves_out(self, engine: E) -> bool:
+        """Whether it is left out now."""
+        return self._breakers[engine].left > 0
+
+    async def first_that_can(
+        self, fit: Sequence[tuple[E, Given]], work: Callable[[E, Given], Awaitable[Made]]
+    ) -> Made:
+        """Have the first do it that can, of those that fit, each with what it is to be given.
+
+        Raises what is wrong with the question; of an only engine its own error, until it is left out;
+        and `Unavailable` (`nobody_hears`, `nobody_speaks`) where all fail.
         """
-        wanted = tag(language)
-        fit = [(engine, breaker, for_it) for engine, breaker in self._links
-               if (for_it := chosen(wanted, self._own, engine.languages))]  # fmt: skip
-        if not fit:
-            raise self._unknown(wanted)
-        ready = [link for link in fit if not link[1].left]
-        failed: list[str] = []
-        for engine, breaker, for_it in ready or fit:
-            breaker.begins()
-            try:
-                heard = await engine.hear(sound, for_it, _telling(on_heard, engine.engine))
-            except (Unavailable, TimedOut, InternalError, Misconfigured) as error:
-                breaker.failed()
-                failed.append(f"{engine.engine}: {error.message.rstrip('.')}")
-                log.warning("engine failed", engine=engine.engine, code=error.code)
-            else:
-                breaker.succeeded()
-                return heard
-        raise Unavailable(
-            f"No engine can listen at the moment ({'; '.join(failed)}). Try again in a minute.",
-            code="nobody_hears",
+        failed: dict[E, ChorusError] = {}
+        for anyway in (False, True):
+            for engine, given in fit:
+                if engine in failed or not self._breakers[engine].allows(anyway=anyway):
+                    continue
+                try:
+                    return await self._tried(engine, work(engine, given))
+                except FAILURES as error:
+                    if len(fit) == 1 and not anyway:
+                        raise
+                    failed[engine] = error
+        raise self._nobody([engine for engine, _ in fit], failed)
+
+    async def _tried(self, engine: E, work: Awaitable[Made]) -> Made:
+        began, breaker = time.perf_counter(), self._breakers[engine]
+        try:
+            made = await work
+        except FAILURES as error:
+            self._metrics.tried(self._kind, engine.engine, error.code, time.perf_counter() - began)
+            breaker.failed(error.retry_after)
+            log.warning("engine failed", engine=engine.engine, code=error.code)
+            raise
+        self._metrics.tried(self._kind, engine.engine, "ok", time.perf_counter() - began)
+        breaker.succeeded()
+        return made
+
+    def _nobody(self, fit: Sequence[E], failed: dict[E, ChorusError]) -> Unavailable:
+        """The first is the one that the operator prefers, so its reason comes first."""
+        left = {engine: self._breakers[engine].left for engine in fit}
+        reasons = "; ".join(
+            f"{engine.engine}: "
+            + (
+                failed[engine].message.rstrip(".")
+                if engine in failed
+                else f"left alone for {left[engine]:.0f} s"
+            )
+            for engine in fit
         )
-
-    def _unknown(self, wanted: str) -> InvalidInput:
-        known = "; ".join(f"{engine.engine}: {_listed(engine.languages)}" for engine, _ in self._links)
-        return InvalidInput(
-            f"Nothing here hears the language {wanted!r} ({known}). Choose another, or have the operator add "
-            "an engine that does (CHORUS_STT_ENGINES).",
-            code="unknown_language",
-            param="language",
+        return Unavailable(
+            f"No engine can {self._kind} at the moment ({reasons}). Try again in a minute.",
+            code=f"nobody_{self._kind}s",
+            retry_after=min(left.values()) or None,
         )
-
-
-def _telling(on_heard: OnHeard, engine: Engine) -> SoFar:
-    async def tell(text: str) -> None:
-        await on_heard(text, engine)
-
-    return tell
-
-
-def _listed(languages: list[str]) -> str:
-    named = [name for name in languages if name not in (AUTO, ANY)]
-    return ", ".join(named[:6]) + (", …" if len(named) > 6 else "") or "any"

@@ -1,27 +1,31 @@
-"""Strangers' audio files, each decoded in a process of its own (`chorus.speech.decoder`).
+"""Strangers' audio files, each decoded in a process of its own: a fork of one that stands by.
 
-One is started ahead, and waits: a recording is not to wait until a process is there.
+What stands by (`chorus.speech.decoder`) is started ahead, and kept as long as no file breaks its fork.
 """
 
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from signal import SIGKILL
 from typing import Self
 
 import structlog
 
 from chorus.common.errors import InvalidInput, Unavailable, from_status
 from chorus.common.settings import bare_environment
-from chorus.speech.voice.sound import SAMPLE_BYTES, Sound
-from chorus.speech.voice.tasks import TOLD, DecodeTask, Done, Failed, Told
+from chorus.speech.voice.sound import Sound
+from chorus.speech.voice.tasks import LINE_BYTES, TOLD, DecodeTask, Done, Failed, Told
 
 RATE = 16_000  # samples a second: as engines that hear want them
 AT_ONCE = 2  # processes at work; the limits of each hold for so many
 WITHIN = 30.0  # seconds that one may take; the CPU's time it watches over itself
-LINE_BYTES = 64 * 1024
 
 log = structlog.get_logger()
+
+
+class Killed(EOFError):
+    """Somebody else has ended it, such as a kernel that wants memory back: the file need not be why."""
 
 
 class Decoders:
@@ -31,16 +35,15 @@ class Decoders:
         self._max_seconds = max_seconds
         self._within = within
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._spare: asyncio.Task[asyncio.subprocess.Process] | None = None
+        self._idle: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> Self:
-        self._spare = asyncio.create_task(_start())
+        self._idle.append(await _start())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._spare:
-            await _end(await self._spare)
-            self._spare = None
+        for child in self._idle:
+            await _end(child)
 
     async def decode(self, data: bytes, filename: str) -> Sound:
         """The file's first track: 16 kHz, mono, as far as it may last.
@@ -49,8 +52,11 @@ class Decoders:
         `TooLarge` for one that is too long, `Unavailable` where no process can be started.
         """
         try:
-            async with self._turns, self._process() as child, asyncio.timeout(self._within):
-                told, samples = await self._told(child, data, filename)
+            async with self._turns:
+                try:
+                    told, samples = await self._tried(data, filename)
+                except Killed:
+                    told, samples = await self._tried(data, filename)
         except (TimeoutError, OSError, EOFError, ValueError) as error:
             log.warning("decoder gave up", bytes=len(data), error=repr(error))
             raise InvalidInput(
@@ -62,20 +68,26 @@ class Decoders:
             raise from_status(told.status, told.message, told.code, told.param)
         return Sound(samples, RATE)
 
+    async def _tried(self, data: bytes, filename: str) -> tuple[Told, bytes]:
+        async with self._process() as child, asyncio.timeout(self._within):
+            return await self._told(child, data, filename)
+
     @asynccontextmanager
     async def _process(self) -> AsyncGenerator[asyncio.subprocess.Process]:
         child = await self._next()
-        try:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(_end, child)
             yield child
-        finally:
-            await _end(child)
+            stack.pop_all()  # its fork has done its work, and ended
+        self._idle.append(child)
 
     async def _next(self) -> asyncio.subprocess.Process:
-        """The process that waits, if it is still there; the next one is started."""
-        waiting, self._spare = self._spare, asyncio.create_task(_start())
+        """The one that was used last, if it is still there; otherwise a new one."""
+        while self._idle:
+            if (child := self._idle.pop()).returncode is None:
+                return child
         try:
-            child = await waiting if waiting else await _start()
-            return child if child.returncode is None else await _start()
+            return await _start()
         except OSError as error:
             log.exception("no decoder")
             raise Unavailable(
@@ -85,24 +97,24 @@ class Decoders:
     async def _told(
         self, child: asyncio.subprocess.Process, data: bytes, filename: str
     ) -> tuple[Told, bytes]:
-        """What it makes of the file. Raises `EOFError` where it dies over it, or says more than it may."""
+        """What it makes of the file.
+
+        Raises `EOFError` where it dies over it, or says more than it may; `Killed` where others end it.
+        """
         assert child.stdin is not None
         assert child.stdout is not None
         task = DecodeTask(filename=filename, rate=RATE, max_seconds=self._max_seconds)
-        child.stdin.write(task.packed(data))
-        await child.stdin.drain()
+        with suppress(OSError):  # where it is dead, its status says why
+            child.stdin.write(task.packed(data))
+            await child.stdin.drain()
         line = await child.stdout.readline()
         if not line:
-            raise EOFError(f"it ended with status {await child.wait()}")
+            status = await child.wait()
+            raise (Killed if abs(status) == SIGKILL else EOFError)(f"it ended with status {status}")
         told = TOLD.validate_json(line)
-        if not isinstance(told, Done | Failed) or told.size > self._most:
+        if not isinstance(told, Done | Failed) or told.size > task.most_bytes:
             raise EOFError("not what it was asked for")
         return told, await child.stdout.readexactly(told.size)
-
-    @property
-    def _most(self) -> int:
-        """Bytes of samples, and a second more: a file ends with whole frames."""
-        return int((self._max_seconds + 1) * RATE) * SAMPLE_BYTES
 
 
 async def _start() -> asyncio.subprocess.Process:

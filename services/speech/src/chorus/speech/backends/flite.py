@@ -6,16 +6,15 @@ It is a Debian package with a program; each sentence is one run of it, some hund
 import io
 import shutil
 import subprocess
-import unicodedata
 import wave
 
-from chorus.common.errors import InternalError, Misconfigured, TooLarge
+from chorus.common.errors import InternalError, Misconfigured
 from chorus.speech.voice.mouths import Who
 from chorus.speech.voice.sound import Sound
+from chorus.speech.voice.text import in_ascii
 
 BEST = "rms"  # understood the best by recognisers
 LANGUAGES = ["en-us", "en"]
-QUOTES = str.maketrans("‘’“”–—", "''\"\"--")
 
 
 def installed() -> bool:
@@ -35,18 +34,11 @@ class Flite:
         self.voices = {f"flite/{name}": LANGUAGES for name in names}
 
     def speak(self, text: str, who: Who, *, max_seconds: float) -> Sound:
-        """Say a sentence; it has no other letters than those of ASCII."""
-        plain = unicodedata.normalize("NFKD", text.translate(QUOTES)).encode("ascii", "ignore").decode()
-        name = who.voice.partition("/")[2]
+        """Say a sentence, no longer than is asked for, as far as it can be written in ASCII."""
+        plain, name = in_ascii(text), who.voice.partition("/")[2]
         with wave.open(io.BytesIO(self._run("-voice", name, "-t", plain, "-o", "/dev/stdout"))) as file:
-            sound = Sound(file.readframes(file.getnframes()), file.getframerate())
-        if sound.seconds > max_seconds:
-            raise TooLarge(
-                f"This would take longer than {max_seconds:.0f} s to say. Say it in parts.",
-                code="speech_too_long",
-                param="text",
-            )
-        return sound
+            rate = file.getframerate()
+            return Sound(file.readframes(int(max_seconds * rate) + 1), rate)
 
     def _run(self, *arguments: str) -> bytes:
         try:

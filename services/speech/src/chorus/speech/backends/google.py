@@ -3,33 +3,27 @@
 So it hears only where the operator has named it (`CHORUS_STT_ENGINES`). The address is a setting.
 """
 
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from http import HTTPStatus
 from http.client import HTTPException
 from io import BytesIO
-from socket import create_connection
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import av
 import speech_recognition
 from av.audio.frame import AudioFrame
 
-from chorus.common.errors import ChorusError, TimedOut, Unavailable
+from chorus.common.errors import ChorusError, InvalidInput, TimedOut, Unavailable
+from chorus.speech.backends.network import check_reach, stay_away
 from chorus.speech.voice.ears import Said
 from chorus.speech.voice.languages import ANY
 from chorus.speech.voice.pieces import heard
 from chorus.speech.voice.sound import SAMPLE_BYTES, Sound
 
 LONGEST = 30.0  # seconds in one piece; it refuses what is much longer than a minute
-REACHED_WITHIN = 2.0  # seconds until it counts as out of reach, its name's look-up included
 GIVES_UP = 0.8  # of its time
-PORTS = {"http": 80, "https": 443}
 
 REASONS = {
-    400: ("google_refused", "Google refuses the recording or its language"),
     403: ("google_refused", "Google refuses us: its key may have been revoked"),
     429: ("google_busy", "Google has had too many requests from here"),
 }
@@ -46,8 +40,8 @@ class Google:
         self._recogniser.operation_timeout = GIVES_UP * within  # type: ignore[assignment]
 
     def hear(self, sound: Sound, language: str) -> Iterator[Said]:
-        """What Google makes of it, piece by piece. Raises `Unavailable`, `TimedOut`."""
-        check_reach(self._endpoint)
+        """What Google makes of it, piece by piece. Raises `InvalidInput`, `Unavailable`, `TimedOut`."""
+        check_reach(self._endpoint, "CHORUS_STT_ENGINES", code="google_unreachable")
         for text in heard([sound], lambda piece: self._words(piece, language), most=LONGEST):
             yield Said(text, language)
 
@@ -83,36 +77,20 @@ class _Flac(speech_recognition.AudioData):
         return file.getvalue()
 
 
-def check_reach(endpoint: str, within: float = REACHED_WITHIN) -> None:
-    """Raises `Unavailable` where the server, or the proxy before it, is out of reach.
-
-    A look-up of a name cannot be told to be quick: it goes on in a thread that nobody waits for.
-    """
-    asked = urlsplit(endpoint)
-    proxy = None if proxy_bypass(asked.hostname or "") else getproxies().get(asked.scheme)
-    via = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else asked
-    reached = threading.Event()
-
-    def reach() -> None:
-        address = (via.hostname or "", via.port or PORTS.get(via.scheme, 80))
-        with suppress(OSError), create_connection(address, timeout=within):
-            reached.set()
-
-    trying = threading.Thread(target=reach, daemon=True)
-    trying.start()
-    trying.join(within)
-    if not reached.is_set():
-        raise Unavailable(
-            "Google cannot be reached: there is no way to it from here. Check the network, or take it out of "
-            "CHORUS_STT_ENGINES.",
-            code="google_unreachable",
-        )
-
-
 def _explained(error: BaseException) -> ChorusError:
     """What went wrong, in one sentence. What Google itself wrote is for the log."""
     if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
         return TimedOut("Google takes too long to answer. Try again in a moment.", code="google_too_slow")
-    status = error.code if isinstance(error, HTTPError) else None
+    status, wait = None, None
+    if isinstance(error, HTTPError):
+        status, wait = error.code, stay_away(error.headers.get("Retry-After"))
+    if status == HTTPStatus.BAD_REQUEST:  # the question's fault: another one will be answered
+        return InvalidInput(
+            "Google refuses the recording or its language. Choose another language, or send it as OGG.",
+            code="google_refused",
+            param="language",
+        )
     code, reason = REASONS.get(status or 0, ("google_failed", "Google did not answer as it should"))
-    return Unavailable(f"{reason}. Try again in a while, or have another engine listen.", code=code)
+    return Unavailable(
+        f"{reason}. Try again in a while, or have another engine listen.", code=code, retry_after=wait
+    )

@@ -19,12 +19,14 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from chorus.common.contracts.wire import MIB
 from chorus.common.errors import ChorusError, InvalidInput, TimedOut, TooLarge, Unavailable
 from chorus.speech.backends import audio
+from chorus.speech.backends.network import check_reach, stay_away
 from chorus.speech.voice.mouths import Who
-from chorus.speech.voice.sound import Sound
+from chorus.speech.voice.sound import SAMPLE_BYTES, Sound
 
 PATH = "/_/TranslateWebserverUi/data/batchexecute"
 RATE = 24_000  # of its MP3s
 MOST = 4 * MIB  # of one answer, which says at most a hundred characters
+LONGEST = 60.0  # seconds of its sound
 SHARE = 0.8  # of the time for a sentence: the rest is for telling what is wrong
 
 _SOUND = re.compile(rb'jQ1olc","\[\\"([A-Za-z0-9+/=]+)\\"')
@@ -40,30 +42,40 @@ class Gtts:
 
     def __init__(self, endpoint: str, within: float) -> None:
         self.voices = {"gtts": sorted(tts_langs(), key=lambda name: name != "en")}
+        self._endpoint = endpoint
+        self._patience = within * SHARE
+        self._reached = False
         self._client = httpx2.Client(
-            base_url=endpoint, timeout=within * SHARE, headers=dict(gTTS.GOOGLE_TTS_HEADERS)
+            base_url=endpoint, timeout=self._patience, headers=dict(gTTS.GOOGLE_TTS_HEADERS)
         )
 
     def speak(self, text: str, who: Who, *, max_seconds: float) -> Sound:
-        """Say a sentence. Raises `Unavailable` and `TimedOut` with what Google makes of it."""
+        """Say a sentence. It stops when that lasts longer than it may.
+
+        Raises `Unavailable` and `TimedOut` with what Google makes of it.
+        """
         try:
             questions = gTTS(text, lang=who.language, lang_check=False).get_bodies()
         except AssertionError:  # how gTTS says that there is nothing but signs
             return Sound(b"", RATE)
+        if not self._reached:
+            check_reach(
+                self._endpoint, "CHORUS_TTS_ENGINES", code="engine_unreachable", within=self._patience
+            )
+        self._reached = False  # until it has answered
         samples = bytearray()
         for question in questions:
-            samples += self._said(question, max_seconds - Sound(bytes(samples), RATE).seconds).samples
+            samples += self._said(question).samples
+            if len(samples) > max_seconds * RATE * SAMPLE_BYTES:
+                break
+        self._reached = True
         return Sound(bytes(samples), RATE)
 
-    def _said(self, question: str, max_seconds: float) -> Sound:
+    def _said(self, question: str) -> Sound:
         try:
-            return audio.read(self._asked(question), "What Google says", rate=RATE, max_seconds=max_seconds)
-        except TooLarge:
-            raise TooLarge(
-                f"This would take longer than {max_seconds:.0f} s to say. Say it in parts.",
-                code="speech_too_long",
-                param="text",
-            ) from None
+            return audio.read(self._asked(question), "What Google says", rate=RATE, max_seconds=LONGEST)
+        except TooLarge as error:
+            raise _failed("engine_failed", "Google's answer has no end") from error
         except InvalidInput as error:
             raise _failed("engine_failed", "Google answered with no sound") from error
 
@@ -87,7 +99,8 @@ class Gtts:
         with self._client.stream("POST", PATH, content=question) as reply:
             if reply.status_code != HTTPStatus.OK:
                 other = ("engine_failed", f"Google answered with the status {reply.status_code}")
-                raise _failed(*REASONS.get(reply.status_code, other))
+                wait = stay_away(reply.headers.get("Retry-After"))
+                raise _failed(*REASONS.get(reply.status_code, other), retry_after=wait)
             for piece in reply.iter_bytes():
                 answer.write(piece)
                 if answer.tell() > MOST:
@@ -100,5 +113,5 @@ class Gtts:
             raise _failed("engine_failed", "Google answered with no sound") from error
 
 
-def _failed(code: str, reason: str) -> ChorusError:
-    return Unavailable(f"{reason}. Try again in a moment.", code=code)
+def _failed(code: str, reason: str, *, retry_after: float | None = None) -> ChorusError:
+    return Unavailable(f"{reason}. Try again in a moment.", code=code, retry_after=retry_after)

@@ -1,37 +1,37 @@
-"""Engines that speak, one after another: what the first cannot do now, the next one does.
+"""Engines that speak, one after another, and what they have said before.
 
-An engine that has just failed twice is left out for a while, so that nobody waits for it. What has been
-said before is taken from the phrases that are kept, and waits for no engine. Each recording tells who spoke.
+Each recording tells who spoke. Where sentences are told one by one, the next engine goes on with the one that
+failed.
 """
 
 from collections.abc import Sequence
 from typing import Protocol
 
-import structlog
+from prometheus_client import CollectorRegistry
 
 from chorus.common.contracts.speech import Voice
-from chorus.common.errors import ChorusError, InternalError, Misconfigured, TimedOut, Unavailable
-from chorus.speech.voice.breaker import Breaker
+from chorus.speech.backends.chain import Chain
+from chorus.speech.metrics import SpeechMetrics
 from chorus.speech.voice.casting import Role, cast
-from chorus.speech.voice.ports import Recording
-from chorus.speech.voice.turns import Turns
-
-FAILURES = (Unavailable, TimedOut, InternalError, Misconfigured)
-
-log = structlog.get_logger()
+from chorus.speech.voice.ports import Clip, OnSpoken
 
 
 class SpeakingEngine(Protocol):
-    """One of the chain (`speaking.SpeakerPool`)."""
-
-    voices: list[Voice]
+    """One of them (`speaking.SpeakerPool`)."""
 
     @property
     def engine(self) -> str:
         """Its name."""
         ...
 
-    async def speak(self, text: str, role: Role) -> Recording:
+    @property
+    def voices(self) -> Sequence[Voice]:
+        """All that it can speak with."""
+        ...
+
+    async def speak(
+        self, text: str, role: Role, on_spoken: OnSpoken | None = None, *, cut: bool = False
+    ) -> Clip:
         """Say it, with one of its voices."""
         ...
 
@@ -39,78 +39,81 @@ class SpeakingEngine(Protocol):
 class Kept(Protocol):
     """What has been said before (`phrases.Phrases`)."""
 
-    def get(self, voice: str, text: str) -> Recording | None:
+    def get(self, voice: str, text: str) -> Clip | None:
         """It, if it is kept."""
         ...
 
-    def put(self, text: str, made: Recording) -> None:
+    def put(self, text: str, made: Clip) -> None:
         """Keep it."""
         ...
 
 
-class Link:
-    """An engine in the chain: its breaker, and the line before it."""
-
-    def __init__(self, engine: SpeakingEngine, turns: Turns) -> None:
-        self.engine = engine
-        self.turns = turns
-        self.breaker = Breaker()
-
-
 class Speakers:
-    """`ports.Speaker`. `own` is the language that is spoken where none is asked for."""
+    """`ports.Speaker`."""
 
-    def __init__(self, links: Sequence[Link], kept: Kept, own: str) -> None:
-        self._links = {link.engine.engine: link for link in links}
+    def __init__(
+        self,
+        engines: Sequence[SpeakingEngine],
+        kept: Kept,
+        language: str,
+        metrics: SpeechMetrics | None = None,
+    ) -> None:
+        self._metrics = metrics or SpeechMetrics(CollectorRegistry())
+        self._engines = {engine.engine: engine for engine in engines}
+        self._chain = Chain("speak", engines, self._metrics)
         self._kept = kept
-        self._own = own
-        self.voices = [voice for link in links for voice in link.engine.voices]
+        self.language = language
+        self.voices = [voice for engine in engines for voice in engine.voices]
 
-    async def speak(self, guild: str, text: str, language: str | None, voice: str | None) -> Recording:
-        """Say it with the first engine that can.
-
-        Raises what is wrong with the text, and `Unavailable` (`nobody_speaks`) where all have failed.
-        """
-        failed: list[ChorusError] = []
-        for role in cast(self.voices, language, voice, own=self._own):
+    def said_before(self, text: str, language: str | None, voice: str | None) -> Clip | None:
+        """It, if it is kept in the voice that would speak now, or in a better one that is left out."""
+        for role in cast(self.voices, language, voice, own=self.language, text=text):
             if (kept := self._kept.get(role.label, text)) is not None:
+                self._metrics.took_kept()
                 return kept
-            link = self._links[role.voice.engine]
-            async with link.turns.turn(guild):
-                made = await _tried(link, text, role, failed)
-            if made is not None:
-                self._kept.put(text, made)
-                return made
-        raise failed[0] if len(failed) == 1 else _nobody(failed)
-
-
-async def _tried(link: Link, text: str, role: Role, failed: list[ChorusError]) -> Recording | None:
-    """What it makes of the text; None where it fails, and the next one is to try."""
-    if not link.breaker.allows():
-        failed.append(_left_out(link))
+            if not self._chain.leaves_out(self._engines[role.voice.engine]):
+                break
         return None
-    try:
-        made = await link.engine.speak(text, role)
-    except FAILURES as error:
-        link.breaker.failed()
-        failed.append(error)
-        log.warning("engine failed", engine=role.voice.engine, code=error.code)
-        return None
-    link.breaker.succeeded()
-    return made
+
+    async def speak(
+        self,
+        text: str,
+        language: str | None,
+        voice: str | None,
+        on_spoken: OnSpoken | None = None,
+        *,
+        cut: bool = False,
+    ) -> Clip:
+        """Say it with the first engine that can. Raises what is wrong with it, and what `Chain` does."""
+        roles = cast(self.voices, language, voice, own=self.language, text=text)
+        aloud = _Aloud(on_spoken)
+
+        async def speak(engine: SpeakingEngine, role: Role) -> Clip:
+            return await engine.speak(text, role, aloud.from_here(), cut=cut)
+
+        fit = [(self._engines[role.voice.engine], role) for role in roles]
+        made = await self._chain.first_that_can(fit, speak)
+        if made.whole:
+            self._kept.put(text, made)
+        return made
 
 
-def _left_out(link: Link) -> Unavailable:
-    return Unavailable(
-        f"{link.engine.engine} has failed, and is tried again in {link.breaker.left:.0f} s.",
-        code="nobody_speaks",
-        retry_after=link.breaker.left,
-    )
+class _Aloud:
+    """What has been told of a text, sentence by sentence: none is told twice, whoever speaks."""
 
+    def __init__(self, on_spoken: OnSpoken | None) -> None:
+        self._on_spoken = on_spoken
+        self._told = 0
 
-def _nobody(failed: list[ChorusError]) -> Unavailable:
-    """All have failed. The first is the one that the operator prefers, so its reason comes first."""
-    reasons = "; ".join(error.message.rstrip(".") for error in failed)
-    return Unavailable(
-        f"No engine can speak at the moment ({reasons}). Try again in a minute.", code="nobody_speaks"
-    )
+    def from_here(self) -> OnSpoken | None:
+        """For the next engine, which speaks the whole text; None where nobody wants to know."""
+        if (on_spoken := self._on_spoken) is None:
+            return None
+        first = self._told
+
+        async def tell(sentence: int, sound: Clip) -> None:
+            if sentence >= first:
+                self._told = sentence + 1
+                await on_spoken(sentence, sound)
+
+        return tell

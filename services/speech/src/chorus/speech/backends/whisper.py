@@ -6,9 +6,9 @@ The package is not among Chorus's own: it is imported where it is asked for. Not
 from collections.abc import Iterator
 from importlib import import_module
 
+from chorus.common.contracts.speech import AUTO
 from chorus.speech.backends.installed import model_folder, package
 from chorus.speech.voice.ears import Said
-from chorus.speech.voice.languages import AUTO
 from chorus.speech.voice.sound import Sound
 
 RATE = 16_000

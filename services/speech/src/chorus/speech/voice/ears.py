@@ -51,7 +51,7 @@ class Ear(Protocol):
     """An engine with its model held in memory. For one thread at a time."""
 
     languages: list[str]
-    """All it hears; with `languages.AUTO` and `languages.ANY`."""
+    """All it hears; with `AUTO` and `languages.ANY`."""
 
     def hear(self, sound: Sound, language: str) -> Iterator[Said]:
         """The whole text so far, after each piece; none where there are no words.

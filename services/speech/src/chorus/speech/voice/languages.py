@@ -1,21 +1,23 @@
 """Names of languages, as people and engines write them: `ru`, `ru-RU`, `en_us`. Pure."""
 
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
+from chorus.common.contracts.speech import AUTO
 from chorus.common.errors import InvalidInput, in_short
 
-AUTO = "auto"
-"""Of a request: whatever is spoken. Among an engine's languages: it finds out by itself."""
 ANY = "*"
-"""Among an engine's languages: it takes every one, and may refuse it later."""
+"""Among an engine's languages: it takes every one, and may refuse it later. (`AUTO`: it finds out.)"""
 
+MOST_NAMED = 6
 _TAG = re.compile(r"[a-z]{2,3}(-[a-z0-9]{1,8})*")
 
 
 def tag(written: str) -> str:
     """The name in its usual form (`ru-RU`), or `AUTO`. Raises `InvalidInput` for what is no name."""
-    name = written.strip().lower().replace("_", "-")
+    name = _plain(written)
     if not _TAG.fullmatch(name) and name != AUTO:
         raise InvalidInput(
             f"{in_short(written)!r} is no name of a language. Write it like `en-US`, `ru` or `auto`.",
@@ -33,13 +35,35 @@ def chosen(wanted: str, own: str, known: Sequence[str]) -> str | None:
     first one it knows.
     """
     if wanted == AUTO:
-        return AUTO if AUTO in known else _fitting(own, known) or known[0]
-    return _fitting(wanted, known)
+        return AUTO if AUTO in known else fitting(own, known) or known[0]
+    return fitting(wanted, known)
 
 
-def _fitting(wanted: str, known: Sequence[str]) -> str | None:
-    """The very one, or another of its family (`en-US` for `en-GB`), or the wanted one where any will do."""
-    named = [name for name in known if name not in (AUTO, ANY)]
-    same = [name for name in named if name.lower() == wanted.lower()]
-    family = [name for name in named if name.lower().split("-")[0] == wanted.lower().split("-")[0]]
-    return next(iter([*same, *family, *([wanted] if ANY in known else [])]), None)
+def fitting(wanted: str, known: Sequence[str]) -> str | None:
+    """The language as the engine calls it, or one that will do; None where there is none.
+
+    That is one that it is a kind of (`de` for `de-AT`), or another of its family (`en-US` for `en-GB`), the
+    first of those that are known; or the wanted one where any will do.
+    """
+    by_lower = {name.lower(): name for name in known if name not in (AUTO, ANY)}
+    name = _plain(wanted)
+    wider = [*accumulate(name.split("-"), "{}-{}".format)][::-1]
+    family = [one for one in by_lower if one.split("-")[0] == wider[-1]]
+    found = next((by_lower[one] for one in [*wider, *family] if one in by_lower), None)
+    return found or (wanted if ANY in known else None)
+
+
+def unknown_language(wanted: str, known: Iterable[str], *, does: str, setting: str) -> InvalidInput:
+    """The error for a language that nobody knows, with the nearest of those that there are."""
+    names = sorted({name.lower() for name in known} - {AUTO, ANY})
+    near = difflib.get_close_matches(_plain(wanted), names, n=MOST_NAMED) or names[:MOST_NAMED]
+    return InvalidInput(
+        f"Nothing here {does} the language {in_short(wanted)!r}. Of {len(names)} there are, try: "
+        f"{', '.join(near)}. Or have the operator add an engine for it ({setting}).",
+        code="unknown_language",
+        param="language",
+    )
+
+
+def _plain(written: str) -> str:
+    return written.strip().lower().replace("_", "-")

@@ -50,5 +50,8 @@ class Mouth(Protocol):
     """What it is asked for by, and what each speaks, the language that it is made for first."""
 
     def speak(self, text: str, who: Who, *, max_seconds: float) -> Sound:
-        """Say a sentence. Raises `InvalidInput`, `TooLarge` where it lasts longer, `Unavailable`."""
+        """Say a sentence. What comes out longer than `max_seconds` may lack its end, and is of no use.
+
+        Raises `InvalidInput`, `Unavailable`, `TimedOut`.
+        """
         ...

@@ -9,13 +9,15 @@ from chorus.speech.voice.sound import Sound
 
 
 @dataclass(frozen=True)
-class Recording:
+class Clip:
     """Something spoken, as OGG Opus."""
 
     data: bytes
     seconds: float
     voice: str
     """Who speaks: voice and language, as in `espeak/de`."""
+    whole: bool = True
+    """Whether all of the text is in it."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,12 @@ OnHeard = Callable[[str, str], Awaitable[None]]
 """Is told the whole text so far, and which engine heard it. What another engine hears replaces it."""
 
 
-async def unheeded(_text: str, _engine: str) -> None:
+async def unheeded(*_: object) -> None:
     """Nobody wants to know before it is done."""
+
+
+OnSpoken = Callable[[int, Clip], Awaitable[None]]
+"""Is told what is spoken next: the sentence's number, from 0, and its sound; a long one's in parts."""
 
 
 class Cdn(Protocol):
@@ -62,10 +68,28 @@ class Speaker(Protocol):
         """All that it can speak with."""
         ...
 
-    async def speak(self, guild: str, text: str, language: str | None, voice: str | None) -> Recording:
-        """Say it for a guild, in a language and with a voice if they are wished for.
+    @property
+    def language(self) -> str:
+        """Spoken when none is asked for."""
+        ...
 
-        Raises `InvalidInput`, `TooLarge`, `QueueFull`, `Unavailable`.
+    def said_before(self, text: str, language: str | None, voice: str | None) -> Clip | None:
+        """What need not be said again: it is kept. Raises `InvalidInput`."""
+        ...
+
+    async def speak(
+        self,
+        text: str,
+        language: str | None,
+        voice: str | None,
+        on_spoken: OnSpoken | None = None,
+        *,
+        cut: bool = False,
+    ) -> Clip:
+        """Say it, in a language and with a voice if they are wished for.
+
+        What takes too long is `cut` at the end of a sentence, if that is wished for.
+        Raises `InvalidInput`, `TooLarge`, `Unavailable`.
         """
         ...
 

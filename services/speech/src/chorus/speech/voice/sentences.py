@@ -3,11 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from chorus.speech.voice.text import has_words
+from chorus.speech.voice.text import SENTENCE_ENDS, has_words
 
 MOST = 200  # characters of a piece: some twelve seconds
 
-_ENDS = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])")
 _PAUSES = re.compile(r"(?<=[,;:、，；：])\s*|\s+-+\s+")
 
 
@@ -16,7 +15,7 @@ def sentences(text: str, *, most: int = MOST) -> Iterator[str]:
 
     Those without words are left out.
     """
-    for sentence in filter(has_words, map(str.strip, _ENDS.split(text))):
+    for sentence in filter(has_words, map(str.strip, SENTENCE_ENDS.split(text))):
         yield from [sentence] if len(sentence) <= most else _cut(sentence, most)
 
 

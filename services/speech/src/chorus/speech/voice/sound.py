@@ -1,6 +1,7 @@
 """Samples, and whether there is anything in them. Pure."""
 
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 SAMPLE_BYTES = 2
@@ -19,6 +20,12 @@ class Sound:
     def seconds(self) -> float:
         """How long it lasts."""
         return len(self.samples) / SAMPLE_BYTES / self.rate
+
+    def cut(self, seconds: float) -> Iterator["Sound"]:
+        """It in stretches of so many seconds, of which the last may be shorter."""
+        step = int(seconds * self.rate) * SAMPLE_BYTES
+        for at in range(0, len(self.samples), step):
+            yield Sound(self.samples[at : at + step], self.rate)
 
     @property
     def silent(self) -> bool:

@@ -6,7 +6,8 @@ Each message is one line of JSON; the sound that belongs to it follows as `size`
     → SpeakTask | HearTask        then, as often as wanted:
     ← Partly*, then Done | Failed
 
-A decoder's process is told one `DecodeTask` in its life, and says nothing before it.
+A decoder's process says nothing before it is told a `DecodeTask`. Once it answers, nothing of that file is
+left.
 """
 
 from typing import Annotated, Literal
@@ -15,6 +16,9 @@ from pydantic import Field, NonNegativeInt, TypeAdapter
 
 from chorus.common.contracts.wire import StrictPart
 from chorus.common.errors import ChorusError
+from chorus.speech.voice.sound import SAMPLE_BYTES
+
+LINE_BYTES = 64 * 1024  # of a decoder's answer, without the samples
 
 
 class Frame(StrictPart):
@@ -45,6 +49,10 @@ class SpeakTask(Frame):
     voice: str
     language: str
     max_seconds: float
+    partly: bool = False
+    """Whether each sentence's sound is told, too."""
+    cut: bool = False
+    """Whether it ends with the last sentence for which there is time, where there is none for all."""
 
 
 class HearTask(Frame):
@@ -62,12 +70,21 @@ class DecodeTask(Frame):
     rate: int
     max_seconds: float
 
+    @property
+    def most_bytes(self) -> int:
+        """Of the samples, and a second more: a file ends with whole frames."""
+        return int((self.max_seconds + 1) * self.rate) * SAMPLE_BYTES
+
 
 class Partly(Frame):
-    """So much is done: the whole text so far, heard or spoken."""
+    """So much is done: the whole text so far is heard; or a sentence is spoken, whose sound may follow."""
 
     type: Literal["partly"] = "partly"
-    text: str
+    text: str = ""
+    sentence: NonNegativeInt = 0
+    """Its number in the text, from 0."""
+    seconds: float = 0.0
+    """Length of the sound."""
 
 
 class Done(Frame):
@@ -77,6 +94,8 @@ class Done(Frame):
     seconds: float
     text: str = ""
     language: str = ""
+    whole: bool = True
+    """Whether all of a text was spoken."""
 
 
 class Failed(Frame):
@@ -87,11 +106,18 @@ class Failed(Frame):
     code: str
     message: str
     param: str | None = None
+    retry_after: float | None = None
 
     @classmethod
     def of(cls, error: ChorusError) -> "Failed":
         """What was raised, to be raised again on the other side."""
-        return cls(status=error.status, code=error.code, message=error.message, param=error.param)
+        return cls(
+            status=error.status,
+            code=error.code,
+            message=error.message,
+            param=error.param,
+            retry_after=error.retry_after,
+        )
 
 
 Task = SpeakTask | HearTask

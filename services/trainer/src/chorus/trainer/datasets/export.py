@@ -1,4 +1,4 @@
-"""What is kept of a person's words, for them: a ZIP with a file for each dataset, and their feedback."""
+"""What is kept of a person's words, for them: a ZIP of datasets' files, feedback, and recordings."""
 
 import asyncio
 import zipfile
@@ -12,6 +12,7 @@ from chorus.common.contracts import storage
 from chorus.common.contracts.consent import ConsentRecord, Exported, consent_key
 from chorus.common.contracts.datasets import Dataset
 from chorus.common.contracts.feedback import ReplyRecord
+from chorus.common.contracts.speech import recordings_of
 from chorus.common.objects import ObjectStore
 from chorus.trainer.curation.gather import authors_of
 from chorus.trainer.curation.records import Message, Read, Record
@@ -36,8 +37,8 @@ async def export(
 ) -> Exported:
     """Gather a person's words from every version that was read from something else than the one before.
 
-    With them go their tests that went wrong, what was answered to them, what they said of answers, and the
-    examples and personas that they gave.
+    With them go their tests that went wrong, what was answered to them, what they said of answers, the
+    examples and personas that they gave, and recordings of theirs that the guild keeps.
     """
     names = folded(record.person, record.names)
     messages = 0
@@ -56,6 +57,7 @@ async def export(
             own = [_own_words(reply) for reply in given.replies if reply.person == record.person]
             kinds = {field.name: getattr(given, field.name) for field in fields(given)} | {"replies": own}
             messages += _write_feedback(file, kinds)
+            messages += await _write_recordings(file, store, recordings_of(record.guild, record.person))
         key = f"{exports_of(record.guild, record.person)}my-words.zip"
         return Exported(archive=await store.put_file(storage.FILES, key, packed), messages=messages)
 
@@ -91,6 +93,16 @@ def _write_feedback(file: zipfile.ZipFile, kinds: Mapping[str, Sequence[BaseMode
                 f"{name}.jsonl", "".join(f"{one.model_dump_json(exclude_none=True)}\n" for one in found)
             )
     return sum(len(found) for found in kinds.values())
+
+
+async def _write_recordings(file: zipfile.ZipFile, store: ObjectStore, folder: str) -> int:
+    """Each as it was sent; returns how many there are. One is held in memory at a time."""
+    found = await store.list(storage.FILES, folder)
+    for recording in found:
+        sound = await store.get_unhashed(storage.FILES, recording.key)
+        name = f"recordings/{recording.key.removeprefix(folder)}"
+        await asyncio.to_thread(file.writestr, name, sound, zipfile.ZIP_STORED)
+    return len(found)
 
 
 def _own_words(reply: ReplyRecord) -> ReplyRecord:

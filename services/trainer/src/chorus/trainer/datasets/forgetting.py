@@ -6,7 +6,7 @@
     3. what was harvested from channels with their words in it is deleted; it is harvested anew without them
     4. each dataset version that has their words is built anew without them, and withdrawn with its bytes,
        its archives and the files it came from, and the checkpoints of jobs that learn from it; so is what
-       was packed for them
+       was packed for them, and recordings of theirs that the guild kept
     5. tests that went wrong, answers with what was asked, opinions of them and examples for models to see go,
        if they are theirs, or if a model that learned from them has answered
     6. the ledger says that it is done; until then the keeper begins again
@@ -23,6 +23,7 @@ from chorus.common.contracts import storage
 from chorus.common.contracts.consent import ConsentRecord, Forget, Forgotten, is_id
 from chorus.common.contracts.datasets import FORGOTTEN, Dataset
 from chorus.common.contracts.guild import GuildSettings
+from chorus.common.contracts.speech import recordings_of
 from chorus.common.contracts.wire import now
 from chorus.common.errors import ChorusError, InternalError, InvalidInput, in_short
 from chorus.common.objects import ObjectStore
@@ -118,8 +119,9 @@ class Forgetting:
         blocked_at = (record.forget_since or now()) + within
         models = await self._models.went_stale(guild, person, names, blocked_at)
         objects = await self._harvests.forget(guild, person)
-        packed = await self._store.list(storage.FILES, exports_of(guild, person))
-        objects += await self._store.delete(storage.FILES, (found.key for found in packed))
+        for folder in (exports_of(guild, person), recordings_of(guild, person)):
+            lying = await self._store.list(storage.FILES, folder)
+            objects += await self._store.delete(storage.FILES, (found.key for found in lying))
         try:
             datasets, deleted = await self._from_datasets(guild, person, names)
         finally:  # a job may have published meanwhile what it was taught before

@@ -108,7 +108,7 @@ class Keeper:
             log.info("cleared what nobody needs", objects=gone)
 
     async def _clear_files(self) -> int:
-        """Uploads that nothing came from, and what lay there to be fetched."""
+        """Uploads that nothing came from, sound that nobody deleted, and what lay there to be fetched."""
         kept: dict[str, set[str]] = {}
         gone: list[str] = []
         for found in await self._store.list(storage.FILES, ""):
@@ -117,6 +117,8 @@ class Keeper:
                 if guild not in kept:
                     kept[guild] = await self._library.uploads(guild) | await self._harvests.uploads(guild)
                 gone += [] if found.key in kept[guild] else [found.key]
+            elif rest.startswith(f"{storage.ONCE}/") and found.modified < now() - UNUSED_AFTER:
+                gone.append(found.key)  # whoever was to delete it was killed
             elif rest.startswith((f"{EXPORTS}/", f"{MERGED}/")) and found.modified < now() - EXPORTS_KEPT:
                 gone.append(found.key)
             elif rest.startswith(f"{ARCHIVES}/") and found.modified < now() - UNUSED_AFTER:

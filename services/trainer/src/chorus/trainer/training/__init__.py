@@ -2,6 +2,7 @@
 
     run            the narrative: turn, claim, work, watch, settle
     turns          whose turn it is
+    once           one job and no more, for a worker that is started for each
     work           train and store, commit, publish
     materials      data and parent, fetched and checked
     lineage        what it was made of must still be there
@@ -17,6 +18,7 @@
     publish        files and manifest to S3, the model's record, the guild's voice
     parity         whether inference answers as the trained model did
     queue          taking a job that nobody will run out of the queue
+    orders         what an operator does with a job: cancels it, has it tried again
     sweeper        bringing entries and queue together again
 
 Pure:

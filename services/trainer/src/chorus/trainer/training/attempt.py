@@ -132,7 +132,7 @@ class Attempt:
             case Planned(estimate=estimate):
                 await self._journal.planned(estimate)
             case Step(progress=progress):
-                self._metrics.stepped(progress)
+                self._metrics.stepped(self._journal.record.job.job, progress)
                 await self._journal.progress(progress)
             case Benchmarked(benchmark=benchmark):
                 await self._journal.benchmarked(benchmark)

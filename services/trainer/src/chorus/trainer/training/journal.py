@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Literal
 
 import structlog
+import tenacity
 from nats.errors import Error as NatsError
 
 from chorus.common.bus.claims import Claim
@@ -36,10 +37,19 @@ log = structlog.get_logger()
 
 ENTRY_EVERY = 10.0  # seconds between writes of the progress into the entry; events come each second
 
+TELL_WITHIN = 10.0  # seconds: servers that have lost their leader choose another one within a few
+
 AS_ASKED = {JobState.PAUSING: JobState.PAUSED, JobState.CANCELLING: JobState.CANCELLED}
 """What becomes of a job when its worker lets go of it; what nobody wants to stop waits for a worker."""
 
 Level = Literal["info", "warn", "error"]
+
+_telling = tenacity.AsyncRetrying(
+    retry=tenacity.retry_if_exception_type(NatsError),
+    stop=tenacity.stop_after_delay(TELL_WITHIN),
+    wait=tenacity.wait_random_exponential(multiplier=0.2, max=2.0),  # seconds
+    reraise=True,
+)
 
 
 class Journal:
@@ -174,10 +184,9 @@ class Journal:
         """Stored, and once: the news of an end should be found later, too."""
         event = self._event("message", text, data, level)
         subject = event_subject(event.guild, event.job, event.type)
+        headers = {"Nats-Msg-Id": f"{event.guild}.{event.job}.{event.state}"}
         try:
-            await self._js.publish(
-                subject, encode(event), headers={"Nats-Msg-Id": f"{event.guild}.{event.job}.{event.state}"}
-            )
+            await _telling(self._js.publish, subject, encode(event), headers=headers)
         except NatsError as failure:  # the entry says the same, and who follows the job reads it
             log.warning("the news of the end was not stored", error=str(failure))
 

@@ -11,6 +11,7 @@ from chorus.common.contracts.topology import TRAIN
 from chorus.common.contracts.training import JobRecord, TrainJob, job_subject
 from chorus.common.contracts.wire import decode
 from chorus.common.errors import InvalidInput
+from chorus.common.telemetry.tracing import carried
 
 log = structlog.get_logger()
 
@@ -36,7 +37,7 @@ async def give_up(connection: Connection, delivery: Delivery, reason: str) -> No
     await connection.jetstream().publish(
         f"dlq.train.{guild}",
         delivery.data,
-        headers={"X-Dlq-Reason": h.shorten(reason), MESSAGE_ID: f"{delivery.sequence}"},
+        headers={"X-Dlq-Reason": h.shorten(reason), MESSAGE_ID: f"{delivery.sequence}"} | carried(),
     )
     log.error("job given up", reason=reason)
 

@@ -115,8 +115,13 @@ class Turns:
         since = min((_waits_since(entry.value) for entry in self._waiting()), default=None)
         return (now() - since).total_seconds() if since else None
 
+    def by_state(self) -> Counter[JobState]:
+        """How many jobs have not ended, by their states."""
+        return Counter(entry.value.state for entry in list(self._entries.values()))
+
     def _waiting(self) -> Iterator[Entry[JobRecord]]:
-        return (entry for entry in self._entries.values() if entry.value.state is JobState.QUEUED)
+        # A list, since the thread that serves metrics asks, too.
+        return (entry for entry in list(self._entries.values()) if entry.value.state is JobState.QUEUED)
 
 
 def _waits_since(record: JobRecord) -> datetime:

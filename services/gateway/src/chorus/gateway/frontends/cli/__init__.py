@@ -10,6 +10,7 @@ init           `chorus init`: what has to be known, asked and checked
 questions      what it asks, and how an answer is had
 checks         what it finds out about an answer
 envfile        the file `.env`
+doctor         `chorus doctor`: is all well here, and what to do if not
 forge          `chorus forge`: from data to a model that talks
 preprocess     `chorus preprocess -d 1`: a folder as selfchatbot has them
 """

@@ -13,6 +13,8 @@ from rich.console import Console
 
 from chorus.common.contracts.generation import Delta
 from chorus.common.contracts.guild import PREFIX
+from chorus.common.telemetry.logging import bind
+from chorus.common.telemetry.tracing import span
 from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.context import Chorus, Context, Session, Trust
 from chorus.gateway.commands.help import in_full
@@ -39,12 +41,13 @@ async def run_once(
     """Run it to its end, and the conversation that it may begin; returns 0 if it worked, else 1."""
     session = Session()
     ctx = here(chorus, trust, session, LocalFiles(max_upload))
-    reply = await attempted(_reply(ctx, words))
-    console = Console(soft_wrap=True)
-    if isinstance(reply, Stream) and not console.is_terminal:
-        reply = Stream(_words_alone(reply), reply.titles)
-    if not await Renderer(console).show(reply):
-        return 1
+    with bind(guild=ctx.guild, message=ctx.key), span("command", guild=ctx.guild, message=ctx.key):
+        reply = await attempted(_reply(ctx, words))
+        console = Console(soft_wrap=True)
+        if isinstance(reply, Stream) and not console.is_terminal:
+            reply = Stream(_words_alone(reply), reply.titles)
+        if not await Renderer(console).show(reply):
+            return 1
     if session.model is None:
         return 0
     return await converse(chorus, trust, max_upload=max_upload, history=history, session=session)

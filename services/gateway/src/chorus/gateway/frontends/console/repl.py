@@ -9,6 +9,8 @@ from rich.console import Console
 
 from chorus.common.contracts.guild import PREFIX
 from chorus.common.contracts.names import LOCAL
+from chorus.common.telemetry.logging import bind
+from chorus.common.telemetry.tracing import span
 from chorus.gateway.commands.context import Chorus, Context, Session, Trust
 from chorus.gateway.commands.replies import Problem
 from chorus.gateway.commands.rows import COMMANDS
@@ -30,8 +32,9 @@ async def converse(
     failed = False
     async for line in _lines(console, history):
         ctx = here(chorus, trust, session, files)
-        reply = line if isinstance(line, Problem) else await run(ctx, line)
-        failed |= not await renderer.show(reply)
+        with bind(guild=ctx.guild, message=ctx.key), span("command", guild=ctx.guild, message=ctx.key):
+            reply = line if isinstance(line, Problem) else await run(ctx, line)
+            failed |= not await renderer.show(reply)
     return int(failed)
 
 

@@ -31,6 +31,7 @@ history     channels and what was said in them, for `!mine`
 apart       the same for a process that is not on Discord
 voice       voice channels: coming and going
 call        what is said in one of them, in turn
+sounds      what that is made of: packets that go out as they are, or ffmpeg's
 voice_message      spoken replies, as Discord wants them
 
 place       where a reply goes: an answer to the message, more messages, typing

@@ -55,9 +55,9 @@ async def with_files(words: str, attachments: Sequence[Typed], cdn: str) -> str:
     """
     texts = [file for file in attachments if _looks_like_text(file)][:FILES]
     read = await asyncio.gather(*(_read(file, URL(cdn).origin()) for file in texts))
-    told = {file.filename: text for file, text in zip(texts, read, strict=True) if text is not None}
-    unread = [file.filename for file in attachments if file.filename not in told]
-    blocks = [_block(name, *text) for name, text in told.items()]
+    told = [(file, text) for file, text in zip(texts, read, strict=True) if text is not None]
+    unread = [file.filename for file in attachments if all(file is not one for one, _ in told)]
+    blocks = [_block(file.filename, *text) for file, text in told]
     left = [f"Attached, but not read: {', '.join(unread)}."] if unread else []
     return "\n\n".join(part for part in (words, *blocks, *left) if part)
 

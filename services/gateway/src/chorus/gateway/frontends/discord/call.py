@@ -1,41 +1,21 @@
-"""What we say in one voice channel.
+"""What we say in one voice channel, one thing after the other.
 
-It is OGG Opus, whose packets go out as they are, one in 20 ms: nothing is decoded. discord.py has the
-connection, its encryption, and the thread that keeps the time.
+discord.py has the connection, its encryption, and the thread that keeps the time.
 """
 
 import asyncio
-import io
 from collections import deque
 
 import discord
 import structlog
-from discord.oggparse import OggStream
 
 from chorus.common.errors import Unavailable
-from chorus.gateway.frontends.discord.failures import reason
+from chorus.gateway.frontends.discord.failures import FAILURES, reason
 
 MOST_WAITING = 16  # of what is to be said in one channel
 BACK_WITHIN = 30.0  # seconds that a broken connection is waited for
 
 log = structlog.get_logger()
-
-
-class Packets(discord.AudioSource):
-    """OGG Opus, packet by packet. Raises `OggError` for what is none."""
-
-    def __init__(self, ogg: bytes) -> None:
-        self._packets = OggStream(io.BytesIO(ogg)).iter_packets()
-        for _ in ("OpusHead", "OpusTags"):
-            next(self._packets, b"")
-
-    def read(self) -> bytes:
-        """The next 20 ms; empty at the end."""
-        return next(self._packets, b"")
-
-    def is_opus(self) -> bool:
-        """Nothing is to be encoded."""
-        return True
 
 
 class Call(discord.VoiceClient):
@@ -49,23 +29,24 @@ class Call(discord.VoiceClient):
         self.stays = False
         """Whether we are to be here when all is said."""
         self._door = door
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[discord.AudioSource] = deque()
         self._talking: asyncio.Task[None] | None = None
 
     @property
     def talks(self) -> bool:
         """Whether something is being said, or waits to be."""
-        return self._talking is not None
+        return self._talking is not None and not self._talking.done()
 
-    def say(self, ogg: bytes) -> None:
-        """Have it said after what waits; behind the door. Raises `Unavailable`."""
+    def say(self, sound: discord.AudioSource) -> None:
+        """Have it said after what waits, and cleaned up then; behind the door. Raises `Unavailable`."""
         if len(self._waiting) >= MOST_WAITING:
             raise Unavailable(
                 f"{MOST_WAITING} things wait to be said in the voice channel. Wait for them, or `!stop` me.",
                 code="voice_busy",
             )
-        self._waiting.append(ogg)
-        self._talking = self._talking or asyncio.create_task(self._talk())
+        self._waiting.append(sound)
+        if not self.talks:
+            self._talking = asyncio.create_task(self._talk())
 
     def skip(self) -> None:
         """End what is being said."""
@@ -73,7 +54,8 @@ class Call(discord.VoiceClient):
 
     def stop(self) -> None:
         """End all of it. discord.py does so when the connection ends, whoever ended it."""
-        self._waiting.clear()
+        while self._waiting:
+            self._waiting.popleft().cleanup()
         super().stop()
 
     async def _talk(self) -> None:
@@ -90,7 +72,7 @@ class Call(discord.VoiceClient):
             self._talking = None
             return True
 
-    async def _play(self, ogg: bytes) -> None:
+    async def _play(self, sound: discord.AudioSource) -> None:
         """Say it to its end. What cannot be said is passed over: the next may do better."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
@@ -102,8 +84,9 @@ class Call(discord.VoiceClient):
         try:
             if not self.is_connected():
                 await asyncio.to_thread(self.wait_until_connected, BACK_WITHIN)
-            self.play(Packets(ogg), after=after)
-        except discord.DiscordException as error:
+            self.play(sound, after=after)
+        except FAILURES as error:
+            sound.cleanup()
             log.warning("not said in the voice channel", error=reason(error))
         else:
             await ended.wait()

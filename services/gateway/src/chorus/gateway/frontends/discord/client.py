@@ -9,9 +9,11 @@ from typing import Any
 
 import discord
 import structlog
+from prometheus_client import CollectorRegistry
 
 from chorus.common.contracts.guild import GuildSettings
 from chorus.common.telemetry.logging import bind
+from chorus.common.telemetry.tracing import span
 from chorus.gateway.commands.context import Chorus, Context, Trust
 from chorus.gateway.commands.recent import Recent
 from chorus.gateway.commands.replies import THIS, Form, Progress, Reply, Stream
@@ -43,6 +45,7 @@ from chorus.gateway.frontends.discord.tree import register, tree_of
 from chorus.gateway.frontends.discord.unfinished import Answering
 from chorus.gateway.frontends.discord.voice import VoiceChannels
 from chorus.gateway.frontends.discord.work import Work
+from chorus.gateway.metrics import DiscordMetrics
 from chorus.gateway.settings import GatewaySettings
 
 SEEN = 1000  # events; after a broken connection Discord may deliver some of them again
@@ -63,6 +66,7 @@ class Client(Sharded):
         rooms: Rooms,
         lanes: Lanes,
         on_login: Callable[[str], None],
+        metrics: DiscordMetrics | None = None,
     ) -> None:
         super().__init__(
             settings,
@@ -72,7 +76,9 @@ class Client(Sharded):
             chunk_guilds_at_startup=False,
             guild_ready_timeout=GUILDS_WITHIN,
             max_messages=None,
-            http_trace=tracing(rooms, settings.discord_requests),
+            http_trace=tracing(
+                rooms, settings.discord_requests, metrics or DiscordMetrics(CollectorRegistry())
+            ),
             max_ratelimit_timeout=RATE_LIMITED_AT_MOST,
         )
         logging.getLogger("discord").setLevel(logging.INFO)  # below, it logs what people say, and tokens
@@ -194,7 +200,11 @@ class Client(Sharded):
         if self._work.stopping or (once and self._is_seen(origin.id)):
             return
         room = self._rooms.of(origin.room, origin.guild)
-        with bind(guild=room.guild, channel=str(origin.room), message=str(origin.id)):
+        message = str(origin.id)
+        with (
+            bind(guild=room.guild, channel=str(origin.room), message=message),
+            span("command", guild=room.guild, message=message),
+        ):
             try:
                 async with manner:
                     with self._work.in_hand(lasting=False):
@@ -236,15 +246,14 @@ class Client(Sharded):
         settings, person = self._settings, origin.person
         chosen = await self._chosen.of(origin.guild)
         recordings = recordings_of(origin.attachments) if _ear(0, chosen, origin).hears else []
+        files = AttachedFiles(origin.attachments, settings.discord_cdn, settings.max_upload, origin.answered)
         return Context(
             chorus=self._chorus,
             guild=origin.guild,
             user=str(person.id),
             session=room.session,
             forget_conversations=partial(self._rooms.forget, origin.guild, origin.id),
-            files=AttachedFiles(
-                origin.attachments, settings.discord_cdn, settings.max_upload, origin.answered
-            ),
+            files=files,
             key=str(origin.id),
             admin=origin.admin,
             names=names_of(person),
@@ -252,8 +261,8 @@ class Client(Sharded):
             channel=origin.channel,
             room=str(origin.room),
             reply_to=origin.reply_to,
-            recordings=tuple(file.filename for file in recordings),
-            answered_files=tuple(file.filename for file in origin.answered),
+            recordings=files.names(recordings),
+            answered_files=files.names(origin.answered),
             told=self._talk.told(origin, recordings),
             roles=origin.roles,
             settings=chosen,

@@ -1,12 +1,14 @@
 """Being on Discord: log in, stay, come back after whatever breaks; leave when the process stops."""
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable
 
 import discord
 import structlog
+from prometheus_client import CollectorRegistry
 
 from chorus.common.errors import Misconfigured
 from chorus.gateway.commands.context import Chorus
@@ -14,6 +16,7 @@ from chorus.gateway.frontends.discord.client import Client
 from chorus.gateway.frontends.discord.failures import reason
 from chorus.gateway.frontends.discord.identify import Lanes, OwnLanes
 from chorus.gateway.frontends.discord.rooms import Room, Rooms
+from chorus.gateway.metrics import DiscordMetrics
 from chorus.gateway.settings import GatewaySettings
 
 BACK_AFTER, BACK_AFTER_AT_MOST = 1.0, 60.0  # seconds until the first try to come back, and any later one
@@ -51,6 +54,7 @@ class Discord:
         settings: GatewaySettings,
         announce: Callable[[str], None],
         lanes: Lanes | None = None,
+        metrics: DiscordMetrics | None = None,
     ) -> None:
         self._chorus = chorus
         self._settings = settings
@@ -59,13 +63,20 @@ class Discord:
         self._rooms = Rooms(settings.discord_edit_every)
         self._told: dict[int, Room] = {}
         self._lanes = lanes or OwnLanes()
+        self._metrics = metrics or DiscordMetrics(CollectorRegistry())
         self._client = self._new_client()
+        self._metrics.watch(
+            lambda: self._client.online,
+            lambda: len(self._client.guilds),
+            lambda: 0.0 if math.isnan(self._client.latency) else self._client.latency,
+        )
 
     def _new_client(self) -> Client:
-        return Client(self._chorus, self._settings, self._rooms, self._lanes, self._logged_in)
+        return Client(self._chorus, self._settings, self._rooms, self._lanes, self._logged_in, self._metrics)
 
     def _logged_in(self, name: str) -> None:
         log.info(f"Logged in as {name}")
+        self._metrics.logged_in()
         if not self._announced:
             self._announce(f"Logged in as {name}.")
         self._announced, self._missed = True, False

@@ -12,16 +12,18 @@ import aiohttp
 
 from chorus.gateway.frontends.discord.rooms import Rooms
 from chorus.gateway.frontends.discord.streaming import EDITING, SAYING
+from chorus.gateway.metrics import DiscordMetrics
 
 COUNTED = re.compile(r"/api/v\d+/(?!interactions/|webhooks/)")  # what answers an interaction is not
 MESSAGE = re.compile(r"/channels/(\d+)/messages(?:/\d+)?$")
 TOLD = ("Limit", "Remaining", "Reset-After")
 
 
-def tracing(rooms: Rooms, a_second: int) -> aiohttp.TraceConfig:
+def tracing(rooms: Rooms, a_second: int, metrics: DiscordMetrics) -> aiohttp.TraceConfig:
     """What discord.py's client takes as its `http_trace`.
 
-    It lets no more than so many requests begin in a second, and tells each channel's pace what is left there.
+    It lets no more than so many requests begin in a second, tells each channel's pace what is left there,
+    and counts what Discord answered.
     """
     limiter = RateLimiter(a_second)
 
@@ -29,16 +31,24 @@ def tracing(rooms: Rooms, a_second: int) -> aiohttp.TraceConfig:
         _: aiohttp.ClientSession, __: SimpleNamespace, request: aiohttp.TraceRequestStartParams
     ) -> None:
         if COUNTED.search(request.url.path):
-            await limiter.take()
+            metrics.held(await limiter.take())
 
     async def ended(
         _: aiohttp.ClientSession, __: SimpleNamespace, request: aiohttp.TraceRequestEndParams
     ) -> None:
+        response = request.response
+        metrics.requested(request.method, response.status, response.headers.get("X-RateLimit-Scope"))
         _tell(rooms, request)
+
+    async def failed(
+        _: aiohttp.ClientSession, __: SimpleNamespace, request: aiohttp.TraceRequestExceptionParams
+    ) -> None:
+        metrics.requested(request.method, 0)
 
     trace = aiohttp.TraceConfig()
     trace.on_request_start.append(begins)
     trace.on_request_end.append(ended)
+    trace.on_request_exception.append(failed)
     return trace
 
 
@@ -49,12 +59,13 @@ class RateLimiter:
         self._every = 1 / a_second
         self._next = 0.0
 
-    async def take(self) -> None:
-        """Wait for the next turn; who asks first has the earlier one."""
+    async def take(self) -> float:
+        """Wait for the next turn; who asks first has the earlier one. Returns the seconds it took."""
         now = asyncio.get_running_loop().time()
         mine = max(now, self._next)
         self._next = mine + self._every
         await asyncio.sleep(mine - now)
+        return mine - now
 
 
 def _tell(rooms: Rooms, request: aiohttp.TraceRequestEndParams) -> None:

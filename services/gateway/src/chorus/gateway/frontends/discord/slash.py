@@ -6,7 +6,7 @@ over from contracts, which many share; a free `options` takes the rest, as in a 
 
 import inspect
 import textwrap
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.parsing import Parameters
 
-MOST_OPTIONS, LONGEST_DESCRIPTION = 25, 100  # as Discord has it
+MOST_OPTIONS, MOST_CHOICES, LONGEST_DESCRIPTION = 25, 25, 100  # as Discord has it
 FILES = ("attachment", "attachment_2", "attachment_3")
 NAMES_A_FILE = {"file", "files"}  # of what is attached; here it is attached as an option
 MORE = "options"
@@ -26,6 +26,7 @@ FilledIn = Callable[
     [discord.Interaction[Any], str, Mapping[str, Any], str, Sequence[discord.Attachment]], Awaitable[None]
 ]
 """Takes a command's name, its parameters, more of them as text, and the files."""
+Suggest = Callable[[discord.Interaction[Any], str], Coroutine[Any, Any, list[app_commands.Choice[str]]]]
 
 
 def slash(command: Command, filled_in: FilledIn) -> app_commands.Command[Any, ..., None]:
@@ -48,11 +49,15 @@ def slash(command: Command, filled_in: FilledIn) -> app_commands.Command[Any, ..
     interaction = inspect.Parameter("interaction", inspect.Parameter.POSITIONAL_OR_KEYWORD)
     signature = inspect.Signature([interaction, *options])
     callback.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess] - `inspect` documents it
-    return app_commands.Command(
+    made: app_commands.Command[Any, ..., None] = app_commands.Command(
         name=command.name,
         description=_short(command.summary),
         callback=app_commands.describe(**described)(callback),
     )
+    for name, field in named.items():
+        if len(names := _names(field)) > MOST_CHOICES:
+            made.autocomplete(name)(_those_like(names))
+    return made
 
 
 def options_of(command: Command) -> tuple[dict[str, FieldInfo], bool]:
@@ -88,14 +93,30 @@ def _option(name: str, kind: Any, required: bool = False) -> inspect.Parameter:
 
 def _kind(field: FieldInfo) -> Any:
     """The annotation from which discord.py makes an option; what is of several kinds is text."""
-    extra = field.json_schema_extra
-    if isinstance(extra, dict) and isinstance(names := extra.get("enum"), list):
-        return Literal[tuple(names)]  # a line may say more than one of these; here it is chosen
+    if names := _names(field):  # a line may say more than one of these; here it is chosen
+        return Literal[tuple(names)] if len(names) <= MOST_CHOICES else str
     kinds = _kinds(field.annotation)
     if all(get_origin(kind) is Literal or kind is bool for kind in kinds) and kinds != [bool]:
         words = [word for kind in kinds for word in (get_args(kind) or (True, False))]
         return Literal[tuple(str(word).lower() if isinstance(word, bool) else str(word) for word in words)]
     return kinds[0] if len(kinds) == 1 and kinds[0] in (bool, int, float) else str
+
+
+def _names(field: FieldInfo) -> list[str]:
+    """What may stand there, where the field lists it."""
+    extra = field.json_schema_extra
+    listed = extra.get("enum") if isinstance(extra, dict) else None
+    return [str(name) for name in listed] if isinstance(listed, list) else []
+
+
+def _those_like(names: Sequence[str]) -> Suggest:
+    """Suggests those with what has been typed in them, where they are too many to be listed."""
+
+    async def suggested(_: discord.Interaction[Any], typed: str) -> list[app_commands.Choice[str]]:
+        like = [name for name in names if typed.strip().lower() in name]
+        return [app_commands.Choice(name=name, value=name) for name in like[:MOST_CHOICES]]
+
+    return suggested
 
 
 def _kinds(annotation: Any) -> list[Any]:

@@ -6,6 +6,7 @@ to be deaf.
 
 import asyncio
 from collections import defaultdict
+from collections.abc import AsyncIterator
 from functools import partial
 
 import discord
@@ -17,9 +18,11 @@ from chorus.common.errors import ChorusError, Conflict, InvalidInput, NotPermitt
 from chorus.gateway.frontends.discord.call import Call
 from chorus.gateway.frontends.discord.failures import FAILURES, reason
 from chorus.gateway.frontends.discord.permissions import HOW_TO_MEND, TO_SPEAK, in_words, lacking
+from chorus.gateway.frontends.discord.sounds import Growing, Packets, playable
 
 CONNECT_WITHIN = 15.0  # seconds
 GO_WITHIN = 2.0  # seconds
+UNHEARD = "answer not said in the voice channel"
 
 Channel = discord.VoiceChannel | discord.StageChannel
 
@@ -95,22 +98,54 @@ class OwnCalls:
 
     async def say(self, audio: bytes) -> bool:
         """Have it heard where we are."""
+        return await self._heard(Packets(audio))
+
+    async def play(self, name: str, recording: bytes) -> bool:
+        """Have a person's recording heard where we are."""
+        return await self._heard(await asyncio.to_thread(playable, name, recording))
+
+    async def _heard(self, sound: discord.AudioSource) -> bool:
         async with self._door:
             if call := _call_in(self._guild):
-                call.say(audio)
+                call.say(sound)
             return call is not None
 
-    async def answer(self, audio: bytes) -> bool:
-        """Have it heard where they are, if we are there or can come."""
-        channel = self._theirs()
+    async def answer(self, parts: AsyncIterator[bytes]) -> bool:
+        """Have them heard where they are, if we are there or can come; the first before the last is there."""
+        channel, growing = self._theirs(), Growing()
+        if channel is None or self.are_elsewhere() or not self._may_speak_in(channel):
+            return False
+        growing.add(await anext(parts))  # what cannot be said is nothing to come for
+        if not await self._answered(channel, growing):
+            return False
+        try:
+            async for part in parts:
+                if growing.over:
+                    break
+                growing.add(part)
+        finally:
+            growing.end()
+        return True
+
+    def _may_speak_in(self, channel: Channel) -> bool:
+        """Whether we are there, or nothing that is known keeps us from it: nothing is spoken in vain."""
+        try:
+            if _call_in(self._guild) is None:
+                _refuse_closed(channel)
+        except ChorusError as error:
+            log.info(UNHEARD, code=error.code)
+            return False
+        return True
+
+    async def _answered(self, channel: Channel, sound: Growing) -> bool:
+        """Whether it is going to be heard there."""
         async with self._door:
-            call = _call_in(self._guild)
-            if channel is None or (call and call.channel != channel):
+            if (call := _call_in(self._guild)) and call.channel != channel:
                 return False
             try:
-                (await self._come(channel)).say(audio)
+                (await self._come(channel)).say(sound)
             except ChorusError as error:
-                log.info("answer not said in the voice channel", code=error.code)
+                log.info(UNHEARD, code=error.code)
                 return False
             return True
 

@@ -14,7 +14,7 @@ from discord.http import HTTPClient, MultipartParameters, handle_message_paramet
 from discord.webhook.async_ import async_context
 
 from chorus.gateway.commands.replies import Audio
-from chorus.gateway.frontends.discord.call import Packets
+from chorus.gateway.frontends.discord.sounds import Packets
 
 POINTS = 256  # of a waveform, at most
 A_POINT = 5  # packets: one for each tenth of a second
