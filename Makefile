@@ -38,16 +38,17 @@ fix: setup-dev  ## mend what can be mended by itself
 bench: setup-bench  ## all benchmarks, or one: make bench NAME=startup
 	@$(BIN)/python -m tests.benchmarks $(NAME)
 
-docs: setup-dev  ## write what is generated: tables in docs, deploy/{nats,s3}, Grafana's dashboards
+docs: setup-dev  ## write what is generated: tables in docs, deploy/{nats,s3}, Grafana's dashboards, Kubernetes' rules
 	@$(BIN)/python scripts/make_docs.py
 	@$(BIN)/python -m scripts.env_example
 	@$(BIN)/python scripts/make_dashboards.py
+	@$(BIN)/python scripts/make_rules.py
 
 lock: setup-dev  ## write requirements/*.lock anew
 	@$(BIN)/python -m scripts.lock
 
-sbom: setup-dev  ## write sbom.cdx.json: all that runs, with hashes and licences
-	@$(BIN)/python -m scripts.sbom sbom.cdx.json
+sbom: setup-dev  ## write sbom/: all that runs, with hashes and licences, one file a machine or image
+	@$(BIN)/python -m scripts.sbom sbom
 
 starter: setup-dev  ## train the starter model anew
 	@$(BIN)/python scripts/build_starter.py

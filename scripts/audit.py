@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from scripts.setup import LOCKS, locked
@@ -46,20 +46,33 @@ class Advisory:
         return f"{self.package}: {self.id}, {mended}"
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What is known of the packages that were asked for."""
+
+    advisories: list[Advisory]
+    skipped: list[str]
+    """`name==version` of what the index knows nothing of, neither good nor bad."""
+
+
 def main() -> int:
     """Exit code 1 when something is known that nobody has accepted."""
     pins = sorted(pinned())
     try:
-        if not ask([PROBE], PROBE_WITHIN):
+        if not ask([PROBE], PROBE_WITHIN).advisories:
             raise NotAsked("the package index gives no advisories")
-        found = [each for each in ask(pins, WITHIN) if each.id not in ACCEPTED]
+        answer = ask(pins, WITHIN)
     except NotAsked as reason:
         print(f"audit: SKIPPED, nothing was checked: {reason}.", file=sys.stderr)
         return 0
+    found = [each for each in answer.advisories if each.id not in ACCEPTED]
     for each in found:
         print(f"audit: {each}", file=sys.stderr)
+    if answer.skipped:
+        count = f"{len(answer.skipped)} of {len(pins)} packages"
+        print(f"audit: {count} were NOT checked: {', '.join(answer.skipped)}.", file=sys.stderr)
     if not found:
-        print(f"audit: nothing is known against {len(pins)} packages.")
+        print(f"audit: nothing is known against {len(pins) - len(answer.skipped)} packages.")
     return 1 if found else 0
 
 
@@ -70,7 +83,7 @@ def pinned() -> set[str]:
     return pins | {f"{ALSO[name]}=={version}" for name, version in split if name in ALSO}
 
 
-def ask(pins: Iterable[str], within: float) -> list[Advisory]:
+def ask(pins: Collection[str], within: float) -> Answer:
     """What is known against these versions. Raises `NotAsked` where nobody answers in time, in seconds."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
         wanted.write("\n".join(pins))
@@ -83,21 +96,23 @@ def ask(pins: Iterable[str], within: float) -> list[Advisory]:
             )
         except subprocess.TimeoutExpired:
             raise NotAsked(f"the package index did not answer within {within:.0f} s") from None
-    return answered(done.stdout, done.stderr)
+    return answered(pins, done.stdout, done.stderr)
 
 
-def answered(told: str, errors: str) -> list[Advisory]:
+def answered(pins: Iterable[str], told: str, errors: str) -> Answer:
     """What pip-audit told. Raises `NotAsked`, with its last words, where that is nothing."""
     try:
         packages = json.loads(told)["dependencies"]
     except ValueError:
         words = errors.strip().splitlines() or ["pip-audit said nothing"]
         raise NotAsked(words[-1][:LONGEST].rstrip(".")) from None
-    return [
+    advisories = [
         Advisory(f"{package['name']} {package['version']}", known["id"], tuple(known["fix_versions"]))
         for package in packages
         for known in package.get("vulns", ())
     ]
+    skipped = {package["name"] for package in packages if "skip_reason" in package}
+    return Answer(advisories, [pin for pin in pins if pin.partition("==")[0] in skipped])
 
 
 if __name__ == "__main__":

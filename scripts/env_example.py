@@ -26,7 +26,7 @@ WRITTEN = Path(__file__).parent.parent / "deploy/compose/.env.example"
 
 GIVEN = {
     "nats_url", "nats_ca", "nats_nkey_file", "s3_endpoint", "s3_access_key", "s3_secret_key", "discord_token",
-    "health_host", "health_port", "cache", "console",
+    "openai_key", "health_host", "health_port", "cache", "console",
 }  # fmt: skip
 """By compose.yaml, by the images, or as a secret."""
 

@@ -77,7 +77,7 @@ TRAINING = (
     Panel("The oldest waits for", {"": "max(chorus_training_oldest_waiting_seconds)"}, "s"),
     Panel(
         "Jobs that ended, an hour",
-        {"{{state}} {{code}}": "sum by (state, code) (increase(chorus_training_jobs_total[1h]))"},
+        {"{{state}}": "max by (state) (increase(chorus_training_jobs_total[1h]))"},
     ),
     Panel("Tokens a second", {"{{instance}}": "chorus_training_tokens_per_second"}),
     Panel("Steps a second", {"{{instance}}": rate("chorus_training_steps_total", "instance")}),
@@ -85,11 +85,10 @@ TRAINING = (
     Panel("Loss", {"{{instance}}": "chorus_training_loss"}),
     Panel("Share of peak arithmetic", {"{{instance}}": "chorus_training_mfu"}, "percentunit"),
     Panel("Memory of runs", {"{{instance}}": "chorus_training_memory_bytes"}, "bytes"),
-    Panel(
-        "Attempts, an hour", {"{{state}}": "sum by (state) (increase(chorus_training_attempts_total[1h]))"}
-    ),
-    Panel("Time of an attempt", times("chorus_training_seconds"), "s"),
-    Panel("GPU seconds, an hour", {"": "sum(increase(chorus_training_gpu_seconds_total[1h]))"}, "s"),
+    Panel("Jobs that failed", {"{{code}}": "max by (code) (chorus_training_failures_total)"}),
+    Panel("Attempts, an hour", {"": "max(increase(chorus_training_attempts_total[1h]))"}),
+    Panel("Work on a job", times("chorus_training_seconds"), "s"),
+    Panel("GPU seconds, an hour", {"": "max(increase(chorus_training_gpu_seconds_total[1h]))"}, "s"),
     Panel("Storing checkpoints", times("chorus_training_checkpoint_seconds"), "s"),
     Panel("Size of a checkpoint", {"{{instance}}": "chorus_training_checkpoint_bytes"}, "bytes"),
     Panel("Out of memory, an hour", {"": "sum(increase(chorus_training_out_of_memory_total[1h]))"}),

@@ -3,8 +3,9 @@
 #
 #   deploy/kubernetes/secrets.sh keys | kubectl apply -f -
 #
-# The folder's file `discord_token`, if there is one, is the bot's. Where the store has chosen the access keys itself,
-# `<user>.access` holds each.
+# The folder's file `discord_token`, if there is one, is the bot's; `openai_key` is that of an engine elsewhere. Where
+# the store has chosen the access keys itself, `<user>.access` holds each. Who backs up does so from outside with the
+# folder itself, and the store has a secret of its own (docs/deploying.md).
 set -eu
 keys=$1
 
@@ -17,8 +18,11 @@ for user in gateway trainer inference speech provisioner; do
   access=$user
   [ ! -e "$keys/$user.access" ] || access=$(cat "$keys/$user.access")
   set -- --from-file=nkey="$keys/$user.nk" --from-file=chorus_s3_secret_key="$keys/$user.s3"
-  if [ $user = gateway ] && [ -e "$keys/discord_token" ]; then
+  if [ $user = gateway ] && [ -s "$keys/discord_token" ]; then
     set -- "$@" --from-file=chorus_discord_token="$keys/discord_token"
+  fi
+  if [ $user = inference ] && [ -s "$keys/openai_key" ]; then
+    set -- "$@" --from-file=chorus_openai_key="$keys/openai_key"
   fi
   make secret generic "chorus-$user" --from-literal=chorus_s3_access_key="$access" "$@"
 done

@@ -37,6 +37,18 @@ def own_secrets(service: dict[str, Any]) -> dict[str, str]:
     return {each.get("target", each["source"]): each["source"] for each in given}
 
 
+def own_mounts(service: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What is mounted, by where it comes from."""
+    given: list[dict[str, Any]] = []
+    for each in service.get("volumes", ()):
+        if isinstance(each, str):
+            source, target = with_defaults(each).split(":")[:2]
+            given.append({"source": source, "target": target})
+        else:
+            given.append(each)
+    return {each["source"]: each for each in given}
+
+
 def with_defaults(text: str) -> str:
     """What it comes to without an `.env`."""
     return INTERPOLATED.sub(lambda found: found[2], text)
@@ -107,11 +119,26 @@ def test_volumes_secrets_and_networks_are_those_that_are_used() -> None:
     assert used == COMPOSE["secrets"].keys()
     networks = {network for service in SERVICES.values() for network in service.get("networks", ())}
     assert networks == COMPOSE["networks"].keys()
-    mounts = [mount for service in SERVICES.values() for mount in service.get("volumes", ())]
-    sources = {with_defaults(mount).split(":")[0] for mount in mounts}
+    sources = {source for service in SERVICES.values() for source in own_mounts(service)}
     named = {source for source in sources if not source.startswith(".")}
     assert named == COMPOSE["volumes"].keys()
     assert all((FOLDER / source).exists() for source in sources - named - {"./keys", "./backups"})
+
+
+def test_a_volume_that_setup_has_handed_over_stays_as_it_is() -> None:
+    foreign = [service for service in SERVICES.values() if not service["image"].startswith("${CHORUS_IMAGES")]
+    named = {
+        source: mount
+        for service in foreign
+        for source, mount in own_mounts(service).items()
+        if source in COMPOSE["volumes"]
+    }
+    assert named.keys() == own_mounts(SERVICES["setup"]).keys() & COMPOSE["volumes"].keys()
+    for mount in named.values():
+        assert mount["type"] == "volume"
+        assert mount["volume"] == {"nocopy": True}, (
+            "Docker would put the image's folder and owner in its place"
+        )
 
 
 def test_setup_makes_every_secret_and_keeps_what_is_there(tmp_path: Path) -> None:
@@ -143,12 +170,15 @@ def test_a_service_is_its_own_user_everywhere(name: str) -> None:
     assert user in USERS
     assert user in STORE_USERS
     service = SERVICES[name]
-    token = {"chorus_discord_token": "discord_token"} if name == "gateway" else {}
+    of_others = {
+        "gateway": {"chorus_discord_token": "discord_token"},
+        "inference": {"chorus_openai_key": "openai_key"},
+    }
     assert own_secrets(service) == {
         "ca.crt": "ca.crt",
         "nkey": f"{user}.nk",
         "chorus_s3_secret_key": f"{user}.s3",
-        **token,
+        **of_others.get(user, {}),
     }
     environment = service["environment"]
     assert environment["CHORUS_S3_ACCESS_KEY"].endswith(f":-{user}}}")
@@ -164,6 +194,28 @@ def test_every_variable_of_ours_is_a_setting() -> None:
 def test_minio_is_told_of_every_user() -> None:
     known = set(own_secrets(SERVICES["minio-users"])) - {"minio_root"}
     assert known == {f"{user}.s3" for user in STORE_USERS}
+
+
+def test_whichever_store_is_chosen_answers_where_services_look_for_it() -> None:
+    endpoint = with_defaults(SERVICES["gateway"]["environment"]["CHORUS_S3_ENDPOINT"])
+    _, host, port = re.split(r"://|:", endpoint)
+    assert {f"-ip={host}", f"-s3.port={port}"} <= set(SERVICES["s3"]["command"])
+    minio = SERVICES["minio"]
+    assert minio["networks"]["store"]["aliases"] == [host]
+    assert minio["command"][1:3] == ["--address", f":{port}"]
+    assert minio["environment"]["MC_HOST_local"] == f"http://127.0.0.1:{port}", "for `mc ready local`"
+    assert f"http://minio:{port} " in (FOLDER / "minio-users.sh").read_text("utf-8")
+
+
+def test_no_secret_can_be_set_where_every_container_would_read_it() -> None:
+    secret = {
+        f"CHORUS_{name.upper()}"
+        for kind in KINDS
+        for name, field in kind.model_fields.items()
+        if "SecretStr" in str(field.annotation)
+    }
+    assert "CHORUS_OPENAI_KEY" in secret
+    assert not [name for name in secret if f"{name}=" in env_example()]
 
 
 # --- .env.example --------------------------------------------------------------------------------
@@ -186,5 +238,5 @@ def test_every_setting_is_told_or_given() -> None:
     told = set(re.findall(r"^#?(CHORUS_\w+)=", env_example(), re.MULTILINE))
     given = {name for service in (*OURS, "provision") for name in SERVICES[service]["environment"]}
     image = set(re.findall(r"(CHORUS_\w+)=", stages()["runtime"]))
-    secret = {"CHORUS_S3_SECRET_KEY", "CHORUS_DISCORD_TOKEN"}
+    secret = {"CHORUS_S3_SECRET_KEY", "CHORUS_DISCORD_TOKEN", "CHORUS_OPENAI_KEY"}
     assert SETTINGS - told == (given | image | secret | {"CHORUS_CONSOLE"}) - told - {"CHORUS_SECRETS_DIR"}

@@ -89,6 +89,12 @@ def test_what_runs_has_no_root_and_no_installer(service: str) -> None:
     assert "g++" not in runs + known["runtime-cpu"]
 
 
+def test_what_is_compiled_lies_where_code_may_be_loaded_from() -> None:
+    told = dict(re.findall(r"(\w+)=(\S+)", stages()["runtime"]))
+    assert told["TORCHINDUCTOR_CACHE_DIR"].startswith(f"{told['CHORUS_CACHE']}/"), "/tmp may be noexec"
+    assert told["HOME"] == told["CHORUS_CACHE"], "Triton's cache and vLLM's are there"
+
+
 @pytest.mark.parametrize(("status", "exit_code"), [(200, 0), (503, 1)])
 def test_the_health_check_asks_whether_the_service_is_ready(status: int, exit_code: int) -> None:
     class Service(BaseHTTPRequestHandler):

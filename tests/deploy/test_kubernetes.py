@@ -18,7 +18,6 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
-from chorus.common.contracts.permissions import SYSTEM_USERS, USERS
 from chorus.common.contracts.topology import TRAIN, TRAINER_CONSUMER
 from chorus.common.local.deployment import make_keys
 from chorus.gateway.settings import GatewaySettings
@@ -38,20 +37,30 @@ CHECK = """
 import { readFileSync } from "node:fs";
 import { ScaledJob, ScaledObject } from "@kubernetes-models/keda/keda.sh/v1alpha1/index";
 import { PodMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor";
-const kinds = { ScaledJob, ScaledObject, PodMonitor };
+import { PrometheusRule } from
+    "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule";
+const kinds = { ScaledJob, ScaledObject, PodMonitor, PrometheusRule };
 for (const object of JSON.parse(readFileSync(0))) new kinds[object.kind](object).validate();
 """
 
-pytestmark = pytest.mark.skipif(
-    not shutil.which("kubectl"), reason="kubectl is not installed: nothing is built"
-)
 each_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
+
+
+def with_kubectl() -> None:
+    """Skips a test that cannot be without it."""
+    if not shutil.which("kubectl"):
+        pytest.skip("kubectl is not installed: nothing is built")
 
 
 @cache
 def built(overlay: str) -> list[dict[str, Any]]:
     """All objects of an overlay."""
-    command = ["kubectl", "kustomize", str(FOLDER / "overlays" / overlay)]
+    return kustomized(FOLDER / "overlays" / overlay)
+
+
+def kustomized(folder: Path) -> list[dict[str, Any]]:
+    with_kubectl()
+    command = ["kubectl", "kustomize", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return list(yaml.safe_load_all(done.stdout))
@@ -91,12 +100,25 @@ def test_an_overlay_holds_every_part_and_has_the_form_of_its_kinds(overlay: str)
 @pytest.mark.system
 @each_overlay
 def test_custom_kinds_have_the_form_that_their_operators_read(overlay: str, tmp_path: Path) -> None:
+    assert shutil.which("kubectl"), (
+        "kubectl is missing, and Debian's is too old: https://kubernetes.io/docs/tasks/tools"
+    )
     needs("npm", "npm")
     subprocess.run(["npm", "install", "--no-audit", "--no-fund", *NODE_TYPES], cwd=tmp_path, check=True)
     (tmp_path / "check.mjs").write_text(CHECK)
     custom = [each for each in built(overlay) if each["apiVersion"].startswith(CUSTOM)]
-    assert {each["kind"] for each in custom} == {"ScaledJob", "ScaledObject", "PodMonitor"}
+    assert {each["kind"] for each in custom} == {"ScaledJob", "ScaledObject", "PodMonitor", "PrometheusRule"}
     subprocess.run(["node", "check.mjs"], cwd=tmp_path, input=json.dumps(custom), text=True, check=True)
+
+
+def test_the_pods_of_trainings_are_locked_in_as_all_others() -> None:
+    of_all, of_jobs = (
+        yaml.safe_load((FOLDER / f"base/{name}.yaml").read_text("utf-8"))
+        for name in ("contained", "contained-jobs")
+    )
+    for each in of_jobs:
+        each["path"] = each["path"].replace("/jobTargetRef/", "/")
+    assert of_jobs == of_all
 
 
 @each_overlay
@@ -211,14 +233,6 @@ def test_engines_are_scaled_by_metrics_that_exist(overlay: str) -> None:
     assert '"vllm:num_requests_waiting"' in VLLM_METRICS.read_text("utf-8")
 
 
-def test_gpus_are_asked_for_where_there_are_models() -> None:
-    for overlay in ("gpu", "ha"):
-        for name, pod in pods(overlay).items():
-            (container,) = pod["spec"]["containers"]
-            wants = "nvidia.com/gpu" in container["resources"]["limits"]
-            assert wants == (name in {"jobs", "inference"}) == container["image"].endswith("-gpu")
-
-
 def test_in_the_highly_available_overlay_no_machine_is_missed() -> None:
     makers = of_kind("ha", "Deployment", "StatefulSet")
     assert all(maker["spec"].get("replicas", 2) == 2 for maker in makers.values())
@@ -231,42 +245,9 @@ def test_in_the_highly_available_overlay_no_machine_is_missed() -> None:
     assert environment("ha", pods("ha")["provision"])["CHORUS_NATS_REPLICAS"] == "3"
 
 
-def test_a_minio_cluster_takes_the_stores_place(tmp_path: Path) -> None:
-    shutil.copytree(FOLDER, tmp_path / "kubernetes")
-    mine = tmp_path / "kubernetes/overlays/mine"
-    mine.mkdir()
-    wanted = {"resources": ["../cpu"], "components": ["../../components/minio"]}
-    (mine / "kustomization.yaml").write_text(yaml.safe_dump(wanted))
-    done = subprocess.run(["kubectl", "kustomize", str(mine)], capture_output=True, text=True, check=True)
-    objects = list(yaml.safe_load_all(done.stdout))
-    (settings,) = (each["data"] for each in objects if each["kind"] == "ConfigMap")
-    assert settings["CHORUS_S3_ENDPOINT"] == "http://minio.minio:9000"
-    (policy,) = (each["spec"] for each in objects if each["metadata"]["name"] == "bus-and-store")
-    assert [rule["ports"] for rule in policy["egress"]] == [[{"port": 4222}], [{"port": 9000}]]
-
-
-# --- NATS ----------------------------------------------------------------------------------------
-def test_nats_has_three_servers_that_write_before_they_confirm_and_know_every_user(tmp_path: Path) -> None:
-    values = yaml.safe_load((FOLDER / "nats/values.yaml").read_text("utf-8"))
-    config = values["config"]
-    assert config["cluster"]["enabled"]
-    assert config["cluster"]["replicas"] == 3
-    assert config["jetstream"]["merge"]["sync_interval"] == "always"
-    made = secrets(tmp_path)
-    for tls in (config["nats"]["tls"], config["cluster"]["tls"]):
-        assert made[tls["secretName"]] == {"tls.crt", "tls.key"}
-    keys = {name: each for name, each in values["container"]["env"].items() if name.startswith("NKEY_")}
-    assert keys.keys() == {f"NKEY_{user.upper()}" for user in (*USERS, *SYSTEM_USERS)} == made["nats-users"]
-    for name, each in keys.items():
-        assert each["valueFrom"]["secretKeyRef"] == {"name": "nats-users", "key": name}
-    used = set(re.findall(r"\$(NKEY_\w+)", (ROOT / "deploy/nats/accounts.values.yaml").read_text("utf-8")))
-    assert used == keys.keys()
-    desk = values["natsBox"]["contexts"]["default"]["nkey"]
-    assert desk["key"] in made[desk["secretName"]]
-
-
 def secrets(folder: Path) -> dict[str, set[str]]:
     """The keys of what secrets.sh makes, by name."""
+    with_kubectl()
     make_keys(folder, ["nats"])
     (folder / "discord_token").write_text("token")
     done = subprocess.run(

@@ -9,15 +9,16 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from scripts import make_docs
 
-from chorus.common.contracts.training import JobState, Progress
+from chorus.common.contracts.training import JobError, JobRecord, JobState, Progress
 from chorus.common.errors import InvalidInput
 from chorus.common.telemetry.health import Health, HealthMetrics, serve_health
 from chorus.common.telemetry.metrics import BusMetrics
-from chorus.gateway.commands.counting import counted
+from chorus.gateway.commands.counting import measured
 from chorus.gateway.commands.replies import Problem, Text
 from chorus.gateway.metrics import CommandMetrics, DiscordMetrics
 from chorus.speech.metrics import SpeechMetrics
 from chorus.trainer.metrics import QueueMetrics, TrainerMetrics
+from tests.unit.trainer.made import AT, a_job
 
 ALL = [
     (title, *row) for title, kinds in make_docs.METRICS.items() for row in make_docs.counted(kinds)
@@ -100,12 +101,12 @@ async def test_a_command_is_counted_by_what_came_of_it() -> None:
     async def answers(reply: Text | Problem) -> Text | Problem:
         return reply
 
-    await counted(metrics, "say", answers(Text("Hello.")))
-    await counted(metrics, "say", answers(Problem("voice_busy", "Wait.")))
+    await measured(metrics, "say", answers(Text("Hello.")))
+    await measured(metrics, "say", answers(Problem("voice_busy", "Wait.")))
     with pytest.raises(InvalidInput):
-        await counted(metrics, "say", refuses())
+        await measured(metrics, "say", refuses())
     with pytest.raises(KeyError):
-        await counted(metrics, "say", breaks())
+        await measured(metrics, "say", breaks())
     for outcome in ("ok", "voice_busy", "nothing_to_say", "internal_error"):
         told = {"command": "say", "outcome": outcome}
         assert registry.get_sample_value("chorus_commands_total", told) == 1
@@ -143,6 +144,25 @@ def test_jobs_are_counted_by_state_when_somebody_reads_it() -> None:
     for state, count in (("running", 1), ("queued", 2), ("paused", 0)):
         assert registry.get_sample_value("chorus_training_queue_jobs", {"state": state}) == count
     assert registry.get_sample_value("chorus_training_oldest_waiting_seconds") == 0
+
+
+def test_ends_of_jobs_are_there_from_the_start_and_then_counted() -> None:
+    registry = CollectorRegistry()
+    metrics = QueueMetrics(registry, gpus=2)
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"chorus_training_{name}", labels)
+
+    assert value("jobs_total", state="failed") == 0, "the first one is seen to be one more"
+    assert value("failures_total", code="gave_up") == 0
+    job = JobRecord(state=JobState.FAILED, job=a_job(), claims=3, seconds=60.0, updated_at=AT)
+    metrics.job_ended(job.model_copy(update={"error": JobError(code="no_data", message="There is none.")}))
+    metrics.job_ended(JobRecord(state=JobState.CANCELLED, job=a_job("bbbbbbbbbb"), updated_at=AT))
+    assert value("jobs_total", state="failed") == value("failures_total", code="no_data") == 1
+    assert value("jobs_total", state="cancelled") == 1
+    assert value("attempts_total") == 3
+    assert value("seconds_count") == 1, "nobody has worked on the other one"
+    assert value("gpu_seconds_total") == 120
 
 
 def test_an_engine_is_seen_to_rest_while_it_is_left_out() -> None:

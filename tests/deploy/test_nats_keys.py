@@ -12,6 +12,7 @@ import pytest
 
 from chorus.common.contracts.permissions import SYSTEM_USERS, USERS
 from chorus.common.errors import Misconfigured
+from chorus.common.local import certificates
 from chorus.common.local.deployment import keys_command, make_keys
 from chorus.common.local.nats import nkey_variable
 from chorus.common.local.servers import binary
@@ -93,6 +94,57 @@ def test_the_command_tells_what_is_there_and_what_is_wrong(tmp_path: Path) -> No
     )
     assert (other.returncode, other.stdout) == (1, "")
     assert "--renew" in other.stderr
+
+
+def test_a_secret_that_was_put_there_for_all_to_read_is_closed(tmp_path: Path) -> None:
+    make_keys(tmp_path)
+    for name in ("nats.key", "ca.key", "gateway.nk", "ca.crt"):
+        (tmp_path / name).chmod(0o644)
+    make_keys(tmp_path)
+    open_to_all = {path.name for path in tmp_path.iterdir() if path.stat().st_mode & 0o077}
+    assert open_to_all <= {"ca.crt", "nats.crt", "nats.env"}
+
+
+def test_a_secret_is_never_written_into_what_lies_there(tmp_path: Path) -> None:
+    """A file that others may read, or a link, under a name that could be known before."""
+    other = tmp_path / "other"
+    other.write_bytes(b"")
+    (tmp_path / "gateway.new").symlink_to(other)
+    (tmp_path / "ca.new").touch(0o666)
+    make_keys(tmp_path)
+    assert other.read_bytes() == b""
+    assert not (tmp_path / "gateway.nk").is_symlink()
+    assert stat.S_IMODE((tmp_path / "ca.key").stat().st_mode) == 0o600
+
+
+def test_a_place_that_is_no_folder_is_told() -> None:
+    with pytest.raises(Misconfigured, match="/dev/null: keys cannot be kept there"):
+        keys_command(["/dev/null"])
+
+
+def test_hosts_may_have_spaces_between_them(tmp_path: Path) -> None:
+    told = keys_command([str(tmp_path), "--hosts", "nats-0.example.org, *.nats.svc ,fd00::7"])
+    assert "for nats-0.example.org, *.nats.svc, fd00::7;" in "\n".join(told)
+
+
+@pytest.mark.parametrize(
+    "hosts", ["ä,b", "http://x", "nats:4222", "", "a,,b", "-a", "a..b", "a b", "a/b", "a" * 64]
+)
+def test_what_is_no_host_is_told_and_nothing_made(tmp_path: Path, hosts: str) -> None:
+    folder = tmp_path / "keys"
+    with pytest.raises(Misconfigured, match="no host's name"):
+        keys_command([str(folder), f"--hosts={hosts}"])
+    assert not folder.exists()
+
+
+def test_a_certificate_that_has_expired_is_not_called_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificates, "SERVER_LASTS", -certificates.CLOCKS_DIFFER / 2)
+    assert "; expired on 20" in (told := "\n".join(make_keys(tmp_path)))
+    assert "--renew" in told
+    monkeypatch.undo()
+    assert "; good until 20" in "\n".join(make_keys(tmp_path, renew=True))
 
 
 def test_kubernetes_hands_the_server_the_key_of_each_user() -> None:

@@ -1,6 +1,7 @@
 """Least privilege, as shipped, over TLS: what the contracts allow a user works, everything else is refused.
 
-Every subject that anybody may use is tried by everybody. What must be denied follows from the contracts.
+Every subject that anybody may use is tried by everybody. What must be denied follows from the contracts,
+and from who serves what, which stands here: a contract that is too wide does not widen what is expected.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import ExitStack, suppress
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,22 @@ DANGEROUS = {
     "$JS.EVENT.ADVISORY.x",
     "anything",
 }
+SERVED_BY = {
+    "trainer": (
+        *("train.v1.check", "train.v1.order", "train.v1.merge"),
+        *(
+            f"data.v1.{verb}"
+            for verb in ("import", "build", "list", "preview", "select", "archive", "delete")
+        ),
+        *(f"consent.v1.{verb}" for verb in ("set", "forget", "export")),
+    ),
+    "inference": (
+        *("infer.v1.generate", "infer.v1.generate.*", "infer.v1.score", "infer.v1.score.*"),
+        "infer.v1.models",
+    ),
+    "speech": ("speech.v1.tts", "speech.v1.stt", "speech.v1.voices"),
+}
+"""Requests, by who alone may hear them."""
 
 
 @pytest.fixture(scope="module", params=["compose", "kubernetes", "one machine"])
@@ -115,6 +132,41 @@ def hearable(user: str, queue: str) -> Iterator[tuple[str, bool]]:
     spying = {">", "*", "_INBOX.>", "$KV.>", "$JS.>", "$SYS.>", "*.v1.>"}
     for subject in sorted(somebody | served | {f"_INBOX.{name}.>" for name in ALL} | spying):
         yield subject, any(covers(p, subject) and group in ("", queue) for p, group in granted)
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether some subject matches both patterns."""
+    for a, b in zip_longest(one.split("."), other.split(".")):
+        if None in (a, b):
+            return False
+        if ">" in (a, b):
+            return True
+        if a != b and "*" not in (a, b):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("user", ALL)
+def test_a_request_is_heard_by_its_owner_alone_and_by_one_process(user: str) -> None:
+    granted = [(*entry.split(" "), "")[:2] for entry in ALL[user].subscribe]
+    for owner, requests in SERVED_BY.items():
+        for request in requests:
+            heard = [(pattern, group) for pattern, group in granted if overlap(pattern, request)]
+            assert heard == ([(request, QUEUE_GROUP)] if user == owner else [])
+    in_group = {pattern for pattern, group in granted if group}
+    assert in_group == set(SERVED_BY.get(user, ()))
+
+
+@pytest.mark.parametrize("user", ALL)
+def test_only_services_are_asked_who_they_are(user: str) -> None:
+    assert any(overlap(p.split(" ")[0], "$SRV.>") for p in ALL[user].subscribe) is (user in SERVED_BY)
+
+
+@pytest.mark.parametrize("user", sorted(user for user, each in ALL.items() if each.responses))
+def test_whoever_may_answer_cannot_ask_themselves(user: str) -> None:
+    """They would name any subject for the answer, and be allowed to publish there."""
+    heard = [entry.split(" ")[0] for entry in ALL[user].subscribe] + [f"_INBOX.{user}.>"]
+    assert [(p, q) for p in ALL[user].publish for q in heard if overlap(p, q)] == []
 
 
 @pytest.mark.parametrize("user", ALL)

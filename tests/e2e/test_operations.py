@@ -72,8 +72,7 @@ async def test_jobs_models_and_datasets_come_back_elsewhere(chorus: RunningChoru
     assert {"models local.kept"} <= before.keys()
 
     async with running_servers(tmp_path / "elsewhere") as servers:
-        given = {**servers.stack.environment("operator"), "CHORUS_DATA": str(tmp_path)}
-        given["CHORUS_NATS_NKEY_FILE"] = servers.stack.environment("provisioner")["CHORUS_NATS_NKEY_FILE"]
+        given = {**servers.stack.environment("provisioner"), "CHORUS_DATA": str(tmp_path)}
         done = typed(tmp_path, "restore", str(path), **given)
         assert done.returncode == 0, done.stderr
         assert await entries(servers) == before

@@ -33,6 +33,8 @@ REFUSED = re.compile(r"\[[a-z_]+\]$")
 
 KEPT = {"jobs": "training", "datasets": "training", "models": "training", "replies": "question"}
 """Buckets that grow with what is done, by what; all else stays as it is."""
+WEED_GROWS = 64
+"""MiB in ten minutes: it begins with 33, and caches what passes. Seen: 36, with three trainings."""
 BYTES_EACH = 4096  # of a revision of an entry
 
 
@@ -80,7 +82,11 @@ async def test_ten_times_a_busy_days_rate_leaves_nothing_that_grows(
         "nats-server",
         "weed",
     } <= {each.of for each in found}
-    assert not [each for each in found if not each.is_flat()]
+    expected = {
+        ("chorus.inference", "files"): done["training"],  # of each adapter on its disk it holds a lock
+        ("weed", "memory"): WEED_GROWS,
+    }
+    assert not [each for each in found if not each.is_flat(expected.get((each.of, each.what), 0))]
     assert len(session_pids(stack.process.pid)) <= len(names) + 1, "another one may just stand by"
     no_more_than_was_done(before, await buckets(stack), done)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.js.api import ConsumerConfig
 from nats.js.errors import NotFoundError
 
 from chorus.common.bus.connection import Connection
@@ -44,7 +45,8 @@ class Site:
         return (await backup(self.operator, self.store, place, lambda _: None))[0]
 
     async def restore(self, path: Path, *, over: bool = False) -> Restored:
-        return await restore(self.provisioner, self.store, path, lambda _: None, over=over)
+        store = open_store(self.servers.settings("provisioner"))
+        return await restore(self.provisioner, store, path, lambda _: None, over=over)
 
     async def wipe(self) -> None:
         """Nothing is left; then everything is there anew, and empty."""
@@ -58,10 +60,10 @@ class Site:
             await trainer.delete(bucket, [one.key for one in await trainer.list(bucket, "")])
         await self.provision()
 
-    async def provision(self) -> None:
+    async def provision(self, **otherwise: float) -> None:
         given = self.servers.stack.environment("provisioner")
         named = {name.removeprefix(PREFIX).lower(): value for name, value in given.items()}
-        await provision(ProvisionSettings.model_validate(named))
+        await provision(ProvisionSettings.model_validate({**named, **otherwise}))
 
     async def messages(self, stream: str) -> list[tuple[Any, ...]]:
         """All that lies in a stream, whoever sent it when."""
@@ -206,6 +208,41 @@ async def test_what_is_not_provisioned_is_told_before_anything_is_written(site: 
     with pytest.raises(Unavailable, match="chorus provision"):
         await site.restore(path)
     assert await site.objects() == {}
+
+
+async def test_nothing_provisioned_is_told_by_a_backup_too(site: Site, tmp_path: Path) -> None:
+    await site.provisioner.jetstream().delete_stream(DLQ)
+    with pytest.raises(Unavailable, match=r"The stream DLQ is missing\. Run `chorus provision`"):
+        await site.backup(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_consumers_are_those_of_this_place_and_not_those_of_the_file(
+    site: Site, orders: Orders, tmp_path: Path
+) -> None:
+    """One that pushes sends to whom its maker likes; a queue of another kind is made anew."""
+    js = site.provisioner.jetstream()
+    await js.delete_consumer(TRAIN, TRAINER_CONSUMER)
+    for stream, name in ((DLQ, "evil"), (TRAIN, TRAINER_CONSUMER)):
+        pushing = ConsumerConfig(durable_name=name, deliver_subject="data.v1.delete", deliver_group="q")
+        await js.add_consumer(stream, pushing)
+    forged = await site.backup(tmp_path / "forged.tar")
+    await js.delete_consumer(TRAIN, TRAINER_CONSUMER)
+    await site.provision()
+    await orders.submit(LOCAL)
+    honest = await site.backup(tmp_path / "honest.tar")
+    for path in (forged, honest):
+        await site.wipe()
+        await site.provision(ack_wait=33)
+        await site.restore(path)
+        assert await js.consumers_info(DLQ) == []
+        (queue,) = await js.consumers_info(TRAIN)
+        assert (queue.name, queue.config.ack_wait, queue.config.deliver_subject) == (
+            TRAINER_CONSUMER,
+            33,
+            None,
+        )
+    assert queue.num_pending == 1
 
 
 async def test_an_object_that_goes_while_it_is_copied_is_told_where_something_names_it(

@@ -2,13 +2,15 @@
 
 import asyncio
 import time
+import traceback
+from pathlib import Path
 
 import pytest
 from nats.errors import FlushTimeoutError, NoRespondersError
 
 from chorus.common.bus.connection import connect
 from chorus.common.contracts.wire import MAX_MESSAGE_BYTES
-from chorus.common.errors import NotPermitted, TooLarge, Unavailable
+from chorus.common.errors import ChorusError, Misconfigured, NotPermitted, TooLarge, Unavailable
 from chorus.common.local.servers import free_ports
 from tests.support.servers import Servers
 
@@ -69,8 +71,8 @@ async def test_too_much_is_refused_here_and_the_connection_lives(
 
 
 async def test_the_largest_message_passes(servers: Servers) -> None:
-    async with servers.connected("operator") as listener, servers.connected("gateway") as connection:
-        heard = await listener.listen("train.>")
+    async with servers.connected("trainer") as listener, servers.connected("gateway") as connection:
+        heard = await listener.listen("train.control.*")
         await connection.publish("train.control.x", b"x" * (MAX_MESSAGE_BYTES - 20), headers={"A": "b"})
         assert len((await heard.next_msg(timeout=5)).data) == MAX_MESSAGE_BYTES - 20
 
@@ -92,4 +94,39 @@ async def test_without_a_key_it_is_not_let_in(servers: Servers) -> None:
     url = servers.settings("gateway").nats_url
     with pytest.raises(Unavailable, match="No NATS server lets gateway in"):
         async with connect(url, user="gateway", nkey_file=None, on_closed=lambda _: None, within=0.5):
+            pass
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nats://user:hunter2secret@127.0.0.1:{port}",
+        "nats://127.0.0.1:{port},nats://user:hunter2secret@127.0.0.1:{port}",
+        "user:hunter2secret@127.0.0.1:{port}",
+        "nats://user:hunter2/secret@127.0.0.1:{port}",
+        "nats://user:hunter2@secret@127.0.0.1:{port}",
+    ],
+)
+async def test_a_password_in_the_address_is_not_shown(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    given = url.format(port=free_ports(1)[0])
+    with pytest.raises(ChorusError, match=r"127\.0\.0\.1") as refused:
+        async with connect(given, user="gateway", nkey_file=None, on_closed=lambda _: None, within=0.5):
+            pass
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value)) + capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", [b"", b"SUAGARBAGE", b"\xff\x00", b"A" * 58])
+async def test_a_damaged_key_is_told_with_its_file(servers: Servers, tmp_path: Path, seed: bytes) -> None:
+    file = tmp_path / "gateway.nk"
+    file.write_bytes(seed)
+    url = servers.settings("gateway").nats_url
+    with pytest.raises(Misconfigured, match=r"CHORUS_NATS_NKEY_FILE: .*gateway\.nk holds no seed"):
+        async with connect(url, user="gateway", nkey_file=file, on_closed=lambda _: None):
+            pass
+
+
+async def test_a_key_that_is_not_there_is_told_with_its_file(servers: Servers, tmp_path: Path) -> None:
+    url, file = servers.settings("gateway").nats_url, tmp_path / "gateway.nk"
+    with pytest.raises(Misconfigured, match=r"gateway\.nk cannot be read"):
+        async with connect(url, user="gateway", nkey_file=file, on_closed=lambda _: None):
             pass

@@ -5,8 +5,10 @@ import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from nats.aio.client import Client
 
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.responder import Responder
@@ -49,7 +51,8 @@ async def provisioner(servers: Servers) -> AsyncIterator[Connection]:
 
 
 async def on_the_bus(servers: Servers, user: str = "operator") -> dict[str, Finding]:
-    return {one.name: one for one in await checks.bus(servers.settings(user), 5.0)}
+    async with servers.connected(user) as connection:
+        return {one.name: one for one in await checks.bus(connection, user)}
 
 
 @pytest.mark.usefixtures("named")
@@ -102,14 +105,31 @@ async def test_a_user_who_may_not_look_is_told_who_may(servers: Servers) -> None
     assert "operator" in found["streams"].fix
 
 
-async def test_a_key_that_is_another_users_is_told(servers: Servers, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("named")
+async def test_a_key_that_is_another_users_is_told(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seed = servers.settings("speech").nats_nkey_file
     assert seed is not None
     key = tmp_path / "nkey"
     key.write_bytes(seed.read_bytes())
-    settings = servers.settings("operator").model_copy(update={"nats_nkey_file": key})
-    (found,) = await checks.bus(settings, 5.0)
+    monkeypatch.setenv("CHORUS_NATS_NKEY_FILE", str(key))
+    found = next(one for one in await examine() if one.name == "nats")
     assert (found.verdict, "not as operator" in found.what) == (Verdict.WRONG, True)
+
+
+@pytest.mark.usefixtures("named")
+async def test_it_comes_to_nats_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    came: list[str] = []
+    real = Client.connect
+
+    async def connect(self: Client, *args: Any, **options: Any) -> None:
+        came.append(options["name"])
+        await real(self, *args, **options)
+
+    monkeypatch.setattr(Client, "connect", connect)
+    assert {"nats", "streams", "services"} <= {one.name for one in await examine()}
+    assert len(came) == 1
 
 
 async def test_wrong_credentials_of_s3_are_told_and_not_shown(

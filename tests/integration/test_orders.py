@@ -13,7 +13,16 @@ from chorus.common.bus.connection import Connection
 from chorus.common.bus.responder import Responder
 from chorus.common.bus.state import open_bucket
 from chorus.common.contracts.topology import DLQ, JOBS, JOBS_PER_GUILD, TRAIN, TRAINER_CONSUMER
-from chorus.common.contracts.training import ORDER, JobError, JobRecord, JobState, Order, TrainJob, job_key
+from chorus.common.contracts.training import (
+    ORDER,
+    Committed,
+    JobError,
+    JobRecord,
+    JobState,
+    Order,
+    TrainJob,
+    job_key,
+)
 from chorus.common.contracts.wire import encode
 from chorus.common.provision import ProvisionSettings, provision
 from chorus.common.settings import PREFIX
@@ -21,6 +30,7 @@ from chorus.trainer.training.orders import Orders as Answering
 from chorus.trainer.training.queue import withdraw
 from tests.support.queue import Orders, Script, a_worker, in_queue, ordering
 from tests.support.servers import Servers
+from tests.unit.gateway.fake_data import ref
 
 PAUSE = f"$JS.API.CONSUMER.PAUSE.{TRAIN}.{TRAINER_CONSUMER}"
 
@@ -59,16 +69,18 @@ async def order(operator: Connection, job: TrainJob, action: str) -> tuple[dict[
     return json.loads(answer.data or b"{}"), answer.headers or {}
 
 
-async def given_up(servers: Servers, orders: Orders, guild: str) -> TrainJob:
+async def given_up(
+    servers: Servers, orders: Orders, guild: str, code: str = "gave_up", **changes: object
+) -> TrainJob:
     """A job that has killed its workers, as the trainer leaves it: a failed entry, and a dead letter."""
     job = await orders.submit(guild)
-    error = JobError(code="gave_up", message="3 attempts failed, and it was given up.")
+    error = JobError(code=code, message="3 attempts failed, and it was given up.")
     async with servers.connected("trainer") as trainer:
         await withdraw(trainer, await orders.jobs.get(job.guild, job.job))
         await trainer.jetstream().publish(
             f"dlq.train.{guild}", encode(job), headers={"X-Dlq-Reason": "the worker was lost"}
         )
-    failed = {"state": JobState.FAILED, "attempt": 3, "claims": 3, "error": error}
+    failed = {"state": JobState.FAILED, "attempt": 3, "claims": 3, "error": error, **changes}
     await orders.bucket.change(job_key(guild, job.job), lambda old: old.model_copy(update=failed))
     return job
 
@@ -87,6 +99,20 @@ async def test_a_dead_letter_is_replayed_and_the_job_succeeds(
         assert (await script.next()).job == job.job
         script.end(job)
         await orders.until(job, JobState.SUCCEEDED)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_kept"), [("gave_up", True), ("object_corrupt", False), ("no_object", False)]
+)
+async def test_a_model_that_was_committed_is_published_and_not_trained_again_unless_it_is_damaged(
+    servers: Servers, orders: Orders, operator: Connection, guild: str, code: str, is_kept: bool
+) -> None:
+    stored = Committed(manifest=ref("manifest.json"), steps=9, seconds=3, promote=True)
+    job = await given_up(servers, orders, guild, code, committed=stored, seconds=3.0)
+    await order(operator, job, "retry")
+    record = await orders.jobs.get(job.guild, job.job)
+    assert (record.committed, record.seconds) == ((stored, 3.0) if is_kept else (None, 0.0))
+    assert (record.state, record.attempt, record.claims, record.error) == (JobState.QUEUED, 0, 3, None)
 
 
 async def test_what_has_not_failed_is_not_tried_again(

@@ -70,6 +70,9 @@ PUBLISH = [
     ("operator", "speech.v1.stt", True),
     ("operator", "speech.v1.cancel.abc", True),
     ("operator", "$SRV.PING", True),
+    ("operator", "$SRV.INFO.inference", True),
+    ("operator", "$SRV.STATS.inference.abc", True),
+    ("operator", "$SRV.anything", False),
     *(("operator", f"$JS.API.CONSUMER.CREATE.{bucket.name}", True) for bucket in KV_BUCKETS),
     ("operator", "$JS.API.STREAM.INFO.TRAIN", True),
     ("operator", "train.control.abc", True),
@@ -135,7 +138,29 @@ SUBSCRIBE = [
     ("gateway", "speech.v1.tts", "q", False),
     ("provisioner", "evt.>", "", False),
     ("operator", "evt.>", "", True),
-    ("operator", "_INBOX.gateway.>", "", False),
+    ("operator", "changed.jobs.>", "", True),
+    ("operator", "train.job.*", "", True),
+    *(
+        ("operator", subject, queue, False)
+        for subject in (
+            "_INBOX.gateway.>",
+            "train.>",
+            "train.v1.>",
+            "train.v1.check",
+            "train.v1.order",
+            "train.v1.merge",
+            "train.v1.cancel.*",
+            "train.control.*",
+            "data.v1.delete",
+            "consent.v1.forget",
+            "infer.v1.generate",
+            "speech.v1.stt",
+            "$SRV.>",
+            "$SRV.PING",
+            "$SRV.STATS.trainer",
+        )
+        for queue in ("", "q")
+    ),
 ]
 
 

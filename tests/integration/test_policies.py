@@ -139,6 +139,14 @@ def test_users_of_the_object_store_are_those_of_the_bus() -> None:
     assert set(STORE_USERS) == set(USERS)
 
 
+def test_who_copies_may_read_all_and_only_who_restores_may_write_models() -> None:
+    assert [user for user, rights in STORE_USERS.items() if MODELS in rights.writes] == [
+        "trainer",
+        "provisioner",
+    ]
+    assert (STORE_USERS["operator"].reads, STORE_USERS["operator"].writes) == (BUCKETS, (FILES,))
+
+
 def test_nobody_but_the_trainer_deletes_models() -> None:
     assert [user for user, rights in STORE_USERS.items() if MODELS in rights.deletes] == ["trainer"]
     assert [user for user, rights in STORE_USERS.items() if FILES in rights.deletes] == ["gateway", "trainer"]

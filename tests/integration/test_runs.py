@@ -26,6 +26,7 @@ from chorus.common.contracts.training import (
 )
 from chorus.common.contracts.wire import encode, now
 from chorus.common.errors import Unavailable
+from chorus.common.objects import CorruptObject
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.training import run
 from chorus.trainer.training.journal import Journal
@@ -238,6 +239,15 @@ async def test_a_job_that_gets_further_may_fail_as_often_again(place: Place) -> 
     assert (given_up.state, given_up.claims) == (JobState.FAILED, ATTEMPTS)
     assert given_up.error is not None
     assert given_up.error.code == "gave_up"
+
+
+async def test_a_job_whose_stored_model_is_damaged_fails_with_the_code_of_that(place: Place) -> None:
+    place.training.fails = CorruptObject("models/1/main is damaged.")
+    await place.has(attempt=ATTEMPTS - 1)
+    await place.handle(place.message())
+    given_up = await place.entry()
+    assert given_up.error is not None
+    assert given_up.error.code == "object_corrupt"
 
 
 async def test_a_worker_that_was_overtaken_writes_nothing(

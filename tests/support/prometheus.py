@@ -94,7 +94,7 @@ async def running_prometheus(folder: Path, targets: list[dict[str, Any]]) -> Asy
     (folder / "targets.json").write_text(json.dumps(targets))
     config = yaml.safe_load((RULES.parent / "one-machine.yml").read_text("utf-8"))
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-    config["rule_files"] = [str(RULES / "*.yml")]
+    config["rule_files"] = [str(RULES.parent / name) for name in config["rule_files"]]
     config["scrape_configs"][0]["file_sd_configs"] = [{"files": [str(folder / "targets.json")]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     (port,) = free_ports(1)

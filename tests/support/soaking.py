@@ -35,9 +35,10 @@ class Growth:
     level: float
     growth: float
 
-    def is_flat(self) -> bool:
+    def is_flat(self, expected: float = 0.0) -> bool:
         """Memory may creep by a little, as allocators do; files and threads come and go, and are whole."""
-        return self.growth < (max(8.0, 0.05 * self.level) if self.what == "memory" else 1.5)
+        little = max(8.0, 0.05 * self.level) if self.what == "memory" else 1.5
+        return self.growth < expected + little
 
 
 def held(pid: int) -> Held | None:

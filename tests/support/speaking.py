@@ -9,18 +9,20 @@ from chorus.common.local.process import Process
 from chorus.gateway.backends.speech import BusSpeech
 from chorus.gateway.commands.ports import Heard, Upload
 from tests.support.servers import Servers
+from tests.support.training import on_a_port_of_its_own
 
 SENTENCE = "hello world one two three"
 """What its own voice says so that its own ear hears it."""
 
 
 @asynccontextmanager
-async def a_speech(servers: Servers, folder: Path, **environment: str) -> AsyncIterator[Process]:
+async def a_speech(
+    servers: Servers, folder: Path, name: str = "speech", **environment: str
+) -> AsyncIterator[Process]:
     """The service, ready; ended as it is told to."""
-    program = servers.stack.service("speech")
-    process = Process(
-        replace(program, environment={**program.environment, **environment}), folder / "speech.log"
-    )
+    program = on_a_port_of_its_own(servers.stack.service("speech"))
+    program = replace(program, environment={**program.environment, **environment})
+    process = Process(program, folder / f"{name}.log")
     await process.start()
     try:
         await process.until_ready()

@@ -166,7 +166,7 @@ async def a_trainer(
 
 
 def on_a_port_of_its_own(program: Program) -> Program:
-    """Two trainers at a time cannot share the stack's one port for it."""
+    """Two of a service at a time cannot share the stack's one port for it."""
     (port,) = free_ports(1)
     environment = {**program.environment, "CHORUS_HEALTH_PORT": str(port)}
     return replace(program, environment=environment, ready_url=f"http://{HOST}:{port}/readyz")

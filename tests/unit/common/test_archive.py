@@ -1,20 +1,23 @@
 """The file that a backup is: what is whole is read, what is damaged or hostile is refused."""
 
-import errno
 import hashlib
 import io
 import json
-import os
+import resource
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nats.errors import FlushTimeoutError
 
-from chorus.common.errors import InvalidInput, Unavailable
-from chorus.common.operations.archive import Manifest, ObjectCopy, StreamCopy, reading, writing
+from chorus.common.errors import InvalidInput, TooLarge, Unavailable
+from chorus.common.operations import archive
+from chorus.common.operations.archive import COPIED, Manifest, ObjectCopy, StreamCopy, reading, writing
+from chorus.common.operations.files import nameless
 
-BYTES = {"streams/TRAIN": b"a stream" * 100, "objects/0": b"an object" * 5000, "objects/1": b""}
+STREAMS = {f"streams/{name}": b"" for name in COPIED}
+BYTES = {**STREAMS, "streams/TRAIN": b"a stream" * 100, "objects/0": b"an object" * 5000, "objects/1": b""}
 HASHES = {name: hashlib.sha256(data).hexdigest() for name, data in BYTES.items()}
 
 
@@ -28,13 +31,14 @@ def told() -> dict[str, Any]:
         "seconds": 1.5,
         "streams": [
             {
-                "name": "TRAIN",
-                "size": len(BYTES["streams/TRAIN"]),
-                "sha256": HASHES["streams/TRAIN"],
+                "name": name,
+                "size": len(BYTES[f"streams/{name}"]),
+                "sha256": HASHES[f"streams/{name}"],
                 "messages": 1,
                 "first_seq": 1,
                 "last_seq": 1,
             }
+            for name in COPIED
         ],
         "objects": [
             {
@@ -90,19 +94,67 @@ def test_nobody_else_may_read_it(whole: Path) -> None:
     assert whole.stat().st_mode & 0o077 == 0
 
 
-def test_a_backup_that_fails_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="end of data"), writing(tmp_path / "backup.tar") as writer:
+def test_what_lies_where_it_is_written_is_never_written_to(tmp_path: Path) -> None:
+    """A file that others may read, under a name that could be known, and a link to somewhere else."""
+    other = tmp_path / "other"
+    for planted in (other, tmp_path / ".open.tar.part"):
+        planted.write_bytes(b"")
+        planted.chmod(0o666)
+    (tmp_path / ".link.tar.part").symlink_to(other)
+    for name in ("open.tar", "link.tar"):
+        with writing(tmp_path / name) as writer:
+            writer.add("objects/0", io.BytesIO(b"said"), 4)
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
+        assert not (tmp_path / name).is_symlink()
+    assert other.read_bytes() == b""
+
+
+def test_what_appears_meanwhile_under_its_name_stays(tmp_path: Path) -> None:
+    path = tmp_path / "backup.tar"
+    with pytest.raises(InvalidInput, match="there already"), writing(path):
+        path.write_bytes(b"another")
+    assert [(one.name, one.read_bytes()) for one in tmp_path.iterdir()] == [("backup.tar", b"another")]
+
+
+def test_an_object_that_ends_early_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    with (
+        pytest.raises(Unavailable, match="objects/0 ended 95 bytes") as why,
+        writing(tmp_path / "x") as writer,
+    ):
         writer.add("objects/0", io.BytesIO(b"short"), 100)
+    assert why.value.code == "objects_unavailable"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="No space left"), writing(tmp_path / "backup.tar"):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+@pytest.mark.parametrize("lost", [FlushTimeoutError, TimeoutError, ConnectionResetError])
+def test_a_lost_server_is_not_taken_for_a_full_disk(tmp_path: Path, lost: type[OSError]) -> None:
+    with pytest.raises(lost), writing(tmp_path / "backup.tar"):
+        raise lost
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("at", range(0, 48_000, 1500))
+@pytest.mark.parametrize("size", [100, 3_000_000])
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, size: int) -> None:
+    """No file of this process may grow beyond a megabyte, or at all: told in the middle, or at the end."""
+    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0 if size == 100 else 1_000_000, hard))
+    try:
+        with pytest.raises(Unavailable, match="Make room there") as why, writing(tmp_path / "x") as writer:
+            writer.add("objects/0", io.BytesIO(bytes(size)), size)
+        with pytest.raises(Unavailable, match="Make room there"), nameless(tmp_path) as file:
+            file.write(bytes(size))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    assert why.value.code == "not_writable"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="No such file"), writing(tmp_path / "no" / "where.tar"):
+        pass
+
+
+@pytest.mark.parametrize("at", range(0, 56_000, 1500))
 def test_a_flipped_byte_is_found_wherever_it_is(whole: Path, at: int) -> None:
     """Or it is one of those between the members, which mean nothing."""
     data = bytearray(whole.read_bytes())
@@ -205,7 +257,7 @@ def test_what_is_named_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_member_that_is_missing_or_no_file_is_refused(tmp_path: Path) -> None:
-    refused(by_hand(tmp_path / "x.tar", told(), {"streams/TRAIN": BYTES["streams/TRAIN"]}))
+    refused(by_hand(tmp_path / "x.tar", told(), STREAMS))
     path = by_hand(tmp_path / "y.tar", told(), {})
     with tarfile.open(path, "a") as tar:
         for name in BYTES:
@@ -213,6 +265,55 @@ def test_a_member_that_is_missing_or_no_file_is_refused(tmp_path: Path) -> None:
             link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
             tar.addfile(link)
     refused(path)
+
+
+@pytest.mark.parametrize("name", COPIED)
+def test_a_backup_without_one_of_our_streams_is_refused(tmp_path: Path, name: str) -> None:
+    manifest = told()
+    manifest["streams"] = [stream for stream in manifest["streams"] if stream["name"] != name]
+    assert f"{name} is not in it" in refused(by_hand(tmp_path / "x.tar", manifest))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "x"},
+        {"GNU.sparse.size": "9", "GNU.sparse.map": "1,x"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},
+        {"GNU.sparse.size": "9", "GNU.sparse.map": "0,5"},
+        {"size": "-5"},
+        {"size": str(2**80)},
+    ],
+)
+def test_headers_that_make_no_sense_are_refused(tmp_path: Path, headers: dict[str, str]) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("manifest.json")
+        member.size, member.pax_headers = 5, headers
+        tar.addfile(member, io.BytesIO(b"hello"))
+        tar.addfile(tarfile.TarInfo("manifest.sha256"))
+    refused(path)
+
+
+def test_a_list_that_is_too_long_is_neither_written_nor_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = by_hand(tmp_path / "x.tar", told())
+    monkeypatch.setattr(archive, "LONGEST_MANIFEST", 1000)
+    refused(path)
+    with pytest.raises(TooLarge, match="of 2 objects"), writing(tmp_path / "y.tar") as writer:
+        writer.close(Manifest.model_validate(told()))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_is_cut_off_after_it_was_checked_does_not_say_that_nothing_was_changed(
+    whole: Path,
+) -> None:
+    with pytest.raises(InvalidInput, match="was changed while it was read") as why, reading(whole) as reader:
+        reader.check()
+        whole.write_bytes(whole.read_bytes()[:20_000])
+        reader.open("objects/0", len(BYTES["objects/0"])).read()
+    assert why.value.code == "backup_damaged"
 
 
 def test_the_models_of_a_manifest_are_strict() -> None:

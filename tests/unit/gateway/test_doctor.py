@@ -96,6 +96,27 @@ async def test_servers_that_are_named_and_say_nothing_are_wrong(
     assert SECRET not in shown
 
 
+async def test_every_secret_that_others_may_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In the data folder, and beside the key that is named: what `chorus keys` makes."""
+    local, away, alone = tmp_path / ".chorus" / "keys", tmp_path / "keys", tmp_path / "nkey"
+    secret = [local / "seaweedfs.json", local / "gateway.s3", alone]
+    secret += [away / name for name in ("operator.nk", "nats.key", "ca.key", "seaweedfs.json")]
+    public = [away / name for name in ("nats.env", "ca.crt", "nats.crt")]
+    for path in (*secret, *public):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("x")
+        path.chmod(0o644)
+    (local / "closed.nk").write_text("x")
+    (local / "closed.nk").chmod(0o600)
+    told: set[str] = set()
+    for seed in (away / "operator.nk", alone):
+        monkeypatch.setenv("CHORUS_NATS_NKEY_FILE", str(seed))
+        told |= {one.fix.removeprefix("chmod 600 ") for one in await examine() if one.name == "secrets"}
+    assert told == {str(path) for path in secret}
+
+
 async def test_discord_says_whose_token_it_is(discord: Discord) -> None:
     assert (await found("discord")).what == "The token is chorus#0000's."
     assert (await found("intents")).verdict is Verdict.GOOD

@@ -17,7 +17,8 @@ class Room:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.turns = Turns(None, clock=lambda: self.now)  # type: ignore[arg-type]
+        self.ended: list[JobRecord] = []
+        self.turns = Turns(None, self.ended.append, clock=lambda: self.now)  # type: ignore[arg-type]
         self._records: dict[str, Entry[JobRecord]] = {}
 
     def queue(self, guild: str) -> TrainJob:
@@ -157,14 +158,40 @@ def test_the_oldest_of_those_that_wait_is_known(room: Room) -> None:
     assert room.turns.oldest_waiting() == pytest.approx(0, abs=5), "it came back into the queue just now"
 
 
-async def test_all_that_is_there_is_read_before_the_first_question() -> None:
-    class Stored:
-        async def entries(self) -> list[Entry[JobRecord]]:
-            job = a_job(guild=A)
-            record = JobRecord(state=JobState.QUEUED, job=job, updated_at=AT)
-            return [Entry(record.key, record, 1)]
+def test_each_end_is_told_once_whoever_ran_the_job(room: Room) -> None:
+    tried_again, job = room.queue(A), room.queue(B)
+    for state in (JobState.RUNNING, JobState.FAILED, JobState.FAILED, JobState.QUEUED, JobState.SUCCEEDED):
+        room.becomes(tried_again, state)
+    room.becomes(job, JobState.CANCELLED)
+    assert [record.state for record in room.ended] == [
+        JobState.FAILED,
+        JobState.SUCCEEDED,
+        JobState.CANCELLED,
+    ]
 
-    jobs: Bucket[JobRecord] = Stored()  # type: ignore[assignment]
-    turns = Turns(jobs)
+
+async def test_all_that_is_there_is_read_before_the_first_question() -> None:
+    turns = Turns(stored(JobRecord(state=JobState.QUEUED, job=a_job(guild=A), updated_at=AT)))
     await turns.read()
     assert not turns.is_next(a_job("bbbbbbbbbb", guild=B, submitted_at=AT + timedelta(seconds=1)))
+
+
+async def test_what_had_ended_before_is_no_news_and_what_ends_unseen_is() -> None:
+    before = JobRecord(state=JobState.FAILED, job=a_job(guild=A), updated_at=AT)
+    after = JobRecord(state=JobState.FAILED, job=a_job("bbbbbbbbbb", guild=A), updated_at=AT)
+    ended: list[JobRecord] = []
+    turns = Turns(stored(before), ended.append)
+    await turns.read()
+    for record in (before, after):
+        turns.see(Entry(record.key, record, 2))
+    assert ended == [after]
+
+
+def stored(record: JobRecord) -> Bucket[JobRecord]:
+    """A bucket with one record."""
+
+    class Stored:
+        async def entries(self) -> list[Entry[JobRecord]]:
+            return [Entry(record.key, record, 1)]
+
+    return Stored()  # type: ignore[return-value]

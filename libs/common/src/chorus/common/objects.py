@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import IO, BinaryIO, ParamSpec, TypeVar, cast
 from urllib.parse import quote, urlsplit
@@ -289,4 +289,9 @@ def _client(settings: CommonSettings, endpoint: str, setting: str, *, patient: b
 def file_sha256(path: Path) -> str:
     """Hash of a file's bytes, read piece by piece."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(file)
+
+
+def sha256_of(file: IO[bytes]) -> str:
+    """Hash of what is left of an open file, or of an object that comes, read piece by piece."""
+    return hashlib.file_digest(cast("BufferedReader", file), "sha256").hexdigest()

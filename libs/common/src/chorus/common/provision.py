@@ -22,6 +22,7 @@ from chorus.common.objects import open_store
 from chorus.common.settings import CommonSettings
 
 STORE_WITHIN = 30.0  # seconds for the object store to come up
+NAME_IN_USE = 10058  # JetStream's error code for a stream that is there, and configured otherwise
 
 log = structlog.get_logger()
 
@@ -61,7 +62,7 @@ async def _ensure_stream(js: JetStreamContext, config: StreamConfig) -> None:
     try:
         await js.add_stream(config)
     except BadRequestError as error:
-        if error.err_code != 10058:  # the name is in use with another configuration
+        if error.err_code != NAME_IN_USE:
             raise
         await js.update_stream(config)
         log.info("stream updated", stream=config.name)

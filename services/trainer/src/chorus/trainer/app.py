@@ -92,19 +92,20 @@ async def build(service: Service, settings: TrainerSettings, *, once: bool = Fal
     service.health.checks["nats"] = lambda: None if connection.is_connected else "not connected"
     watch_disk(service.registry, settings.cache)
     store = open_store(settings, metrics=ObjectMetrics(service.registry))
-    turns = await _turns(service, connection)
+    turns = await _turns(service, settings, connection)
     if settings.role != "jobs" and not once:
         await _answer_about_data(service, settings, connection, store)
     if settings.role != "datasets":
         await _take_jobs(service, settings, connection, store, turns, once=once)
 
 
-async def _turns(service: Service, connection: Connection) -> Turns:
+async def _turns(service: Service, settings: TrainerSettings, connection: Connection) -> Turns:
     """A mirror of the queue. Each role tells of it: where workers come and go, there may be none just now."""
-    turns = Turns(await open_bucket(connection, JOBS, JobRecord))
+    metrics = QueueMetrics(service.registry, gpus=settings.gpus_per_job)
+    turns = Turns(await open_bucket(connection, JOBS, JobRecord), on_ended=metrics.job_ended)
     await turns.read()
     service.background("turns", turns.run())
-    QueueMetrics(service.registry).watch(turns.by_state, turns.oldest_waiting)
+    metrics.watch(turns.by_state, turns.oldest_waiting)
     return turns
 
 
@@ -178,7 +179,7 @@ async def _take_jobs(
     once: bool,
 ) -> None:
     stores = await _stores(connection, store)
-    metrics = TrainerMetrics(service.registry, gpus=settings.gpus_per_job)
+    metrics = TrainerMetrics(service.registry)
     gpu = await _gpu(service, settings, connection)
     start = partial(training_process, ranks=settings.gpus_per_job)
     if settings.gpus_per_job == 1 and not once:  # nobody comes who would need a second one
@@ -195,7 +196,6 @@ async def _take_jobs(
     handle, slots = runner.handle, settings.job_slots
     if once:
         one = OneJob(runner.handle, patience=settings.once_within, stop=service.stopping.set)
-        service.background("patience", one.lose_patience())
         handle, slots = one.handle, 1
     worker = JobWorker(
         connection,

@@ -13,16 +13,55 @@ STEP_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 STORE_SECONDS = (0.1, 0.5, 1, 5, 15, 60, 300)
 
 
-class QueueMetrics:
-    """The queue, in the whole cluster, as every process of the trainer sees it."""
+ENDS = tuple(state for state in JobState if state.final)
+OURS = ("gave_up", "internal_error")
+"""Codes of failures that no guild can mend."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+
+class QueueMetrics:
+    """Jobs, in the whole cluster, as every process of the trainer sees them: take the maximum, not the sum.
+
+    Ends are counted here, since a worker may end together with its job, before Prometheus has asked it. What
+    is to be seen from the first time on is there from the start, as 0.
+    """
+
+    def __init__(self, registry: CollectorRegistry, *, gpus: int = 1) -> None:
+        """`gpus` share one job."""
+        self._gpus = gpus
         self._by_state = Gauge(
             "chorus_training_queue_jobs", "Jobs that have not ended, by state", ["state"], registry=registry
         )
         self._waiting = Gauge(
             "chorus_training_oldest_waiting_seconds",
             "How long the oldest job in the queue has waited; 0 where none waits",
+            registry=registry,
+        )
+        self._about_ends(registry)
+
+    def _about_ends(self, registry: CollectorRegistry) -> None:
+        self._ended = Counter(
+            "chorus_training_jobs", "Jobs that ended, by state", ["state"], registry=registry
+        )
+        self._failed = Counter(
+            "chorus_training_failures", "Jobs that failed, by the error's code", ["code"], registry=registry
+        )
+        for counter, values in ((self._ended, ENDS), (self._failed, OURS)):
+            for value in values:
+                counter.labels(str(value))
+        self._attempts = Counter(
+            "chorus_training_attempts",
+            "How often a worker took up the jobs that ended",
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "chorus_training_seconds",
+            "Work on a job that ended, all attempts together",
+            buckets=JOB_SECONDS,
+            registry=registry,
+        )
+        self._gpu_seconds = Counter(
+            "chorus_training_gpu_seconds",
+            "Work on jobs that ended, times the GPUs that share one (CHORUS_GPUS_PER_JOB)",
             registry=registry,
         )
 
@@ -33,33 +72,23 @@ class QueueMetrics:
                 self._by_state.labels(str(state)).set_function(lambda state=state: jobs()[state])
         self._waiting.set_function(lambda: oldest() or 0.0)
 
+    def job_ended(self, record: JobRecord) -> None:
+        """Nothing will change it any more."""
+        self._ended.labels(str(record.state)).inc()
+        if record.error is not None:
+            self._failed.labels(record.error.code).inc()
+        if record.claims:  # else it was cancelled before anybody took it
+            self._attempts.inc(record.claims)
+            self._seconds.observe(record.seconds)
+            self._gpu_seconds.inc(record.seconds * self._gpus)
+
 
 class TrainerMetrics:
-    """Jobs, and those that run."""
+    """Jobs that run here."""
 
-    def __init__(self, registry: CollectorRegistry, *, gpus: int = 1) -> None:
-        """`gpus` share one job."""
-        self._gpus = gpus
-        self._about_jobs(registry)
+    def __init__(self, registry: CollectorRegistry) -> None:
         self._about_steps(registry)
         self._about_checkpoints(registry)
-
-    def _about_jobs(self, registry: CollectorRegistry) -> None:
-        self._ended = Counter(
-            "chorus_training_jobs",
-            "Jobs that ended here, by state and error code",
-            ["state", "code"],
-            registry=registry,
-        )
-        self._attempts = Counter(
-            "chorus_training_attempts", "Attempts at jobs that ended, by state", ["state"], registry=registry
-        )
-        self._seconds = Histogram(
-            "chorus_training_seconds", "Time an attempt at a job took", buckets=JOB_SECONDS, registry=registry
-        )
-        self._gpu_seconds = Counter(
-            "chorus_training_gpu_seconds", "Work on jobs, times the GPUs that shared it", registry=registry
-        )
 
     def _about_steps(self, registry: CollectorRegistry) -> None:
         self._steps: dict[str, tuple[int, float]] = {}
@@ -104,18 +133,11 @@ class TrainerMetrics:
             registry=registry,
         )
 
-    def attempt_ended(self, record: JobRecord, seconds: float) -> None:
+    def attempt_ended(self, job: str) -> None:
         """One attempt is over."""
-        self._attempts.labels(str(record.state)).inc()
-        self._seconds.observe(seconds)
-        self._gpu_seconds.inc(seconds * self._gpus)
-        if self._steps.pop(record.job.job, None) and not self._steps:
+        if self._steps.pop(job, None) and not self._steps:
             for gauge in (self._speed, self._mfu, self._memory):
                 gauge.set(0)
-
-    def job_ended(self, record: JobRecord) -> None:
-        """Nothing will change it any more."""
-        self._ended.labels(str(record.state), record.error.code if record.error else "").inc()
 
     def stepped(self, job: str, progress: Progress) -> None:
         """A run has gone on, since it was last told by one step or by several."""

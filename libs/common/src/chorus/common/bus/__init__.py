@@ -2,6 +2,7 @@
 
     connection   connect policy; a size cap that keeps the client alive; refusals that say why
     headers      errors and ids in message headers
+    inboxes      where answers go, and nowhere else
     calls        ask: one reply, or a stream of them
     responder    answer: an ADR-32 service, many requests at a time, a real drain
     replies      the writing end of a stream of replies

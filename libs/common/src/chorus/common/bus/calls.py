@@ -23,6 +23,7 @@ from pydantic import BaseModel, TypeAdapter
 from chorus.common.bus import absence
 from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
+from chorus.common.bus.inboxes import reply_of
 from chorus.common.contracts.generation import Waiting
 from chorus.common.contracts.wire import decode, encode
 from chorus.common.errors import ChorusError, InternalError, TimedOut, Unavailable
@@ -138,8 +139,8 @@ async def _ask_stream_once(
     async with _asking(connection, subject, question, cancel, first_within) as asked:
         message = asked.first
         while True:
-            if message.reply:
-                await connection.publish(message.reply)  # credit: go on
+            if credited := reply_of(message):
+                await connection.publish(credited)  # credit: go on
             asked.ended = bool(message.headers) or not message.data
             if error := _error_in(message, subject):
                 raise error

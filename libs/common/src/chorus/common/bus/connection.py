@@ -21,15 +21,18 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import nkeys
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 from nats.errors import FlushTimeoutError
 from prometheus_client import CollectorRegistry
 
 from chorus.common.bus.absence import Absence, bus_away
-from chorus.common.bus.tls import explained, insist_on_tls, trusted
+from chorus.common.bus.inboxes import inbox_prefix
+from chorus.common.bus.tls import explained, insist_on_tls, trusted, without_password
 from chorus.common.contracts.wire import MAX_MESSAGE_BYTES
 from chorus.common.errors import Misconfigured, NotPermitted, TooLarge, Unavailable
 from chorus.common.telemetry.metrics import BusMetrics
@@ -255,7 +258,7 @@ async def _join(
                 name=user,
                 nkeys_seed=str(nkey_file) if nkey_file else None,
                 tls=trust,
-                inbox_prefix=f"_INBOX.{user}".encode(),
+                inbox_prefix=inbox_prefix(user).encode(),
                 error_cb=connection.on_error,
                 closed_cb=connection.on_closed,
                 disconnected_cb=connection.on_disconnected,
@@ -272,9 +275,15 @@ async def _join(
             raise mend from None
         because = f" ({connection.last_error})" if connection.last_error else ""
         raise Unavailable(
-            f"No NATS server lets {user} in at {url}{because}. Is it running, and are CHORUS_NATS_URL and "
-            "CHORUS_NATS_NKEY_FILE right?",
+            f"No NATS server lets {user} in at {without_password(url)}{because}. Is it running, and are "
+            "CHORUS_NATS_URL and CHORUS_NATS_NKEY_FILE right?",
             code="bus_unavailable",
         ) from None
     except OSError as error:
         raise Misconfigured(f"CHORUS_NATS_NKEY_FILE: {error.filename} cannot be read.") from None
+    except NatsError as error:
+        raise Misconfigured(f"CHORUS_NATS_URL: {without_password(url)} is no address ({error}).") from None
+    except nkeys.NkeysError:
+        raise Misconfigured(
+            f"CHORUS_NATS_NKEY_FILE: {nkey_file} holds no seed of an nkey. `chorus keys` makes them."
+        ) from None

@@ -9,6 +9,8 @@ A task for each request, at most `slots` at work and `backlog` waiting; one more
 A handler's `ChorusError` goes back as headers; anything else is logged here and told as an internal
 error, so that nobody outside reads our insides. Leaving the context stops in three beats: endpoints are
 drained, requests in hand get `grace` seconds, the rest is cancelled and told so.
+
+Answers go to inboxes only (`bus.inboxes`): what asks for one elsewhere is passed over.
 """
 
 import asyncio
@@ -29,6 +31,7 @@ from structlog.contextvars import bind_contextvars
 from chorus.common.bus import headers as h
 from chorus.common.bus.connection import Connection
 from chorus.common.bus.discovery import INFO, PING, STATS, Identity, Listing
+from chorus.common.bus.inboxes import reply_of
 from chorus.common.bus.replies import ReaderGone, ReplyStream, replying, while_read
 from chorus.common.contracts.permissions import QUEUE_GROUP
 from chorus.common.contracts.wire import decode, encode
@@ -94,7 +97,7 @@ class Responder:
         async def work(asked: Question, message: Msg) -> None:
             async with self._while_wanted(message) if cancel else nullcontext():
                 answer = await handle(asked)
-            await self._connection.publish(message.reply, encode(answer))
+            await self._connection.publish(reply_of(message), encode(answer))
 
         self._add(name, subject, question, work, cancel=cancel)
 
@@ -110,7 +113,9 @@ class Responder:
         """Serve a subject whose questions have a stream of replies; `<cancel>.<request id>` stops one."""
 
         async def work(asked: Question, message: Msg) -> None:
-            async with replying(self._connection, message.reply, credit=_gives_credit(message)) as replies:
+            async with replying(
+                self._connection, reply_of(message), credit=_gives_credit(message)
+            ) as replies:
                 await handle(asked, replies)
 
         self._add(name, subject, question, work, cancel=cancel)
@@ -150,9 +155,9 @@ class Responder:
     # --- requests --------------------------------------------------------------------------------
     def _receiver(self, endpoint: _Endpoint) -> Callable[[Msg], Awaitable[None]]:
         async def receive(message: Msg) -> None:
-            request_id = (message.headers or {}).get(h.REQUEST_ID) or message.reply
-            if not request_id:
-                log.warning("request without a reply subject", subject=message.subject)
+            request_id = _request_id(message)
+            if not reply_of(message):
+                log.warning("request without an inbox", subject=message.subject, reply=message.reply or None)
             elif request_id in self._tasks:
                 twice = Conflict(
                     "A request with this X-Request-Id is being served.", code="request_id_in_use"
@@ -177,7 +182,7 @@ class Responder:
     async def _serve(self, endpoint: _Endpoint, message: Msg) -> None:
         """One request, from the queue to its last reply."""
         name, started = endpoint.listing.name, time.perf_counter()
-        request = (message.headers or {}).get(h.REQUEST_ID) or message.reply
+        request = _request_id(message)
         error: ChorusError | None = None
         with (
             bind(endpoint=name, request=request),
@@ -222,7 +227,7 @@ class Responder:
     @asynccontextmanager
     async def _while_wanted(self, message: Msg) -> AsyncGenerator[None]:
         """Cancels what is done within at the deadline, or when the asker has gone. Raises why."""
-        read = while_read(self._connection, message.reply) if _gives_credit(message) else nullcontext()
+        read = while_read(self._connection, reply_of(message)) if _gives_credit(message) else nullcontext()
         limit = asyncio.timeout(_time_left(message))
         try:
             async with read, limit:
@@ -234,7 +239,7 @@ class Responder:
 
     async def _refuse(self, message: Msg, error: ChorusError) -> None:
         with suppress(NatsError):  # who asked may be gone, and the connection too
-            await self._connection.publish(message.reply, headers=h.of_error(error))
+            await self._connection.publish(reply_of(message), headers=h.of_error(error))
 
     async def _on_cancel(self, message: Msg) -> None:
         task = self._tasks.get(message.subject.rsplit(".", 1)[-1])
@@ -244,11 +249,15 @@ class Responder:
     # --- discovery -------------------------------------------------------------------------------
     def _discoverer(self, verb: str) -> Callable[[Msg], Awaitable[None]]:
         async def discover(message: Msg) -> None:
-            if message.reply:
+            if inbox := reply_of(message):
                 body = self._identity.answer(verb, [endpoint.listing for endpoint in self._endpoints])
-                await self._connection.publish(message.reply, json.dumps(body).encode())
+                await self._connection.publish(inbox, json.dumps(body).encode())
 
         return discover
+
+
+def _request_id(message: Msg) -> str:
+    return (message.headers or {}).get(h.REQUEST_ID) or message.reply
 
 
 def _gives_credit(message: Msg) -> bool:

@@ -4,6 +4,7 @@ nats-py says what it has to say in plain text to any server that does not ask fo
 address starts with `tls://`. Whoever stands between could be that server.
 """
 
+import re
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,9 @@ from nats.errors import Error as NatsError
 from chorus.common.errors import Misconfigured
 
 WRONG_HOST = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+
+# From the start, or `//`, to the last `@` before the next address.
+USERINFO = re.compile(r"(?:^|(?<=://))(?:(?!://).)*@", re.DOTALL)
 
 
 class PlainTextRefused(NatsError):
@@ -65,4 +69,9 @@ def explained(url: str, error: Exception | None) -> Misconfigured | None:
             )
         case _:
             return None
-    return Misconfigured(f"The NATS server at {url} {why}.")
+    return Misconfigured(f"The NATS server at {without_password(url)} {why}.")
+
+
+def without_password(url: str) -> str:
+    """Addresses, parted by commas, as they may be shown: without whose they are used as, and the password."""
+    return USERINFO.sub("", url)

@@ -1,9 +1,12 @@
 """Which NATS user may do what: least privilege, from the first day, on one machine too.
 
 A service may subscribe only to what it serves and to its own inboxes, so that nobody reads another's
-replies; answering is allowed by `allow_responses`, so that nobody can write into an inbox unasked; only
-the provisioner creates anything. Requests are served through queue groups only (`… q`): a plain
-subscription that would listen in on them is denied.
+replies; only the provisioner makes streams and buckets. Requests are served through queue groups only
+(`… q`), by their owner alone: a plain subscription that would listen in on them is denied.
+
+Answering is allowed by `allow_responses`: once asked, to whatever subject the asker has named. That those are
+inboxes NATS does not check, so services do (`bus.inboxes`). And whoever may answer hears nothing that they
+may publish themselves: it would let them name a subject, and then write there.
 """
 
 from dataclasses import dataclass, field
@@ -188,7 +191,7 @@ USERS = {
     ),
     "operator": Permissions(
         publish=(
-            "$SRV.>",
+            *DISCOVERY,
             "$JS.API.INFO",
             "$JS.API.STREAM.NAMES",
             "$JS.API.STREAM.LIST",
@@ -223,7 +226,8 @@ USERS = {
             f"{speech.CANCEL}.*",
             f"{training.CONTROL_SUBJECT}.*",
         ),
-        subscribe=("evt.>", "changed.>", "train.>", "$JS.EVENT.>", "$SRV.>"),
+        subscribe=("evt.>", "changed.>", f"{training.JOBS_SUBJECT}.*", "$JS.EVENT.>"),
+        # Credit, where people ask models with it.
         responses=Responses(max=1, ttl="10s"),
     ),
 }

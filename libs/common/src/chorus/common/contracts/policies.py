@@ -25,8 +25,8 @@ STORE_USERS = {
     "trainer": Rights(reads=BUCKETS, writes=BUCKETS, deletes=BUCKETS),
     "inference": Rights(reads=(MODELS,)),
     "speech": Rights(reads=(FILES,), writes=(FILES,)),
-    "provisioner": Rights(makes=BUCKETS),
-    "operator": Rights(reads=BUCKETS, writes=BUCKETS),  # backups, and back
+    "provisioner": Rights(reads=BUCKETS, writes=BUCKETS, makes=BUCKETS),  # `chorus restore`
+    "operator": Rights(reads=BUCKETS, writes=(FILES,)),  # backups; `chorus doctor` writes an object
 }
 """By the names that these users have on NATS, too."""
 

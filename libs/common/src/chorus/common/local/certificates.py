@@ -4,9 +4,10 @@ Who has certificates already puts them there as `ca.crt`, `nats.crt` and `nats.k
 `ca.key` is needed only to sign again, and is best kept elsewhere.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -18,6 +19,10 @@ from chorus.common.errors import Misconfigured
 from chorus.common.local.keys import write_secret
 
 HOSTS = ("nats", "localhost", "127.0.0.1")
+HOST = re.compile(
+    r"(?=.{1,253}$)(?:\*\.)?(?:(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\.)*(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", re.ASCII
+)
+"""A name in DNS; with `*.` before it, of every host below."""
 CA_LASTS = timedelta(days=3650)
 SERVER_LASTS = timedelta(days=730)
 CLOCKS_DIFFER = timedelta(hours=1)  # a certificate of this minute is not yet valid where a clock is slow
@@ -53,6 +58,26 @@ def hosts_of(certificate: x509.Certificate) -> list[str]:
     """The names and addresses that a certificate is for."""
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return [str(name) for kind in (x509.DNSName, x509.IPAddress) for name in names.get_values_for_type(kind)]
+
+
+def read_hosts(text: str) -> list[str]:
+    """Names and addresses, with commas between them. Raises `Misconfigured` for what is neither."""
+    hosts = [host.strip() for host in text.split(",")]
+    for host in hosts:
+        if not HOST.fullmatch(host) and not _is_address(host):
+            raise Misconfigured(
+                f"--hosts: {host!r} is no host's name and no address. Write them without port, and "
+                "international names as xn--…: nats.example.org,10.0.0.7."
+            )
+    return hosts
+
+
+def lasting(certificate: x509.Certificate) -> str:
+    """How long a certificate is good, or since when it is not."""
+    until = certificate.not_valid_after_utc
+    if until <= datetime.now(UTC):
+        return f"expired on {until:%Y-%m-%d}: --renew makes a new one"
+    return f"good until {until:%Y-%m-%d}"
 
 
 def _authority(folder: Path) -> tuple[x509.Certificate, Key]:
@@ -122,11 +147,15 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _general_name(host: str) -> x509.GeneralName:
+    return x509.IPAddress(ip_address(host)) if _is_address(host) else x509.DNSName(host)
+
+
+def _is_address(host: str) -> bool:
     try:
-        address: IPv4Address | IPv6Address = ip_address(host)
+        ip_address(host)
     except ValueError:
-        return x509.DNSName(host)
-    return x509.IPAddress(address)
+        return False
+    return True
 
 
 def _both(path: Path, key_path: Path) -> bool:

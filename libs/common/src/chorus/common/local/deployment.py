@@ -13,8 +13,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from chorus.common.local.certificates import HOSTS, hosts_of, server_certificate
-from chorus.common.local.keys import nats_users, store_identities
+from chorus.common.errors import Misconfigured
+from chorus.common.local.certificates import HOSTS, hosts_of, lasting, read_hosts, server_certificate
+from chorus.common.local.keys import nats_users, secret_files, store_identities
 from chorus.common.local.nats import nkey_variable
 
 
@@ -29,7 +30,8 @@ def keys_command(words: Sequence[str]) -> list[str]:
     )
     parser.add_argument("--renew", action="store_true", help="make the certificate of NATS's servers anew")
     given = parser.parse_args(words)
-    return make_keys(given.folder, given.hosts.split(",") if given.hosts else None, renew=given.renew)
+    hosts = None if given.hosts is None else read_hosts(given.hosts)
+    return make_keys(given.folder, hosts, renew=given.renew)
 
 
 def make_keys(folder: Path, hosts: Sequence[str] | None = None, *, renew: bool = False) -> list[str]:
@@ -37,15 +39,26 @@ def make_keys(folder: Path, hosts: Sequence[str] | None = None, *, renew: bool =
 
     `hosts` and `renew` are for the certificate of NATS's servers (`certificates.server_certificate`).
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return _made(folder, hosts, renew=renew)
+    except OSError as error:
+        raise Misconfigured(
+            f"{folder}: keys cannot be kept there ({error.strerror or error}). Name a folder of yours."
+        ) from None
+
+
+def _made(folder: Path, hosts: Sequence[str] | None, *, renew: bool) -> list[str]:
     users = nats_users(folder)
     public = "".join(f"{nkey_variable(user.name)}={user.public_key}\n" for user in users)
     (folder / "nats.env").write_text(public, "ascii")
     certificate = server_certificate(folder, hosts, renew=renew)
     store_identities(folder)
-    hosts, until = ", ".join(hosts_of(certificate)), certificate.not_valid_after_utc
+    for path in secret_files(folder):  # one's own, put there with the rights of any file
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
     return [
         f"NATS users    {', '.join(user.name for user in users)}",
-        f"certificate   for {hosts}; good until {until:%Y-%m-%d}",
+        f"certificate   for {', '.join(hosts_of(certificate))}; {lasting(certificate)}",
         f"all of it     {folder}; whoever reads it can do everything. Keep ca.key elsewhere.",
     ]

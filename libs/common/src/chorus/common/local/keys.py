@@ -1,8 +1,10 @@
 """Secrets of one machine's stack, made once and kept in the data folder, readable by its owner alone."""
 
 import json
+import os
 import re
 import secrets
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +13,9 @@ import nkeys
 from chorus.common.contracts.permissions import SYSTEM_USERS, USERS
 from chorus.common.contracts.policies import STORE_USERS, iam_policy
 from chorus.common.errors import Misconfigured
+
+IDENTITIES = "seaweedfs.json"
+SECRET_FILES = ("*.nk", "*.s3", "*.key", IDENTITIES)
 
 
 @dataclass(frozen=True)
@@ -75,18 +80,30 @@ def store_identities(folder: Path) -> Path:
     policies = [
         {"name": user.name, "content": json.dumps(iam_policy(STORE_USERS[user.name]))} for user in users
     ]
-    path = folder / "seaweedfs.json"
+    path = folder / IDENTITIES
     write_secret(path, json.dumps({"identities": identities, "policies": policies}, indent=2).encode())
     return path
 
 
 def _damaged(path: Path) -> Misconfigured:
-    return Misconfigured(f"CHORUS_DATA: {path} is damaged. Delete it; the next start makes a new one.")
+    return Misconfigured(
+        f"{path} is damaged. Put it back if there is a copy; else delete it: the next `chorus up` or "
+        "`chorus keys` on this folder makes a new one."
+    )
 
 
 def write_secret(path: Path, data: bytes) -> None:
     """Write a whole file that only its owner may read, or none."""
-    partial = path.with_suffix(".new")
-    partial.touch(mode=0o600)
-    partial.write_bytes(data)
-    partial.rename(path)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # no link is followed
+    partial = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def secret_files(folder: Path) -> list[Path]:
+    """What in a folder of keys is for its owner alone: all but certificates and public keys."""
+    return sorted(path for pattern in SECRET_FILES for path in folder.glob(pattern))

@@ -7,6 +7,7 @@ servers     checks of NATS and the object store
 status      what runs, what waits, what is kept
 screenful   the same for people
 archive     the file that a backup is: members with their sums, the manifest last
+files       such a file while it is written: private, and whole or not there
 snapshots   a stream as NATS itself copies it, and back
 backup      `chorus backup`
 restore     `chorus restore`

@@ -20,7 +20,7 @@ from chorus.common.local.stack import StackSettings
 from chorus.common.settings import PREFIX, CommonSettings, load
 
 OPERATOR, PROVISIONER = "operator", "provisioner"
-NO_SUCH_STREAM = 10059  # JetStream's error code
+NO_SUCH_STREAM, NO_SUCH_CONSUMER = 10059, 10014  # JetStream's error codes
 
 log = structlog.get_logger()
 
@@ -43,10 +43,10 @@ def settings_for(user: str) -> CommonSettings:
     )
 
 
-def user_of(settings: CommonSettings) -> str:
-    """Whose key it is, by its file's name; without a name that we know, the operator's."""
-    named = settings.nats_nkey_file.stem if settings.nats_nkey_file else OPERATOR
-    return named if named in USERS else OPERATOR
+def user_of(settings: CommonSettings, otherwise: str = OPERATOR) -> str:
+    """Whose key it is, by its file's name; `otherwise` without a name that we know."""
+    named = settings.nats_nkey_file.stem if settings.nats_nkey_file else otherwise
+    return named if named in USERS else otherwise
 
 
 @asynccontextmanager
@@ -92,6 +92,11 @@ async def jetstream(
             code="jetstream_unavailable",
         ) from None
     return answered(answer.data)
+
+
+def not_provisioned(what: str) -> Unavailable:
+    """The error for servers that lack `what`."""
+    return Unavailable(f"{what} is missing. Run `chorus provision`, then try again.", code="not_provisioned")
 
 
 def answered(data: bytes) -> dict[str, Any]:

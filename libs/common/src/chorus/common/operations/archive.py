@@ -10,7 +10,6 @@ is one of ours or is refused. A sum shows damage; it does not show who wrote the
 """
 
 import hashlib
-import os
 import tarfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -24,11 +23,14 @@ from chorus.common.contracts.names import GUILD, Sha256
 from chorus.common.contracts.storage import BUCKETS
 from chorus.common.contracts.topology import IDENTIFY, KV_BUCKETS, LEASES, STREAMS, UNFINISHED
 from chorus.common.contracts.wire import MIB, StrictPart, Time, decode, encode
-from chorus.common.errors import ChorusError, InvalidInput, Unavailable
+from chorus.common.errors import ChorusError, InvalidInput, TooLarge, Unavailable, in_short
+from chorus.common.objects import sha256_of
+from chorus.common.operations.files import new_file
 
 MANIFEST, SUM = "manifest.json", "manifest.sha256"
-LONGEST_MANIFEST = 1024 * MIB  # bytes; some 250 an object
-CHUNK = MIB
+LONGEST_MANIFEST = 128 * MIB  # bytes; some 250 an object, and it is read into memory
+UNREADABLE = (tarfile.TarError, EOFError, ValueError, OverflowError, RecursionError, OSError)
+"""What tarfile raises for headers that make no sense, beside its own errors."""
 
 PASSING = frozenset(f"KV_{name}" for name in (LEASES, IDENTIFY, UNFINISHED))
 """What is true at this moment alone: whose turn it is, who logs in, which answer is being written."""
@@ -89,8 +91,10 @@ class Manifest(StrictPart):
     objects: list[ObjectCopy]
 
     @model_validator(mode="after")
-    def _nothing_twice(self) -> Self:
+    def _every_stream_and_nothing_twice(self) -> Self:
         names = [stream.name for stream in self.streams]
+        if missing := set(COPIED) - set(names):  # a new one needs a new format, in which it may be missing
+            raise ValueError(f"{', '.join(sorted(missing))} is not in it")
         places = [(one.bucket, one.key) for one in self.objects]
         if len(set(names)) < len(names) or len(set(places)) < len(places):
             raise ValueError("something is named twice")
@@ -104,16 +108,22 @@ class Writer:
         self._tar = tar
 
     def add(self, name: str, file: IO[bytes], size: int) -> str:
-        """Copy `size` bytes of an open file; returns their sha256. Raises `OSError` if there are fewer."""
-        hashed = _Hashed(file)
+        """Copy `size` bytes of an open file; returns their sha256. Raises `Unavailable` for fewer."""
+        hashed = _Hashed(file, name, size)
         member = tarfile.TarInfo(name)
         member.size = size
         self._tar.addfile(member, hashed)
         return hashed.digest.hexdigest()
 
     def close(self, manifest: Manifest) -> None:
-        """Write what makes it whole."""
+        """Write what makes it whole. Raises `TooLarge` for more objects than can be read again."""
         data = encode(manifest)
+        if len(data) > LONGEST_MANIFEST:
+            raise TooLarge(
+                f"A backup of {len(manifest.objects)} objects cannot be read again: its list would be longer "
+                f"than {LONGEST_MANIFEST // MIB} MiB. Delete datasets and models that nobody needs.",
+                code="backup_too_large",
+            )
         digest = self.add(MANIFEST, BytesIO(data), len(data))
         self.add(SUM, BytesIO(digest.encode()), len(digest))
 
@@ -122,25 +132,10 @@ class Writer:
 def writing(path: Path) -> Generator[Writer]:
     """A new file, which appears under its name only when it is whole; nobody else may read it.
 
-    Raises `Unavailable` where it cannot be written.
+    Raises `Unavailable` where it cannot be written, `InvalidInput` where something is there.
     """
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        partial.touch(mode=0o600)
-        with partial.open("wb") as file:
-            with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                yield Writer(tar)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
-    except OSError as error:
-        raise Unavailable(
-            f"The backup cannot be written to {path.parent} ({error.strerror or error}). Make room there, or "
-            "name another place.",
-            code="not_writable",
-        ) from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        yield Writer(tar)
 
 
 class Reader:
@@ -154,7 +149,7 @@ class Reader:
     def open(self, name: str, size: int) -> IO[bytes]:
         """A member's bytes. Raises `InvalidInput` where it is not there, or of another size."""
         member = self._members.get(name)
-        file = self._tar.extractfile(member) if member and member.isreg() and member.size == size else None
+        file = self._tar.extractfile(member) if member and _is_file(member) and member.size == size else None
         if file is None:
             raise damaged(f"{name} is missing, or not of its size")
         return file
@@ -162,11 +157,12 @@ class Reader:
     def check(self) -> None:
         """Read all of it. Raises `InvalidInput` at the first sum that is wrong."""
         for name, size, sha256 in members(self.manifest):
-            digest = hashlib.sha256()
-            with self.open(name, size) as file:
-                while chunk := file.read(CHUNK):
-                    digest.update(chunk)
-            if digest.hexdigest() != sha256:
+            try:
+                with self.open(name, size) as file:
+                    found = sha256_of(file)
+            except UNREADABLE as error:
+                raise damaged(f"{name} cannot be read: {in_short(str(error))}") from None
+            if found != sha256:
                 raise damaged(f"the sum of {name} is wrong")
 
 
@@ -186,29 +182,45 @@ def reading(path: Path) -> Generator[Reader]:
     except OSError as error:
         told = f"{path} cannot be read ({error.strerror}). Name a backup's file."
         raise InvalidInput(told, code="no_backup", param="file") from None
+    with file:
+        reader = _reader(file)
+        try:
+            yield reader
+        except tarfile.TarError as error:  # all of it was read before
+            raise InvalidInput(
+                f"{path} was changed while it was read ({error}). Restore the whole one again with --over.",
+                code="backup_damaged",
+                param="file",
+            ) from None
+
+
+def _reader(file: IO[bytes]) -> Reader:
     try:
-        with file, tarfile.open(fileobj=file, mode="r:") as tar:
-            found = {member.name: member for member in tar}
-            yield Reader(tar, found, _manifest(tar, found))
-    except (tarfile.TarError, EOFError) as error:
-        raise damaged(str(error)) from None
-
-
-def _manifest(tar: tarfile.TarFile, found: dict[str, tarfile.TarInfo]) -> Manifest:
-    data, digest = (_small(tar, found.get(name)) for name in (MANIFEST, SUM))
+        tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115 - it holds nothing but the file
+        found = {member.name: member for member in tar}
+        data, digest = _small(tar, found.get(MANIFEST)), _small(tar, found.get(SUM))
+    except UNREADABLE as error:
+        raise damaged(in_short(str(error))) from None
     if hashlib.sha256(data).hexdigest().encode() != digest:
         raise damaged("the sum of its manifest is wrong")
     try:
-        return decode(Manifest, data)
+        return Reader(tar, found, decode(Manifest, data))
     except InvalidInput as error:
         raise damaged(error.message) from None
 
 
 def _small(tar: tarfile.TarFile, member: tarfile.TarInfo | None) -> bytes:
-    file = tar.extractfile(member) if member and member.isreg() and member.size <= LONGEST_MANIFEST else None
+    file = (
+        tar.extractfile(member) if member and _is_file(member) and member.size <= LONGEST_MANIFEST else None
+    )
     if file is None:
         raise damaged("it has no manifest, so it was not finished")
     return file.read()
+
+
+def _is_file(member: tarfile.TarInfo) -> bool:
+    """Whether it is what we write; one with holes says nothing of how much it is."""
+    return member.isreg() and not member.issparse()
 
 
 def damaged(why: str) -> ChorusError:
@@ -221,13 +233,21 @@ def damaged(why: str) -> ChorusError:
 
 
 class _Hashed:
-    """A file that is hashed while it is read."""
+    """A file that is hashed while `size` bytes of it are read, and that must have as many."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], name: str, size: int) -> None:
         self._file = file
+        self._name = name
+        self._left = size
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
         self.digest.update(data)
+        self._left -= len(data)
+        if len(data) < size:
+            raise Unavailable(
+                f"{self._name} ended {self._left} bytes too early. Make the backup again.",
+                code="objects_unavailable",
+            )
         return data

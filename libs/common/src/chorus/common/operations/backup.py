@@ -11,7 +11,6 @@ An object that is deleted meanwhile is not in the copy. Nor is what is true for 
 
 import asyncio
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
@@ -24,7 +23,9 @@ from chorus.common.contracts.storage import BUCKETS
 from chorus.common.contracts.wire import now
 from chorus.common.errors import InvalidInput, NotFound
 from chorus.common.objects import ObjectStore
+from chorus.common.operations.access import NO_SUCH_STREAM, JetStreamRefused, not_provisioned
 from chorus.common.operations.archive import COPIED, Key, Manifest, ObjectCopy, StreamCopy, Writer, writing
+from chorus.common.operations.files import nameless, there_already
 from chorus.common.operations.snapshots import copy_out
 
 Tell = Callable[[str], None]
@@ -38,7 +39,8 @@ async def backup(
 ) -> tuple[Path, Manifest]:
     """Write a backup to `place`, a new file, or a folder that gets one named after the time.
 
-    Needs the rights of the user operator. Raises `InvalidInput` if the file is there already.
+    Needs the rights of the user operator. Raises `InvalidInput` if the file is there already, and
+    `Unavailable` where it cannot be written, where something does not answer, or nothing was provisioned.
     """
     path = _file_at(place)
     made_at, began, server = now(), time.monotonic(), connection.connected_server_version
@@ -61,7 +63,7 @@ async def backup(
 def _file_at(place: Path) -> Path:
     path = place / f"chorus-{now():%Y%m%dT%H%M%SZ}.tar" if place.is_dir() else place
     if path.exists():
-        raise InvalidInput(f"{path} is there already. Name another file.", code="file_exists", param="file")
+        raise there_already(path)
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InvalidInput(f"{path.parent} cannot be written.", code="not_writable", param="file")
     return path
@@ -69,8 +71,13 @@ def _file_at(place: Path) -> Path:
 
 async def _stream(connection: Connection, writer: Writer, name: str, folder: Path) -> StreamCopy:
     """One stream; its size is known when it has come, so that it waits in a file without a name."""
-    with tempfile.TemporaryFile(dir=folder) as file:
-        state = await copy_out(connection, name, file)
+    with nameless(folder) as file:
+        try:
+            state = await copy_out(connection, name, file)
+        except JetStreamRefused as refused:
+            if refused.number != NO_SUCH_STREAM:
+                raise
+            raise not_provisioned(f"The stream {name}") from None
         size = file.tell()
         file.seek(0)
         sha256 = await asyncio.to_thread(writer.add, f"streams/{name}", file, size)

@@ -7,16 +7,20 @@ chorus restore FILE.tar [--over]
 
 import argparse
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from chorus.common.bus.connection import Connection
+from chorus.common.errors import NotPermitted
 from chorus.common.objects import open_store
-from chorus.common.operations.access import OPERATOR, PROVISIONER, connected, settings_for
+from chorus.common.operations.access import OPERATOR, PROVISIONER, connected, settings_for, user_of
 from chorus.common.operations.backup import backup
 from chorus.common.operations.restore import restore
 from chorus.common.operations.screenful import screenful, size
 from chorus.common.operations.status import as_json, status
+from chorus.common.settings import CommonSettings
 
 SHOWN = 10  # names
 
@@ -29,8 +33,10 @@ async def status_command(words: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="for programs")
     as_program = parser.parse_args(words).json
     settings = settings_for(OPERATOR)
-    async with connected(settings, OPERATOR) as connection:
+    async with _connected(settings, OPERATOR) as connection:
         found = await status(connection, open_store(settings, patient=False))
+    if (user := user_of(settings)) != OPERATOR:
+        _tell(f"{settings.nats_nkey_file} is the key of {user}, who may look at less than {OPERATOR}.")
     print(as_json(found) if as_program else screenful(found))
     return 1 if found.troubles or found.missing else 0
 
@@ -43,7 +49,7 @@ async def backup_command(words: Sequence[str]) -> int:
     )
     place = parser.parse_args(words).place
     settings = settings_for(OPERATOR)
-    async with connected(settings, OPERATOR) as connection:
+    async with _connected(settings, OPERATOR) as connection:
         path, manifest = await backup(connection, open_store(settings), place, _tell)
     told = f"{len(manifest.streams)} streams and {len(manifest.objects)} objects, {size(path.stat().st_size)}"
     print(f"{path}: {told}. Whoever can read it reads what people have said.")
@@ -57,9 +63,8 @@ async def restore_command(words: Sequence[str]) -> int:
     parser.add_argument("--over", action="store_true", help="although something is there already")
     given = parser.parse_args(words)
     settings = settings_for(PROVISIONER)
-    async with connected(settings, PROVISIONER) as connection:
-        store = open_store(settings_for(OPERATOR))
-        done = await restore(connection, store, given.file, _tell, over=given.over)
+    async with _connected(settings, PROVISIONER) as connection:
+        done = await restore(connection, open_store(settings), given.file, _tell, over=given.over)
     for name in done.gone[:SHOWN]:
         print(f"! {name} was deleted while the backup was made.")
     print(
@@ -70,6 +75,26 @@ async def restore_command(words: Sequence[str]) -> int:
 
 
 COMMANDS: dict[str, Work] = {"status": status_command, "backup": backup_command, "restore": restore_command}
+
+
+@asynccontextmanager
+async def _connected(settings: CommonSettings, wanted: str) -> AsyncGenerator[Connection]:
+    """A connection as whom the key's file is named after, else as `wanted`. Raises `NotPermitted`.
+
+    The inbox shows whose key it is: without one of its own, a user waits for answers in vain.
+    """
+    try:
+        async with connected(settings, user_of(settings, wanted)) as connection:
+            await (await connection.listen(connection.new_inbox())).unsubscribe()
+            yield connection
+    except NotPermitted as refused:
+        if refused.code != "bus_not_permitted":  # S3's key is another one
+            raise
+        raise NotPermitted(
+            f"{refused.message} CHORUS_NATS_NKEY_FILE is {settings.nats_nkey_file}: this needs the key of "
+            f"{wanted}, in a file that is called after its user.",
+            code=refused.code,
+        ) from None
 
 
 def _tell(line: str) -> None:

@@ -1,26 +1,32 @@
 """`chorus restore`: what a backup holds, back on servers that `chorus provision` has prepared.
 
 Every sum is checked before anything is written. Then it goes the other way than a backup: objects first, then
-the state that names them, the queue last, so that a worker finds all that its job needs. A stream is made as
-this version of Chorus has it, and not as a file says. In the end everything is read again.
+the state that names them, the queue last, so that a worker finds all that its job needs. A stream and its
+consumers are made as this version of Chorus has them here, and not as a file says. In the end everything is
+read again.
 """
 
 import asyncio
 import base64
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from chorus.common.bus.connection import Connection
 from chorus.common.contracts.storage import BUCKETS
-from chorus.common.contracts.topology import DATASETS, MODELS
-from chorus.common.errors import Conflict, InternalError, NotFound, Unavailable
-from chorus.common.objects import ObjectStore
-from chorus.common.operations.access import JetStreamRefused, jetstream
-from chorus.common.operations.archive import CHUNK, COPIED, Manifest, ObjectCopy, Reader, StreamCopy, reading
+from chorus.common.contracts.topology import DATASETS, MODELS, TRAIN, TRAINER_CONSUMER
+from chorus.common.errors import Conflict, InternalError, NotFound
+from chorus.common.objects import ObjectStore, sha256_of
+from chorus.common.operations.access import (
+    NO_SUCH_CONSUMER,
+    NO_SUCH_STREAM,
+    JetStreamRefused,
+    jetstream,
+    not_provisioned,
+)
+from chorus.common.operations.archive import COPIED, Manifest, ObjectCopy, Reader, StreamCopy, reading
 from chorus.common.operations.backup import Tell
 from chorus.common.operations.snapshots import copy_in, messages_in, remove
 
@@ -42,14 +48,17 @@ async def restore(
 ) -> Restored:
     """Bring it all back, `over` what is there, if that is said.
 
-    Needs the rights of the users provisioner on NATS and operator on S3. Raises `InvalidInput` for a file
+    Needs the rights of the user provisioner. Raises `InvalidInput` for a file
     that is damaged, `Conflict` where something is there, `Unavailable` where nothing was provisioned.
     """
     with reading(path) as reader:
         await asyncio.to_thread(reader.check)
         manifest = reader.manifest
         tell(f"every sum is right: {len(manifest.streams)} streams, {len(manifest.objects)} objects")
-        configs = {stream.name: await _config(connection, stream.name) for stream in manifest.streams}
+        configs = {
+            name: await _config(connection, f"STREAM.INFO.{name}", f"The stream {name}") for name in COPIED
+        }
+        queue = await _config(connection, f"CONSUMER.INFO.{TRAIN}.{TRAINER_CONSUMER}", "The queue's consumer")
         if not over:
             await _refuse_unless_empty(connection, store)
         for number, one in enumerate(manifest.objects):
@@ -57,23 +66,23 @@ async def restore(
                 await store.put_from(one.bucket, one.key, file, one.size)
         tell("the objects are back")
         by_name = {stream.name: stream for stream in manifest.streams}
-        for name in (name for name in reversed(COPIED) if name in by_name):
+        for name in reversed(COPIED):
             await _stream(connection, reader, by_name[name], configs[name])
+            await _consumers(connection, name, {TRAINER_CONSUMER: queue} if name == TRAIN else {})
         tell("the streams are back")
     await _check(store, manifest.objects)
     tell("every object was read again, and is what it was")
     return Restored(manifest, await _gone(connection, manifest))
 
 
-async def _config(connection: Connection, stream: str) -> dict[str, Any]:
-    """A stream's configuration, as `chorus provision` has made it here."""
+async def _config(connection: Connection, info: str, what: str) -> dict[str, Any]:
+    """A stream's or a consumer's configuration, as `chorus provision` has made it here."""
     try:
-        config: dict[str, Any] = (await jetstream(connection, f"STREAM.INFO.{stream}"))["config"]
-    except JetStreamRefused:
-        raise Unavailable(
-            f"The stream {stream} is missing. Run `chorus provision`, then restore again.",
-            code="not_provisioned",
-        ) from None
+        config: dict[str, Any] = (await jetstream(connection, info))["config"]
+    except JetStreamRefused as refused:
+        if refused.number not in {NO_SUCH_STREAM, NO_SUCH_CONSUMER}:
+            raise
+        raise not_provisioned(what) from None
     return config
 
 
@@ -81,7 +90,7 @@ async def _refuse_unless_empty(connection: Connection, store: ObjectStore) -> No
     try:
         full = [bucket for bucket in BUCKETS if await store.any_in(bucket)]
     except NotFound:
-        raise Unavailable("A bucket is missing. Run `chorus provision`.", code="not_provisioned") from None
+        raise not_provisioned("A bucket") from None
     full += [name for name in COPIED if await messages_in(connection, name)]
     if full:
         raise Conflict(
@@ -107,21 +116,29 @@ async def _stream(connection: Connection, reader: Reader, stream: StreamCopy, co
         )
 
 
+async def _consumers(connection: Connection, stream: str, ours: dict[str, dict[str, Any]]) -> None:
+    """Leave none of the copy's consumers but `ours`, as they were here: another could send to anybody."""
+    there = await jetstream(connection, f"CONSUMER.NAMES.{stream}")
+    for name in there["consumers"] or ():
+        if name not in ours:
+            await jetstream(connection, f"CONSUMER.DELETE.{stream}.{name}")
+    for name, config in ours.items():
+        made = {"stream_name": stream, "config": config}
+        try:
+            await jetstream(connection, f"CONSUMER.DURABLE.CREATE.{stream}.{name}", made)
+        except JetStreamRefused:  # of a kind that cannot become ours
+            await jetstream(connection, f"CONSUMER.DELETE.{stream}.{name}")
+            await jetstream(connection, f"CONSUMER.DURABLE.CREATE.{stream}.{name}", made)
+
+
 async def _check(store: ObjectStore, objects: list[ObjectCopy]) -> None:
     """Read every object again. Raises `InternalError` if one is another."""
     for one in objects:
-        if await store.read_by(one.bucket, one.key, _sha256) != one.sha256:
+        if await store.read_by(one.bucket, one.key, sha256_of) != one.sha256:
             raise InternalError(
                 f"The object {one.bucket}/{one.key} is not what was stored. Restore again with --over.",
                 code="restore_differs",
             )
-
-
-def _sha256(file: IO[bytes]) -> str:
-    digest = hashlib.sha256()
-    while chunk := file.read(CHUNK):
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 async def _gone(connection: Connection, manifest: Manifest) -> list[str]:

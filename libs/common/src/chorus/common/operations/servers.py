@@ -14,9 +14,8 @@ from chorus.common.contracts.storage import BUCKETS, FILES, once
 from chorus.common.contracts.topology import KV_BUCKETS, STREAMS, TRAIN, TRAINER_CONSUMER, trainer_consumer
 from chorus.common.errors import NotFound, NotPermitted
 from chorus.common.objects import ObjectStore
-from chorus.common.operations.access import JetStreamRefused, connected, jetstream, user_of
+from chorus.common.operations.access import JetStreamRefused, jetstream
 from chorus.common.operations.findings import Finding, doubtful, good, wrong
-from chorus.common.settings import CommonSettings
 
 OLDEST_SERVER = (2, 11)  # of nats-server: the first that can pause a consumer
 SKEW, FAR_APART = 1.0, 10.0  # seconds: deadlines travel as points in time, and S3 refuses after 15 minutes
@@ -27,24 +26,22 @@ OUR_CHOICE = ("num_replicas", "ack_wait")  # settings of each place
 PROBE = b"chorus doctor was here\n"
 
 
-async def bus(settings: CommonSettings, within: float) -> list[Finding]:
-    """NATS, from its door to the last stream."""
-    user = user_of(settings)
-    async with connected(settings, user, within) as connection:
-        server = connection.connected_server_version
-        told = f"It lets {user} in; nats-server {server.major}.{server.minor}.{server.patch}."
-        old = (server.major, server.minor) < OLDEST_SERVER
-        oldest = ".".join(map(str, OLDEST_SERVER))
-        try:
-            await (await connection.listen(connection.new_inbox())).unsubscribe()
-        except NotPermitted:
-            told = f"It lets us in, but not as {user}: the key in CHORUS_NATS_NKEY_FILE is another user's."
-            return [wrong("nats", told, "Name the operator's; or call the file after its user: gateway.nk.")]
-        door = wrong("nats", told, f"Chorus needs {oldest} or newer.") if old else good("nats", told)
-        try:
-            return [door, *[finding async for finding in _streams(connection)]]
-        except NotPermitted as error:
-            return [door, doubtful("streams", error.message, "The key of the user operator may look at all.")]
+async def bus(connection: Connection, user: str) -> list[Finding]:
+    """NATS, from its door to the last stream, for who came as `user`."""
+    server = connection.connected_server_version
+    told = f"It lets {user} in; nats-server {server.major}.{server.minor}.{server.patch}."
+    old = (server.major, server.minor) < OLDEST_SERVER
+    oldest = ".".join(map(str, OLDEST_SERVER))
+    try:
+        await (await connection.listen(connection.new_inbox())).unsubscribe()
+    except NotPermitted:
+        told = f"It lets us in, but not as {user}: the key in CHORUS_NATS_NKEY_FILE is another user's."
+        return [wrong("nats", told, "Name the operator's; or call the file after its user: gateway.nk.")]
+    door = wrong("nats", told, f"Chorus needs {oldest} or newer.") if old else good("nats", told)
+    try:
+        return [door, *[finding async for finding in _streams(connection)]]
+    except NotPermitted as error:
+        return [door, doubtful("streams", error.message, "The key of the user operator may look at all.")]
 
 
 async def _streams(connection: Connection) -> AsyncIterator[Finding]:

@@ -18,6 +18,7 @@ from chorus.common.errors import TimedOut, Unavailable
 from chorus.common.operations.access import NO_SUCH_STREAM, JetStreamRefused, answered, jetstream
 
 PIECE = 128 * 1024  # bytes; the server's own choice
+ACKS = "$JS.SNAPSHOT.ACK."  # where the server hears that pieces have arrived, and nobody else
 SILENCE = 30.0  # seconds without a further piece
 BEGUN_WITHIN = 60.0  # seconds; the server writes what it has in memory first
 ENDED_WITHIN = 300.0  # seconds; it reads the whole copy, and makes its index
@@ -36,7 +37,7 @@ async def copy_out(connection: Connection, stream: str, file: IO[bytes]) -> dict
         answer = await jetstream(connection, f"STREAM.SNAPSHOT.{stream}", asked, within=BEGUN_WITHIN)
         while piece := await _next(pieces, stream):
             await asyncio.to_thread(file.write, piece.data)
-            if piece.reply:  # a window of pieces is full: the next ones may come
+            if piece.reply.startswith(ACKS):  # a window of pieces is full: the next ones may come
                 await connection.publish(piece.reply)
         state: dict[str, Any] = answer["state"]
         return state

@@ -118,7 +118,7 @@ async def status(connection: Connection, store: ObjectStore) -> Status:
         return None
 
     instances, queue, served, streams, buckets = await asyncio.gather(
-        told("services", instances_of(connection)),
+        told("services", connection.unless_refused("$SRV.STATS", instances_of(connection))),
         told("queue", queue_of(connection)),
         told("models", ask(connection, SERVED, ListServed(), Served, within=WITHIN)),
         told("streams", streams_of(connection)),

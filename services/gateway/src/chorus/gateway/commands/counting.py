@@ -19,8 +19,8 @@ LEFT = "left"
 Pieces = AsyncIterator[Waiting | Delta | End]
 
 
-async def counted(metrics: CommandMetrics, command: str, work: Awaitable[Reply]) -> Reply:
-    """What comes of a command, counted under its name; a model's answer once it has been read."""
+async def measured(metrics: CommandMetrics, command: str, work: Awaitable[Reply]) -> Reply:
+    """What comes of a command, measured under its name; a model's answer once it has been read."""
     began = time.perf_counter()
     try:
         reply = await work

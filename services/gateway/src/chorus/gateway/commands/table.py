@@ -17,7 +17,7 @@ from chorus.common.errors import ChorusError
 from chorus.gateway.commands.chat import Say, say
 from chorus.gateway.commands.command import Command
 from chorus.gateway.commands.context import Context
-from chorus.gateway.commands.counting import TALK, UNKNOWN, counted
+from chorus.gateway.commands.counting import TALK, UNKNOWN, measured
 from chorus.gateway.commands.parsing import Parameters, bind, filled_in
 from chorus.gateway.commands.replies import Problem, Reply, problem
 from chorus.gateway.commands.rights import require, settings_of
@@ -50,7 +50,7 @@ async def run_filled_in(ctx: Context, name: str, values: Mapping[str, Any], opti
 async def _run(ctx: Context, line: str) -> Reply:
     called = _called(line, (await settings_of(ctx)).prefix)
     if called is None:
-        return await counted(ctx.chorus.metrics, TALK, _talk(ctx, line))
+        return await measured(ctx.chorus.metrics, TALK, _talk(ctx, line))
     name, argument = called
     return await _called_by(ctx, name, lambda found: bind(found.parameters, found.text_field, argument))
 
@@ -68,7 +68,7 @@ async def _called_by(ctx: Context, name: str, parameters: Callable[[Command], Pa
         return await command.run(ctx, parameters(command))
 
     command = known(name)
-    return await counted(ctx.chorus.metrics, command.name if command else UNKNOWN, reply())
+    return await measured(ctx.chorus.metrics, command.name if command else UNKNOWN, reply())
 
 
 async def _in_this_guild(ctx: Context, work: Callable[[Context], Awaitable[Reply]]) -> Reply:

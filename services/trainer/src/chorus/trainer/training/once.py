@@ -18,37 +18,33 @@ log = structlog.get_logger()
 
 
 class OneJob:
-    """Hands messages on to `handle`, one at a time, until a job has ended; then it calls `stop`."""
+    """Hands messages on to `handle`, one at a time, until a job has ended; then it calls `stop`.
+
+    It is patient from when it is made. While it has a message in hand, patience does not run.
+    """
 
     def __init__(self, handle: Handle, *, patience: float, stop: Callable[[], None]) -> None:
         """`patience` in seconds: how long no message may come."""
         self._handle = handle
         self._patience = patience
         self._stop = stop
-        self._came = asyncio.Event()
-        self._went = asyncio.Event()
+        self._timer = self._wait()
 
     async def handle(self, delivery: Delivery) -> Outcome:
         """What becomes of one message."""
-        self._came.set()
+        self._timer.cancel()
         try:
             outcome = await self._handle(delivery)
         finally:
-            self._went.set()
+            self._timer = self._wait()
         if not isinstance(outcome, HandBack):
+            self._timer.cancel()
             self._stop()
         return outcome
 
-    async def lose_patience(self) -> None:
-        """Stop the service when nothing comes. For as long as the worker fetches."""
-        while True:
-            try:
-                async with asyncio.timeout(self._patience):
-                    await self._came.wait()
-            except TimeoutError:
-                log.info("no job came", seconds=self._patience)
-                self._stop()
-                return
-            await self._went.wait()
-            self._came.clear()
-            self._went.clear()
+    def _wait(self) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(self._patience, self._lose_patience)
+
+    def _lose_patience(self) -> None:
+        log.info("no job came", seconds=self._patience)
+        self._stop()

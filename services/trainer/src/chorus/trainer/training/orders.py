@@ -1,7 +1,9 @@
 """What an operator does with a job, whoever's it is: cancel it, or have one that failed tried again.
 
 A dead letter is replayed so: the job's entry holds all of it, goes back to the start, and is published under
-a new id. What it had stored is gone, and it begins anew. The letter stays where it is, for the record.
+a new id. One that had committed its model is only published, as any worker would have gone on with it: a
+version of it may be there already. Others begin anew, and so does one whose stored model is lost or damaged.
+The letter stays where it is, for the record.
 """
 
 from nats.errors import Error as NatsError
@@ -15,6 +17,7 @@ from chorus.common.errors import ChorusError, Conflict, NotFound, QueueFull, Una
 from chorus.trainer.training.queue import MESSAGE_ID, withdraw
 
 FULL = 10077  # JetStream's error code: as many jobs of this guild as may be
+LOST = frozenset({"no_object", "object_corrupt"})  # codes: a model that was stored cannot be published
 WAITS = frozenset({JobState.QUEUED, JobState.PAUSED})
 
 
@@ -63,13 +66,13 @@ def _cancelled(record: JobRecord) -> JobRecord:
 
 
 def _queued_again(record: JobRecord) -> JobRecord:
-    """As it was when it was submitted, but for how often it was published."""
+    """As it was when its model was committed, or else when it was submitted, but for how often it ran."""
     if record.state is not JobState.FAILED:
         raise Conflict(
             f"Job {record.job.job} has not failed ({record.state}): there is nothing to try again.",
             code="not_failed",
         )
-    return JobRecord(
+    queued = JobRecord(
         state=JobState.QUEUED,
         job=record.job,
         claims=record.claims,
@@ -78,6 +81,10 @@ def _queued_again(record: JobRecord) -> JobRecord:
         estimate=record.estimate,
         updated_at=now(),
     )
+    if record.committed is None or (record.error is not None and record.error.code in LOST):
+        return queued
+    done = {name: getattr(record, name) for name in ("committed", "started_at", "seconds", "benchmarks")}
+    return queued.model_copy(update=done)
 
 
 def _as_before(old: JobRecord, record: JobRecord) -> JobRecord:

@@ -120,7 +120,11 @@ async def succession(settings: Bucket[GuildSettings], guild: str) -> tuple[str |
 
 # --- the version, and what becomes of it ---------------------------------------------------------
 async def announce(models: Bucket[ModelRecord], manifest: Manifest, committed: Committed) -> int:
-    """Add the version to the model's record as its `latest`; returns its number. A job has one version."""
+    """Add the version to the model's record as its `latest`; returns its number.
+
+    A job has one version. Where the model that it had stored was damaged, and trained anew, that one takes
+    the old one's place, under the same number.
+    """
     entry = await models.change(
         model_key(manifest.guild, manifest.name),
         lambda old: _with_version(old, manifest, committed),
@@ -130,16 +134,19 @@ async def announce(models: Bucket[ModelRecord], manifest: Manifest, committed: C
 
 
 def _with_version(old: ModelRecord, manifest: Manifest, committed: Committed) -> ModelRecord:
-    if any(version.job == manifest.job for version in old.versions):
+    before = next((version for version in old.versions if version.job == manifest.job), None)
+    if before is not None and before.manifest == committed.manifest:
         return old
-    number = max((v.version for v in old.versions), default=0) + 1
-    changes: dict[str, object] = {
-        "versions": [*old.versions, _entry(manifest, committed.manifest, number)],
-        "aliases": {**old.aliases, "latest": number},
-    }
+    number = before.version if before else max((v.version for v in old.versions), default=0) + 1
+    entry = _entry(manifest, committed.manifest, number)
+    checkpoints = [each for each in old.checkpoints if each.label != f"{number}-final"]
     if committed.final:
-        final = _entry(manifest, committed.final, number, label=f"{number}-final")
-        changes["checkpoints"] = [*old.checkpoints, final]
+        checkpoints.append(_entry(manifest, committed.final, number, label=f"{number}-final"))
+    changes: dict[str, object] = {"checkpoints": checkpoints}
+    if before:
+        changes["versions"] = [entry if each is before else each for each in old.versions]
+    else:
+        changes |= {"versions": [*old.versions, entry], "aliases": {**old.aliases, "latest": number}}
     return old.model_copy(update=changes)
 
 

@@ -36,6 +36,7 @@ from chorus.common.errors import (
     InvalidInput,
     Unavailable,
 )
+from chorus.common.objects import CorruptObject
 from chorus.common.telemetry.logging import bind
 from chorus.trainer.metrics import TrainerMetrics
 from chorus.trainer.training.journal import Journal
@@ -44,6 +45,7 @@ from chorus.trainer.training.turns import NOT_YET, Turns
 from chorus.trainer.training.work import Training
 
 ATTEMPTS = 3  # without progress, then the job is given up
+GAVE_UP = "gave_up"  # its code then, unless what it had stored was damaged
 LOOK_EVERY = 5.0  # seconds between looks at the entry while the child trains
 PAUSE_WITHIN = 30.0  # seconds to save and store a checkpoint; after that, the one before it counts
 OF_GRACE = 0.7  # the share of what a stopping service has that its job may take for the same
@@ -128,7 +130,6 @@ class JobRunner:
                 log.warning("claim lost; another worker has the job")
                 return LeaveAlone()
             if claim.record.state.final:
-                self._metrics.job_ended(claim.record)
                 await self._training.forget(job)
             return outcome
 
@@ -188,7 +189,7 @@ class JobRunner:
         finally:
             training.cancel()  # ends the child and frees its memory
             await asyncio.wait({training})
-        self._metrics.attempt_ended(claim.record, journal.seconds - record.seconds)
+        self._metrics.attempt_ended(record.job.job)
         return outcome
 
     async def _watch(
@@ -258,7 +259,8 @@ class JobRunner:
         # What is committed waits for as long as an outage lasts, but not for bytes that are damaged.
         waits = journal.record.committed is not None and isinstance(error, Unavailable)
         if attempt >= ATTEMPTS and not waits:
-            return await self._fail_for_good(journal, delivery, str(error))
+            code = error.code if isinstance(error, CorruptObject) else GAVE_UP
+            return await self._fail_for_good(journal, delivery, str(error), code)
         delay = delay_after(attempt + 1)
         return await self._let_go(journal, f"trying again, because: {error}", counts=True, delay=delay)
 
@@ -269,11 +271,13 @@ class JobRunner:
         state = await journal.let_go(why, counts=counts)
         return HandBack(delay) if state is JobState.QUEUED else Done()
 
-    async def _fail_for_good(self, journal: Journal, delivery: Delivery, cause: str) -> Outcome:
+    async def _fail_for_good(
+        self, journal: Journal, delivery: Delivery, cause: str, code: str = GAVE_UP
+    ) -> Outcome:
         """A job that kills its workers must not go on for ever."""
         await give_up(self._connection, delivery, cause)
         message = f"{ATTEMPTS} attempts failed, and it was given up. The last one: {cause}"
-        await journal.failed(JobError(code="gave_up", message=message))
+        await journal.failed(JobError(code=code, message=message))
         return Done()
 
 

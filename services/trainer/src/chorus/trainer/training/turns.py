@@ -31,8 +31,15 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 class Turns:
     """A mirror of the jobs' entries. `run` keeps it; read it once before the first question."""
 
-    def __init__(self, jobs: Bucket[JobRecord], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        jobs: Bucket[JobRecord],
+        on_ended: Callable[[JobRecord], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`on_ended` is told of each job once when it ends, whoever ran it; not of what `read` finds."""
         self._jobs = jobs
+        self._on_ended = on_ended
         self._clock = clock
         self._entries: dict[str, Entry[JobRecord]] = {}
         """Of jobs that have not ended."""
@@ -46,8 +53,10 @@ class Turns:
         """The turn that is waited for: its key, since when, and the last question."""
 
     async def read(self) -> None:
-        """Read all entries."""
+        """Read all entries. What has ended by now is no news."""
         for entry in await self._jobs.entries():
+            if entry.value.state.final:
+                self._ended[entry.key] = entry.revision
             self.see(entry)
 
     async def run(self) -> None:
@@ -68,7 +77,10 @@ class Turns:
         if record.state.final:
             self._entries.pop(entry.key, None)
             self._passed_over.pop(entry.key, None)
+            ends_now = entry.key not in self._ended
             self._ended[entry.key] = entry.revision
+            if ends_now:
+                self._on_ended(record)
         else:
             self._entries[entry.key] = entry
             self._ended.pop(entry.key, None)

@@ -19,8 +19,10 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from chorus.common.bus.connection import Connection
+from chorus.common.contracts.policies import STORE_USERS
 from chorus.common.errors import ChorusError, Misconfigured, NotPermitted
 from chorus.common.local.folder import DataFolder
+from chorus.common.local.keys import secret_files
 from chorus.common.local.stack import StackSettings
 from chorus.common.objects import open_store
 from chorus.common.operations import machine, servers
@@ -51,7 +53,7 @@ WITHIN = 12.0  # seconds for each check
 LET_IN_WITHIN = 4.0  # seconds until NATS counts as not reached
 ALL_SETTINGS = (GatewaySettings, StackSettings, ProvisionSettings)
 GATEWAY = "gateway"
-SECRET = re.compile("TOKEN|SECRET|KEY|PASSWORD")  # in a setting's name
+SECRET = re.compile(r"(TOKEN|SECRET|KEY|PASSWORD)(?!.*_FILE$)")  # in a setting's name; where one lies is none
 
 
 def doctor(words: Sequence[str]) -> int:
@@ -81,7 +83,7 @@ def _of_here() -> dict[str, Check]:
         **kept,
         "memory": _aside(machine.memory),
         "gpu": machine.gpu,
-        "secrets": _aside(partial(machine.private, [Path(".env"), *_key_files(folder)])),
+        "secrets": _aside(partial(machine.private, [Path(".env"), *_key_files()])),
     }
 
 
@@ -142,9 +144,9 @@ async def nothing_runs() -> list[Finding]:
 async def bus() -> list[Finding]:
     """NATS, what lies in it, and who answers."""
     given = settings_for(OPERATOR)
-    found = await servers.bus(given, LET_IN_WITHIN)
-    async with connected(given, user_of(given), LET_IN_WITHIN) as connection:
-        return [*found, await _services(connection)]
+    user = user_of(given)
+    async with connected(given, user, LET_IN_WITHIN) as connection:
+        return [*await servers.bus(connection, user), await _services(connection)]
 
 
 async def objects() -> list[Finding]:
@@ -191,8 +193,12 @@ def _data() -> DataFolder:
         return DataFolder(Path(".chorus"))
 
 
-def _key_files(folder: DataFolder) -> list[Path]:
-    return sorted([*folder.keys.glob("*.nk"), *folder.keys.glob("*.s3")])
+def _key_files() -> list[Path]:
+    """Those of the data folder, and those beside the key that the settings name (`chorus keys`)."""
+    found = secret_files(_data().keys)
+    if _can_load(CommonSettings) and (seed := load(CommonSettings).nats_nkey_file):
+        found += [seed, *(secret_files(seed.parent) if seed.suffix == ".nk" else ())]
+    return list(dict.fromkeys(found))
 
 
 def _secrets() -> list[str]:
@@ -207,7 +213,8 @@ def _secrets() -> list[str]:
     named = dict(os.environ)
     with suppress(OSError, UnicodeDecodeError):  # what we cannot read, we cannot show
         named |= read_env(Path(".env"))
-    for path in _key_files(_data()):
+    for path in _key_files():
         with suppress(OSError):
             found.append(path.read_text("utf-8", "replace").strip())
-    return found + [value for name, value in named.items() if SECRET.search(name) and name.startswith(PREFIX)]
+    found += [value for name, value in named.items() if SECRET.search(name) and name.startswith(PREFIX)]
+    return [value for value in found if value not in STORE_USERS]  # access keys that are names of ours
