@@ -101,7 +101,7 @@ def test_a_damaged_key_is_named(tmp_path: Path, name: str) -> None:
     with started(tmp_path) as running:
         assert running.process.wait(60) == 78
         told = running.errors.read_text()
-    assert f"{name}isdamaged.Deleteit" in "".join(told.split())  # lines break anywhere in a long path
+    assert f"{name}isdamaged.Putitback" in "".join(told.split())  # lines break anywhere in a long path
     assert "Traceback" not in told
 
 

@@ -184,6 +184,8 @@ LINES = (
     Line("!say We sail at dawn.", ".ogg"),
     Line("!say Guten Morgen! language=de to=morning.ogg", "morning.ogg"),
     Line("!transcribe file=morning.ogg", "[unreadable_audio]", files=("morning.ogg",)),
+    Line("!transcribe file=morning.ogg language=de", "[unreadable_audio]", files=("morning.ogg",)),
+    Line("!sound file=morning.ogg", "[unreadable_audio]", console="[no_voice]", files=("morning.ogg",)),
     Line("!join", "[not_in_voice]", console="[no_voice]"),
     Line("!leave", "I am in no voice channel", console="[no_voice]"),
     Line("!skip", "I am saying nothing", console="[no_voice]"),

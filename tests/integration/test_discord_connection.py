@@ -60,11 +60,9 @@ async def test_a_process_has_the_shards_that_it_is_told_and_hears_their_servers_
     gateway = place.discord.gateway
     gateway.shards = 2
     shard = (int(place.guild.id) >> 22) % 2
-    async with place.present(discord_shards=f"{1 - shard}/2"):
-        await place.ask("!jobs")
-        async with place.present(discord_shards=f"{shard}/2"):
-            await place.ask("!datasets")
-            await place.discord.until(lambda: place.discord.said(place.channel))
+    async with place.present(discord_shards=f"{1 - shard}/2"), place.present(discord_shards=f"{shard}/2"):
+        await place.ask("!datasets")
+        await place.discord.until(lambda: place.discord.said(place.channel))
     assert [message.content for message in place.discord.said(place.channel)] == [NO_DATASETS]
     assert [one for _, one in gateway.logins] == [1 - shard, shard]
 

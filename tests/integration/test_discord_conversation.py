@@ -1,6 +1,7 @@
 """Conversations on Discord: what the model is told of what was said, also by a bot that has just come."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,6 +10,8 @@ from chorus.gateway.frontends.discord import memory
 from tests.support.discord.double import running_discord
 from tests.support.discord.place import Place
 from tests.support.discord.world import Attachment, Channel, Message, User
+
+LONG_AGO = datetime.now(UTC) - timedelta(hours=1)
 
 
 @pytest.fixture
@@ -36,8 +39,8 @@ def told(place: Place) -> list[tuple[str | None, str]]:
 def said_before(
     place: Place, channel: Channel, author: User, text: str, to: Message | None = None
 ) -> Message:
-    """What was said while the bot was not there."""
-    return place.discord.once(channel, author, text, reply_to=to)
+    """What was said while the bot was not there, too long ago to be answered."""
+    return place.discord.once(channel, author, text, reply_to=to, at=LONG_AGO)
 
 
 async def test_a_reply_goes_on_with_its_chain_however_old_and_whoever_else_talks(place: Place) -> None:

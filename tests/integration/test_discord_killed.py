@@ -50,11 +50,11 @@ async def place() -> AsyncIterator[Place]:
         yield Place(discord)
 
 
-def left_half(place: Place, asked: str, **more: object) -> Message:
+def left_half(place: Place, question: Message, **more: object) -> Message:
     """An answer that a process left that is gone."""
-    half = place.discord.once(place.channel, place.discord.bot, "```py\nx = 1")
+    half = place.discord.once(place.channel, place.discord.bot, "```py\nx = 1", reply_to=question)
     one = Unfinished.model_validate(
-        {"guild": place.guild.id, "asked": asked, "room": place.channel.id, "message": half.id, **more}
+        {"guild": place.guild.id, "asked": question.id, "room": place.channel.id, "message": half.id, **more}
         | {"holder": "gone", "held_until": now() - HELD_FOR}
     )
     place.world.unfinished.all[one.key] = one
@@ -66,7 +66,7 @@ async def test_what_cannot_be_answered_anew_says_that_it_was_cut_off(place: Plac
     question = place.discord.once(place.channel, place.member, place.mention("What?"))
     if lost == "the question":
         place.discord.delete(question)
-    half = left_half(place, question.id, is_message=lost != "a press", is_second=lost == "a second time")
+    half = left_half(place, question, is_message=lost != "a press", is_second=lost == "a second time")
     async with place.present():
         await place.discord.until(lambda: half.content == f"```py\nx = 1\n```{CUT_OFF}{ASK_AGAIN}")
     assert place.world.unfinished.all == {}

@@ -110,7 +110,7 @@ async def test_a_quota_is_one_for_lines_and_slash_commands(place: Place) -> None
 async def test_settings_are_chosen_in_a_form_from_a_list(place: Place) -> None:
     async with place.present():
         (name, *_) = place.discord.rest.interactions.command("settings", 1)["options"]
-        assert {"temperature", "chat", "quota", "language"} <= {choice["value"] for choice in name["choices"]}
+        assert name["autocomplete"], "there are more than Discord takes as choices"
         given = {"name": "language", "value": "de", "here": True}
         slash = await place.discord.slash(place.channel, place.admin, "settings", **given)
         told = "language from now on: de in this channel, whatever is spoken elsewhere."

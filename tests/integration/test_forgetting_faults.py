@@ -57,7 +57,7 @@ async def test_a_deletion_that_was_cut_short_is_ended(
     async with servers.connected("trainer") as connection:
         ledger = await open_bucket(connection, CONSENT, ConsentRecord)
         await ledger.create(consent_key(una.guild, una.person), una)
-    people = await privacy(gateway)
+    people = await privacy(servers, gateway)
     async with a_trainer(servers, tmp_path, "another"), asyncio.timeout(30):  # it looks when it starts
         while (record := await people.record(una.guild, una.person)) is None or not record.forgotten_at:
             await asyncio.sleep(0.1)
@@ -120,7 +120,7 @@ async def test_nobody_opts_in_while_their_words_are_being_deleted(gateway: Gatew
         ledger = await open_bucket(connection, CONSENT, ConsentRecord)
         await ledger.create(consent_key(una.guild, una.person), una)
         with pytest.raises(Conflict) as refused:
-            await (await privacy(gateway)).opt(gateway.guild, "77", "in", names=[], said_by="77")
+            await (await privacy(servers, gateway)).opt(gateway.guild, "77", "in", names=[], said_by="77")
         assert refused.value.code == "deletion_under_way"
         await ledger.change(
             consent_key(una.guild, "77"), lambda old: old.model_copy(update={"forget_since": None})
@@ -169,7 +169,7 @@ async def test_a_deletion_that_dies_between_the_entry_and_the_bytes_is_ended_by_
         dying = dataset.model_copy(update={"withdrawn": FORGOTTEN})
         await records.change(f"{gateway.guild}.data", lambda old: DatasetRecord(versions=[dying]))
     assert await places_of([phrase], servers.store(), operator)
-    people = await privacy(gateway)
+    people = await privacy(servers, gateway)
     await people.forget(gateway.guild, str(sum(b"Una")), names=[], said_by="x")
     assert await places_of([phrase], servers.store(), operator) == []
 
@@ -199,7 +199,7 @@ async def test_a_deletion_that_cannot_be_done_stops_no_other(
         assert still is not None
         assert still.value.forget_since, "it is not called done"
         with pytest.raises(InternalError) as told:
-            await (await privacy(gateway)).forget(gateway.guild, "1", names=[], said_by="x")
+            await (await privacy(servers, gateway)).forget(gateway.guild, "1", names=[], said_by="x")
         assert told.value.code == "not_all_forgotten"
         await ledger.change(
             consent_key(una.guild, "1"), lambda old: old.model_copy(update={"forget_since": None})

@@ -154,7 +154,7 @@ async def test_the_second_time_only_news_are_read_and_all_is_imported(mining: Mi
     mining.history.asked.clear()
     new = discord.once(mining.place.channel, mining.ada, "three")
     await mining.mine()
-    ((channel, after),) = mining.history.asked
+    ((channel, after),) = mining.read
     assert channel == "general"
     assert int(old.id) <= int(after) < int(new.id)
     first, second = mining.imports
@@ -194,7 +194,7 @@ async def test_what_was_read_survives_a_stop_and_nothing_comes_twice(
     assert not mining.imports
     mining.history.asked.clear()
     await mining.mine()
-    assert mining.history.asked[0] == ("general", said[99].id)
+    assert mining.read[0] == ("general", said[99].id)
     ids = await mining.ids()
     mine = {message.id for message in said}
     assert [i for i in ids if i in mine] == sorted(mine), "none is lost, and none is doubled"

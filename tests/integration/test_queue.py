@@ -113,5 +113,5 @@ async def test_a_committed_model_that_is_damaged_is_given_up(
     async with a_trainer(servers, tmp_path, "jobs", CHORUS_ROLE="jobs"):
         failed = await gateway.until(job, JobState.FAILED)
     assert failed.error is not None
-    assert failed.error.code == "gave_up"
+    assert failed.error.code == "object_corrupt"
     assert await gateway.model() is None

@@ -45,6 +45,7 @@ from tests.support.discord.world import Channel, Message, User
 from tests.support.servers import Servers
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+COUNT = 0x3FFFFF  # bits of an id below its time
 PERMITTED = {"train_on_messages": "permitted", "train_permission": "DISCORD-1", "discord_edit_every": 0.1}
 OBJECT = ObjectRef(bucket="datasets", key="1/x", size=1, sha256="0" * 64)
 
@@ -66,6 +67,11 @@ class Mining:
     @property
     def history(self) -> History:
         return self.place.discord.rest.history
+
+    @property
+    def read(self) -> list[tuple[str, str]]:
+        """What was read for it: a channel's name, and after which id; not the look for what was missed."""
+        return [(name, after) for name, after in self.history.asked if after == "0" or int(after) & COUNT]
 
     async def opt(self, person: User, state: str) -> None:
         key = consent_key(self.place.guild.id, person.id)

@@ -112,7 +112,7 @@ def test_a_pause_before_the_first_step_leaves_nothing_to_save(tmp_path: Path) ->
 
 
 def test_checkpoints_are_written_while_training_goes_on_and_each_will_do(tmp_path: Path) -> None:
-    changes: dict[str, object] = {"steps": 60, "epochs": 12}
+    changes: dict[str, object] = {"steps": 240, "epochs": 48}
     straight = Run(tmp_path, every=1e-9, held_out=True, tells=[3.0, 1.0, 2.0, 2.5], changes=changes)
     straight.go()
     newest, before = straight.saved[-1], straight.saved[-2]

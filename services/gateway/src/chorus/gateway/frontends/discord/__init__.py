@@ -44,6 +44,7 @@ streaming   text that changes, shown by edits: the latest wins, at a pace
 limits      how many edits Discord takes in each channel
 splitting   long text in messages that Discord takes, code blocks whole
 cards       trainings that are watched, also after a restart
+missed      what was said while nobody heard it
 unfinished  answers that are being written: none is left half by a restart
 job_card    the message that a training is shown in
 """

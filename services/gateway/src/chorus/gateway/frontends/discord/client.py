@@ -31,7 +31,8 @@ from chorus.gateway.frontends.discord.history import GuildHistory
 from chorus.gateway.frontends.discord.identify import Lanes, Sharded
 from chorus.gateway.frontends.discord.job_card import Shown
 from chorus.gateway.frontends.discord.limits import tracing
-from chorus.gateway.frontends.discord.messages import Ear, by_a_person, names_of
+from chorus.gateway.frontends.discord.messages import Ear, by_a_person, heard, names_of
+from chorus.gateway.frontends.discord.missed import missed
 from chorus.gateway.frontends.discord.origin import Origin, of_interaction, of_message, of_reaction
 from chorus.gateway.frontends.discord.people import GuildPeople
 from chorus.gateway.frontends.discord.place import Beneath, Manner, Place
@@ -104,13 +105,21 @@ class Client(Sharded):
 
     async def on_message(self, message: discord.Message) -> None:
         """Answer a message that is meant for us, once."""
-        if (us := self.user) is None or not by_a_person(message):
+        if not by_a_person(message):
             return
         origin = of_message(message)
-        ear = _ear(us.id, await self._chosen.of(origin.guild), origin)
+        ear = await self._ear_for(origin)
         if (line := self._talk.line(message, ear)) is not None:
             beneath = Beneath(message, self.http)
             await self._answer(origin, beneath, lambda ctx: self._talk.run(ctx, message, line, ear))
+
+    async def _is_for_us(self, message: discord.Message) -> bool:
+        """Whether it would be answered if it came now."""
+        return heard(message, await self._ear_for(of_message(message))) is not None
+
+    async def _ear_for(self, origin: Origin) -> Ear:
+        assert self.user is not None, "who hears is logged in"
+        return _ear(self.user.id, await self._chosen.of(origin.guild), origin)
 
     async def _filled_in(
         self,
@@ -172,9 +181,12 @@ class Client(Sharded):
             await self.on_raw_reaction_add(reaction)
 
     async def on_ready(self) -> None:
-        """Logged in: now Discord tells also where we were left behind."""
+        """Logged in: now Discord tells also where we were left behind, and where something was missed."""
         await super().on_ready()
         await self._voice.leave_ghosts(self)
+        with self._work.in_hand(lasting=True):
+            async for message in missed(self, self._is_for_us):
+                self.dispatch("message", message)  # as if it came now
 
     async def on_guild_join(self, guild: discord.Guild) -> None:
         """We came to a server: say who we are, once each time."""

@@ -55,6 +55,19 @@ class GuildPeople:
         return True
 
 
+async def by_member(message: discord.Message) -> discord.Message | None:
+    """A message that was read back, its author as the member of the server; None if they have left it.
+
+    Only a message that has just come tells that by itself. In direct messages there is nothing to tell.
+    """
+    if message.guild:
+        try:
+            message.author = await message.guild.fetch_member(message.author.id)
+        except discord.NotFound:
+            return None
+    return message
+
+
 def may_read(channel: Place, member: discord.Member) -> bool:
     """Whether a member may read what is said in a channel, or in the channel of a thread."""
     may = channel.permissions_for(member)

@@ -22,6 +22,7 @@ from chorus.gateway.commands.replies import Audio
 from chorus.gateway.commands.trainings import UnfinishedAnswers
 from chorus.gateway.frontends.discord.failures import FAILURES, reason
 from chorus.gateway.frontends.discord.origin import Origin
+from chorus.gateway.frontends.discord.people import by_member
 from chorus.gateway.frontends.discord.place import Buttons, Place, Posted, Sent
 from chorus.gateway.frontends.discord.splitting import LIMIT, closed
 from chorus.gateway.frontends.discord.work import Work, tried
@@ -190,9 +191,6 @@ class _Noting:
 async def _found(room: discord.abc.Messageable, message: int) -> discord.Message | None:
     """The message, its author as a member where it is a server's; None if it is gone."""
     try:
-        found = await room.fetch_message(message)
-        if found.guild:
-            found.author = await found.guild.fetch_member(found.author.id)
+        return await by_member(await room.fetch_message(message))
     except discord.NotFound:
         return None
-    return found
