@@ -77,5 +77,7 @@ def test_another_vllm_keeps_its_own_products_and_says_so(
     register()
     monkeypatch.setattr(punica.PunicaWrapperCPU, "add_lora_linear", lambda self, output, inputs: None)
     monkeypatch.setattr(vllm_plugin.log, "parent", logging.getLogger())  # vLLM's logger passes nothing on
+    monkeypatch.setattr(vllm_plugin.log, "disabled", False)  # who sets logging up may have done that
+    caplog.set_level(logging.WARNING)
     assert CpuPlatform.get_punica_wrapper() == "vllm.lora.punica_wrapper.punica_cpu.PunicaWrapperCPU"
     assert "PunicaWrapperCPU.add_lora_linear is not as expected" in caplog.text
